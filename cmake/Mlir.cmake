@@ -1,0 +1,12 @@
+# MLIR and LLVM 22 as the distribution ships them: one shared library each.
+find_package(MLIR REQUIRED CONFIG HINTS /usr/lib/llvm-22/lib/cmake/mlir)
+list(APPEND CMAKE_MODULE_PATH "${MLIR_CMAKE_DIR}" "${LLVM_CMAKE_DIR}")
+include(TableGen)
+include(AddLLVM)
+include(AddMLIR)
+
+# Compiles like the distribution's LLVM (no RTTI, no exceptions) against the shared libMLIR and libLLVM.
+add_library(rondo_mlir INTERFACE)
+target_include_directories(rondo_mlir SYSTEM INTERFACE ${MLIR_INCLUDE_DIRS} ${LLVM_INCLUDE_DIRS})
+target_compile_options(rondo_mlir INTERFACE -fno-rtti)
+target_link_libraries(rondo_mlir INTERFACE MLIR LLVM)
