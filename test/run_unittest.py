@@ -26,7 +26,8 @@ class Recorder(unittest.TextTestResult):
         super().startTest(test)
         klass, _, name = test.id().rpartition(".")
         self.started = time.monotonic()
-        self.case = ElementTree.SubElement(self.suite, "testcase", classname=klass, name=name)
+        self.case = ElementTree.SubElement(self.suite, "testcase", classname=klass, name=name,
+                                           repeat=f"{self.command} {'.'.join(test.id().split('.')[-2:])}")
 
     def stopTest(self, test):
         super().stopTest(test)
@@ -47,7 +48,7 @@ class Recorder(unittest.TextTestResult):
     def note(self, kind, test):
         if self.case.find(kind) is None:
             ElementTree.SubElement(self.case, kind).text = "see the output"
-        self.stream.writeln(f"repeat with: {self.command} {'.'.join(test.id().split('.')[-2:])}")
+        self.stream.writeln(f"repeat with: {self.case.get('repeat')}")
 
 
 def main():
