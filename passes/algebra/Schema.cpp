@@ -1,0 +1,105 @@
+//===- Schema.cpp - Which block form, and what it costs -------------------===//
+
+#include "passes/algebra/Schema.h"
+
+#include <set>
+
+namespace rondo::algebra {
+
+static constexpr Machine machines[] = {
+    {"x86-64-v3", 16, 28, 8, 2.5, 6},
+    {"x86-64-v4", 16, 57, 16, 2.5, 3},
+};
+
+std::optional<Machine> machineOf(const std::string &target) {
+  for (const Machine &machine : machines)
+    if (target == machine.name)
+      return machine;
+  return std::nullopt;
+}
+
+Cost sequentialCost(const Body &body, const TransitionClass &transition, const Machine &machine) {
+  Cost cost;
+  double vectors = 0;
+  for (const StateClass &state : transition.states) {
+    double size = body.pool.size(state.axes);
+    double rank = static_cast<double>(state.updates.size());
+    cost.flops += size * (1 + 2 * rank);
+    cost.bytes += 8 * size;
+    vectors += size / machine.lanes;
+    if (state.decay.log)
+      cost.exps += body.pool.size(state.decay.axes);
+  }
+  for (const Read &read : transition.reads)
+    cost.flops += 2 * body.pool.size(transition.states[read.state].axes);
+  cost.cycles = vectors * machine.tokenCycles + cost.exps / machine.lanes * machine.expCycles;
+  return cost;
+}
+
+Cost chunkCost(const Body &body, const TransitionClass &transition, int64_t chunk,
+               const Machine &machine) {
+  const Pool &pool = body.pool;
+  Cost cost;
+  double tokens = static_cast<double>(chunk), products = 0, scales = 0;
+  // Scores and decay matrices that several states share are computed once.
+  std::set<std::pair<Expr, Expr>> scores;
+  std::set<Expr> decays;
+  for (const StateClass &state : transition.states) {
+    double size = pool.size(state.axes);
+    cost.bytes += 8 * size / tokens;
+    if (state.decay.log && decays.insert(state.decay.log).second) {
+      cost.exps += (tokens + 2) * pool.size(state.decay.axes);
+      scales += tokens * pool.size(state.decay.axes);
+    }
+    for (const Update &update : state.updates)
+      products += 2 * pool.size(pool[update.key].axes | pool[update.value].axes | state.axes);
+    if (state.isDelta)
+      products += tokens * pool.size(state.value | state.head);
+  }
+  for (const Read &read : transition.reads) {
+    const StateClass &state = transition.states[read.state];
+    products += 2 * pool.size(state.axes);
+    for (const Update &update : state.updates) {
+      AxisSet key = pool[update.key].axes | pool[read.vector].axes;
+      if (scores.insert({read.vector, update.key}).second)
+        products += 2 * tokens * pool.size(key);
+      AxisSet value = (pool[update.value].axes | key) & ~state.key;
+      products += 2 * tokens * pool.size(value);
+    }
+  }
+  cost.flops = products;
+  cost.cycles = products / machine.productFlops + scales / machine.lanes +
+                cost.exps / machine.lanes * machine.expCycles;
+  return cost;
+}
+
+FormChoice chooseForm(const Body &body, const TransitionClass &transition, const Machine &machine,
+                      const FormRequest &request) {
+  FormChoice choice;
+  Cost sequential = sequentialCost(body, transition, machine);
+  int64_t chunk = request.chunk ? request.chunk : machine.chunk;
+  std::string refusal = transition.refusal;
+  for (const StateClass &state : transition.states)
+    if (refusal.empty() && state.isDelta)
+      refusal = "the updates of '" + state.name +
+                "' read the state itself (a delta rule needs a triangular solve)";
+  choice.cost = sequential;
+  if (!refusal.empty()) {
+    choice.why = refusal;
+    return choice;
+  }
+  Cost inBlocks = chunkCost(body, transition, chunk, machine);
+  bool wanted = request.form ? *request.form == Form::Chunk : inBlocks.cycles < sequential.cycles;
+  choice.other = wanted ? sequential : inBlocks;
+  choice.why = request.form ? "as asked for"
+               : wanted     ? "blocks are estimated to be faster than the token loop"
+                            : "the token loop is estimated to be faster than blocks";
+  if (wanted) {
+    choice.form = Form::Chunk;
+    choice.chunk = chunk;
+    choice.cost = inBlocks;
+  }
+  return choice;
+}
+
+} // namespace rondo::algebra
