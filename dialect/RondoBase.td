@@ -4,8 +4,10 @@
 #define RONDO_DIALECT_BASE_TD
 
 include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/CommonTypeConstraints.td"
 include "mlir/IR/EnumAttr.td"
 include "mlir/IR/OpBase.td"
+include "mlir/IR/TensorEncoding.td"
 
 def Rondo_Dialect : Dialect {
   let name = "rondo";
@@ -16,10 +18,11 @@ def Rondo_Dialect : Dialect {
     `t` is time: dynamic, first, and present on per-token values only. See RATIONALE.md.
   }];
   let useDefaultAttributePrinterParser = 1;
+  let hasConstantMaterializer = 1;
   let dependentDialects = ["mlir::func::FuncDialect"];
 }
 
-def Rondo_AxesAttr : AttrDef<Rondo_Dialect, "Axes"> {
+def Rondo_AxesAttr : AttrDef<Rondo_Dialect, "Axes", [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
   let mnemonic = "axes";
   let summary = "the names of a tensor's axes, in storage order";
   let description = [{
@@ -29,6 +32,9 @@ def Rondo_AxesAttr : AttrDef<Rondo_Dialect, "Axes"> {
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
 }
+
+// A value: a tensor whose encoding names its axes, or a rank-0 tensor, which has none to name. Elements are f32, i64 or i1.
+def Rondo_Value : Type<CPred<"::rondo::isValueType($_self)">, "tensor with named axes (#rondo.axes) of f32, i64 or i1", "::mlir::RankedTensorType">;
 
 // Every op has a verifier whose checks carry the constraint ids of its description.
 class Rondo_Op<string mnemonic, list<Trait> traits = []>

@@ -1,0 +1,48 @@
+//===- Rondo.h - The rondo dialect -----------------------------*- C++ -*-===//
+//
+// Everything a pass needs to know of the dialect: ops, attributes, and (Axes.h) types by the names of their axes.
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/IR/TensorEncoding.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "dialect/Axes.h"
+
+#include "dialect/RondoDialect.h.inc"
+#include "dialect/RondoEnums.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "dialect/RondoAttributes.h.inc"
+
+namespace rondo {
+class YieldOp;
+}
+
+#define GET_OP_CLASSES
+#include "dialect/RondoOps.h.inc"
+
+namespace rondo {
+
+/// The types of the arguments of a recurrence's body: inputs, states, and once more the states when `every` groups them. A per-token input comes without
+/// `t` (chunk = 0, one token) or with the block axis `c` of `chunk` tokens in its place.
+llvm::SmallVector<mlir::Type> recurrenceArguments(mlir::TypeRange inputs, mlir::TypeRange states, bool grouped, int64_t chunk);
+
+/// The types of the arguments of the body of an `over` or `attend`: positions of t and s, queries and keys without `t`, shared values.
+llvm::SmallVector<mlir::Type> pairArguments(mlir::MLIRContext *context, mlir::TypeRange queries, mlir::TypeRange keys,
+                                            mlir::TypeRange shared);
+
+} // namespace rondo

@@ -1,0 +1,133 @@
+//===- RondoOps.cpp - Builders and accessors ------------------------------===//
+//
+// What a builder infers: the result's axes, by name. Assembly is in RondoAssembly.cpp, constraints in RondoVerifiers.cpp.
+//
+//===----------------------------------------------------------------------===//
+
+#include "dialect/Rondo.h"
+
+using namespace mlir;
+using namespace rondo;
+
+//===----------------------------------------------------------------------===//
+// Pieces of declarative assembly: `over [k, v]`, `along k`
+//===----------------------------------------------------------------------===//
+
+static ParseResult parseAxisName(OpAsmParser &parser, StringAttr &axis) {
+  std::string name;
+  if (parser.parseKeywordOrString(&name))
+    return failure();
+  axis = parser.getBuilder().getStringAttr(name);
+  return success();
+}
+
+static void printAxisName(OpAsmPrinter &printer, Operation *, StringAttr axis) {
+  printer.printKeywordOrString(axis.getValue());
+}
+
+static ParseResult parseAxisList(OpAsmParser &parser, ArrayAttr &axes) {
+  SmallVector<Attribute> names;
+  auto parseOne = [&]() -> ParseResult {
+    StringAttr name;
+    if (parseAxisName(parser, name))
+      return failure();
+    names.push_back(name);
+    return success();
+  };
+  if (parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, parseOne))
+    return failure();
+  axes = parser.getBuilder().getArrayAttr(names);
+  return success();
+}
+
+static void printAxisList(OpAsmPrinter &printer, Operation *op, ArrayAttr axes) {
+  printer << '[';
+  llvm::interleaveComma(axes.getAsRange<StringAttr>(), printer,
+                        [&](StringAttr axis) { printAxisName(printer, op, axis); });
+  printer << ']';
+}
+
+#define GET_OP_CLASSES
+#include "dialect/RondoOps.cpp.inc"
+
+//===----------------------------------------------------------------------===//
+// Builders
+//===----------------------------------------------------------------------===//
+
+static Type mapElementType(OpBuilder &builder, MapKind kind, ValueRange inputs) {
+  switch (kind) {
+  case MapKind::Lt:
+  case MapKind::Le:
+  case MapKind::Eq:
+  case MapKind::Ne:
+  case MapKind::And:
+  case MapKind::Or:
+  case MapKind::Not:
+    return builder.getI1Type();
+  case MapKind::Convert:
+    return builder.getF32Type();
+  case MapKind::Select:
+    return elementTypeOf(inputs[1].getType());
+  default:
+    return elementTypeOf(inputs[0].getType());
+  }
+}
+
+void MapOp::build(OpBuilder &builder, OperationState &state, MapKind kind, ValueRange inputs) {
+  build(builder, state, unionType(inputs.getTypes(), mapElementType(builder, kind, inputs)), kind, inputs);
+}
+
+static RankedTensorType withoutAxes(RankedTensorType type, ArrayRef<StringRef> axes) {
+  for (StringRef axis : axes)
+    type = withoutAxis(type, axis);
+  return type;
+}
+
+void ReduceOp::build(OpBuilder &builder, OperationState &state, ReduceKind kind, Value source,
+                     ArrayRef<StringRef> axes) {
+  auto type = withoutAxes(cast<RankedTensorType>(source.getType()), axes);
+  build(builder, state, type, kind, source, builder.getStrArrayAttr(axes));
+}
+
+void ContractOp::build(OpBuilder &builder, OperationState &state, Value lhs, Value rhs, ArrayRef<StringRef> axes) {
+  auto type = unionType({lhs.getType(), rhs.getType()}, elementTypeOf(lhs.getType()));
+  build(builder, state, withoutAxes(type, axes), lhs, rhs, builder.getStrArrayAttr(axes));
+}
+
+//===----------------------------------------------------------------------===//
+// Accessors
+//===----------------------------------------------------------------------===//
+
+YieldOp RecurOp::getYield() { return cast<YieldOp>(getBlock()->getTerminator()); }
+YieldOp OverOp::getYield() { return cast<YieldOp>(getBlock()->getTerminator()); }
+YieldOp AttendOp::getYield() { return cast<YieldOp>(getBlock()->getTerminator()); }
+YieldOp ScanOp::getTokenYield() { return cast<YieldOp>(getToken().front().getTerminator()); }
+YieldOp ScanOp::getBlockYield() { return cast<YieldOp>(getBlock().front().getTerminator()); }
+
+//===----------------------------------------------------------------------===//
+// Bodies
+//===----------------------------------------------------------------------===//
+
+SmallVector<Type> rondo::recurrenceArguments(TypeRange inputs, TypeRange states, bool grouped, int64_t chunk) {
+  SmallVector<Type> types;
+  for (Type input : inputs) {
+    if (!isPerToken(input))
+      types.push_back(input);
+    else if (chunk == 0)
+      types.push_back(withoutTime(input));
+    else
+      types.push_back(withLeadingAxis(withoutTime(input), blockAxis, chunk));
+  }
+  llvm::append_range(types, states);
+  if (grouped)
+    llvm::append_range(types, states);
+  return types;
+}
+
+SmallVector<Type> rondo::pairArguments(MLIRContext *context, TypeRange queries, TypeRange keys, TypeRange shared) {
+  SmallVector<Type> types(2, RankedTensorType::get({}, Float32Type::get(context)));
+  for (Type type : llvm::concat<Type>(SmallVector<Type>(queries), SmallVector<Type>(keys)))
+    types.push_back(withoutTime(type));
+  llvm::append_range(types, shared);
+  return types;
+}
