@@ -38,5 +38,5 @@ if {"avx2", "fma", "bmi2"} <= set(flags):
     config.available_features.add("avx2")
 if {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"} <= set(flags):
     config.available_features.add("avx512")
-if os.path.basename(config.rondo_build) == "build-asan":
+if config.rondo_sanitized == "ON":
     config.available_features.add("asan")
