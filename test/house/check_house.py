@@ -16,6 +16,7 @@ The rules, each with a planted violation in check_house_test.py:
     leftovers     no note of unfinished work, no machine path, no file called utils or misc
     lists         sources in CMakeLists.txt stand one a line, sorted
     readmes       each room has a README of at most 60 lines
+    packages      README.md lists what tools/setup installs, and why
     executable    a script with #! is executable, any other file is not
 """
 
@@ -84,7 +85,7 @@ class House:
 
     def check(self):
         for rule in (self.arrows, self.triple, self.names, self.refusals, self.options, self.size, self.opening, self.leftovers, self.lists,
-                     self.readmes, self.executable):
+                     self.readmes, self.packages, self.executable):
             rule()
         return self.problems
 
@@ -232,6 +233,17 @@ class House:
                 self.report(path, 1, "is missing; it says what lives here, what must not, what to read first, how to add one")
             elif len(self.files[path]) - 1 > 60:
                 self.report(path, 1, f"has {len(self.files[path]) - 1} lines; expected at most 60")
+
+    def packages(self):
+        lines = self.files.get("tools/setup", [])
+        begin = next((i for i, line in enumerate(lines) if "<<'LIST'" in line), None)
+        if begin is None:
+            return
+        listed = [tuple(part.strip() for part in line.split("|")) for line in lines[begin + 1:lines.index("LIST", begin)]]
+        shown = [tuple(part.strip() for part in line.strip("|").split("|")) for line in self.files.get("README.md", [])]
+        for name, purpose in listed:
+            if (name, purpose) not in shown:
+                self.report("README.md", 1, f"does not list '{name} | {purpose}', which tools/setup installs")
 
     def executable(self):
         for path, lines in self.files.items():

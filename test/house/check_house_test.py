@@ -178,6 +178,9 @@ class HouseTest(unittest.TestCase):
     def test_readme_long(self):
         self.found("models/README.md", "line\n" * 61, "has 61 lines; expected at most 60")
 
+    def test_package_not_listed(self):
+        self.found("tools/setup", "packages() {\n  cat <<'LIST'\nninja-build | runs the build\nLIST\n}\n", "README.md:1: does not list 'ninja-build | runs the build'")
+
     def test_script_not_executable(self):
         self.found("tools/run", "#!/bin/sh\n", "is not executable")
 
