@@ -16,6 +16,8 @@ namespace rondo {
 /// The reserved axis of time and the axis of a block's tokens.
 inline constexpr llvm::StringLiteral timeAxis = "t";
 inline constexpr llvm::StringLiteral blockAxis = "c";
+/// The tokens that others read: the keys of an attend, the source tokens inside a block.
+inline constexpr llvm::StringLiteral keyAxis = "s";
 
 /// Whether a type may be a value's: ranked, named axes unless of rank 0, elements f32, i64 or i1.
 bool isValueType(mlir::Type type);

@@ -41,8 +41,9 @@ namespace rondo {
 /// `t` (chunk = 0, one token) or with the block axis `c` of `chunk` tokens in its place.
 llvm::SmallVector<mlir::Type> recurrenceArguments(mlir::TypeRange inputs, mlir::TypeRange states, bool grouped, int64_t chunk);
 
-/// The types of the arguments of the body of an `over` or `attend`: positions of t and s, queries and keys without `t`, shared values.
+/// The types of the arguments of the body of an `over`: positions of t and s, queries and keys without `t`, shared values. `tiled`: of an `attend`, whose
+/// body runs on tiles: the position of t and the queries keep `t`, the position of s and the keys have `s` (of unknown extent) in its place.
 llvm::SmallVector<mlir::Type> pairArguments(mlir::MLIRContext *context, mlir::TypeRange queries, mlir::TypeRange keys,
-                                            mlir::TypeRange shared);
+                                            mlir::TypeRange shared, bool tiled);
 
 } // namespace rondo

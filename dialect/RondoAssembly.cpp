@@ -213,7 +213,7 @@ static ParseResult parseKindAndName(OpAsmParser &parser, OperationState &result)
   return parseTextAttribute(parser, "name", result);
 }
 
-static ParseResult parsePairs(OpAsmParser &parser, OperationState &result) {
+static ParseResult parsePairs(OpAsmParser &parser, OperationState &result, bool tiled) {
   Operands queries, keys, shared;
   Type type;
   if (parseGroup(parser, "queries", queries, result) || parseGroup(parser, "keys", keys, result) ||
@@ -223,7 +223,7 @@ static ParseResult parsePairs(OpAsmParser &parser, OperationState &result) {
   result.addTypes(type);
   addSegments(parser, result,
               {int32_t(queries.values.size()), int32_t(keys.values.size()), int32_t(shared.values.size())});
-  auto types = pairArguments(parser.getContext(), queries.types, keys.types, shared.types);
+  auto types = pairArguments(parser.getContext(), queries.types, keys.types, shared.types, tiled);
   return parseBody(parser, types, *result.addRegion());
 }
 
@@ -238,7 +238,7 @@ static void printPairs(OpAsmPrinter &printer, PairOp op, ArrayRef<StringRef> eli
 }
 
 ParseResult OverOp::parse(OpAsmParser &parser, OperationState &result) {
-  return failure(parseKindAndName(parser, result) || parsePairs(parser, result));
+  return failure(parseKindAndName(parser, result) || parsePairs(parser, result, /*tiled=*/false));
 }
 
 void OverOp::print(OpAsmPrinter &printer) {
@@ -257,7 +257,7 @@ ParseResult AttendOp::parse(OpAsmParser &parser, OperationState &result) {
   } else {
     result.addAttribute("window", parser.getBuilder().getI64IntegerAttr(0));
   }
-  return parsePairs(parser, result);
+  return parsePairs(parser, result, /*tiled=*/true);
 }
 
 void AttendOp::print(OpAsmPrinter &printer) {

@@ -77,8 +77,8 @@ LogicalResult AxesAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType
   if (shape.size() != getNames().size())
     return emitError() << "expects one axis a dimension, got " << getNames().size() << " axes for rank " << shape.size();
   for (auto [name, extent] : llvm::zip_equal(getNames(), shape))
-    if (ShapedType::isDynamic(extent) != (name.getValue() == timeAxis))
-      return emitError() << "expects a dynamic extent on the time axis 't' and on no other, got axis '" << name.getValue()
-                         << (ShapedType::isDynamic(extent) ? "' with a dynamic extent" : "' with a static extent");
+    if (ShapedType::isDynamic(extent) && name.getValue() != timeAxis && name.getValue() != keyAxis)
+      return emitError() << "expects a dynamic extent only on the axes of tokens, 't' and 's', got axis '" << name.getValue()
+                         << "' with a dynamic extent";
   return success();
 }

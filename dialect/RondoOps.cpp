@@ -124,10 +124,16 @@ SmallVector<Type> rondo::recurrenceArguments(TypeRange inputs, TypeRange states,
   return types;
 }
 
-SmallVector<Type> rondo::pairArguments(MLIRContext *context, TypeRange queries, TypeRange keys, TypeRange shared) {
-  SmallVector<Type> types(2, RankedTensorType::get({}, Float32Type::get(context)));
-  for (Type type : llvm::concat<Type>(SmallVector<Type>(queries), SmallVector<Type>(keys)))
-    types.push_back(withoutTime(type));
+SmallVector<Type> rondo::pairArguments(MLIRContext *context, TypeRange queries, TypeRange keys, TypeRange shared, bool tiled) {
+  Type position = RankedTensorType::get({}, Float32Type::get(context));
+  auto keyOf = [](Type type) { return withLeadingAxis(withoutTime(type), keyAxis, ShapedType::kDynamic); };
+  SmallVector<Type> types;
+  types.push_back(tiled ? withTime(position) : position);
+  types.push_back(tiled ? keyOf(position) : position);
+  for (Type type : queries)
+    types.push_back(tiled ? Type(type) : Type(withoutTime(type)));
+  for (Type type : keys)
+    types.push_back(tiled ? Type(keyOf(type)) : Type(withoutTime(type)));
   llvm::append_range(types, shared);
   return types;
 }

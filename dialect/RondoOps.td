@@ -246,6 +246,7 @@ def Rondo_AttendOp : Rondo_Op<"attend", [Pure, IsolatedFromAbove, SingleBlock, A
   let description = [{
     As `over`, where the predicate is `(s <= t if causal) and (t - s < window if window > 0) and residual`. The body's predicate result is the residual, true where the map says all. A bidirectional one (not causal) needs
     the whole sequence in one piece.
+    The body runs on tiles: the position of t and the queries have the axis `t` (the tile's queries), the position of s and the keys the axis `s` (the tile's keys). Its results may have both.
   }];
   let arguments = (ins StrAttr:$name, Rondo_OverKind:$kind, Variadic<Rondo_Value>:$queries, Variadic<Rondo_Value>:$keys, Variadic<Rondo_Value>:$shared,
                        BoolAttr:$causal, I64Attr:$window);

@@ -108,7 +108,7 @@ func.func @reading_other_tokens(%q: tensor<?x2x3xf32, #thk>, %k: tensor<?x2x3xf3
   %1 = rondo.attend sum "conv" causal window 4 keys(%k : tensor<?x2x3xf32, #thk>) -> tensor<?x2x3xf32, #thk> body(%t, %s, %k_s) {
     %all = rondo.constant dense<true> : tensor<i1>
     %zero = rondo.constant dense<0.0> : tensor<f32>
-    rondo.yield () (%all, %zero, %k_s : tensor<i1>, tensor<f32>, tensor<2x3xf32, #hk>)
+    rondo.yield () (%all, %zero, %k_s : tensor<i1>, tensor<f32>, tensor<?x2x3xf32, #rondo.axes<[s, h, k]>>)
   }
   // CHECK: rondo.call @other_tokens(%{{.*}}) at "layers.0" : (tensor<?x4xf32, #rondo.axes<[t, d]>>) -> tensor<?x4xf32, #rondo.axes<[t, d]>>
   %x = rondo.view %0 by affine_map<(d) -> (0, d mod 3)> : tensor<?x2x3xf32, #thk> -> tensor<?x4xf32, #td>

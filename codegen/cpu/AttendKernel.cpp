@@ -1,0 +1,246 @@
+//===- AttendKernel.cpp - Softmax and sums over other tokens, in tiles ----===//
+//
+// A work item is one sequence and one index of an axis that nothing is exchanged along (a head). It takes the sequence's queries in
+// tiles and, for each, the keys of the cache that the block map admits, tile by tile, with a running maximum m, normaliser l and weighted sum:
+//
+//   m' = max(m, max_s score),  p = exp(score - m'),  l' = l exp(m - m') + sum_s p,  acc' = acc exp(m - m') + sum_s p value
+//
+// (online softmax: Milakov and Gimelshein, arXiv 1805.02867). The tile's computation is written as rondo ops behind a copy of the body and emitted
+// like any other, so the score and the value may be any expression.
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/cpu/KernelFrame.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/IRMapping.h"
+#include <limits>
+
+using namespace mlir;
+using namespace rondo;
+using namespace rondo::cpu;
+
+namespace {
+constexpr int64_t queryTile = 16, keyTile = 64;
+
+/// A copy of the attend's body whose block axes have the tiles' extents, followed by one step of the online softmax.
+struct TileBody {
+  Block block;
+  Value queryPosition, keyPosition;
+  SmallVector<Value> queries, keys, shared;
+  SmallVector<Value> states, next; ///< m, l, acc for a softmax; acc for a sum
+  Value normaliser, accumulator;   ///< as states
+
+  explicit TileBody(AttendOp attend);
+};
+} // namespace
+
+/// `type` with the tiles' extents on t and s.
+static RankedTensorType tiled(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  SmallVector<int64_t> shape(tensor.getShape());
+  for (auto [axis, extent] : llvm::zip(axesOf(type), shape))
+    extent = axis.getValue() == timeAxis ? queryTile : axis.getValue() == keyAxis ? keyTile : extent;
+  return RankedTensorType::get(shape, tensor.getElementType(), tensor.getEncoding());
+}
+
+TileBody::TileBody(AttendOp attend) {
+  MLIRContext *context = attend.getContext();
+  OpBuilder b(context);
+  Location loc = attend.getLoc();
+  IRMapping mapping;
+  Block &body = attend->getRegion(0).front();
+  SmallVector<Value> copies;
+  for (BlockArgument argument : body.getArguments()) {
+    copies.push_back(block.addArgument(tiled(argument.getType()), argument.getLoc()));
+    mapping.map(argument, copies.back());
+  }
+  queryPosition = copies[0];
+  keyPosition = copies[1];
+  auto take = [&, next = 2u](size_t count) mutable {
+    SmallVector<Value> values(copies.begin() + next, copies.begin() + next + count);
+    next += count;
+    return values;
+  };
+  queries = take(attend.getQueries().size());
+  keys = take(attend.getKeys().size());
+  shared = take(attend.getShared().size());
+  b.setInsertionPointToEnd(&block);
+  for (Operation &op : body.without_terminator()) {
+    Operation *copy = b.clone(op, mapping);
+    for (Value result : copy->getResults())
+      result.setType(tiled(result.getType()));
+  }
+  auto yield = cast<YieldOp>(body.getTerminator());
+  Value valid = mapping.lookup(yield.getOutputs()[0]);
+  Value score = mapping.lookup(yield.getOutputs()[1]);
+  Value value = mapping.lookup(yield.getOutputs()[2]);
+
+  auto f32 = b.getF32Type();
+  auto scalar = [&](double x) -> Value {
+    auto type = RankedTensorType::get({}, f32);
+    return ConstantOp::create(b, loc, type, DenseElementsAttr::get(type, float(x)));
+  };
+  auto map = [&](MapKind kind, ValueRange operands) -> Value { return MapOp::create(b, loc, kind, operands); };
+  if (attend.getCausal())
+    valid = map(MapKind::And, {valid, map(MapKind::Le, {keyPosition, queryPosition})});
+  if (attend.getWindow() > 0) {
+    Value distance = map(MapKind::Sub, {queryPosition, keyPosition});
+    valid = map(MapKind::And, {valid, map(MapKind::Lt, {distance, scalar(double(attend.getWindow()))})});
+  }
+  // Score and value reach every (t, s) of the tile, whatever they depend on themselves.
+  if (!attend.getCausal() && attend.getWindow() <= 0) {
+    Value distance = map(MapKind::Sub, {queryPosition, keyPosition});
+    valid = map(MapKind::And, {valid, map(MapKind::Lt, {distance, scalar(std::numeric_limits<double>::infinity())})});
+  }
+  auto accType = withoutAxis(tiled(value.getType()), keyAxis);
+  accType = unionType({tiled(attend.getType()), accType}, f32);
+  auto pairUnion = unionType({queryPosition.getType(), keyPosition.getType(), valid.getType(), score.getType()}, f32);
+  auto rowType = withoutAxis(pairUnion, keyAxis);
+  auto state = [&](RankedTensorType type) {
+    states.push_back(block.addArgument(type, loc));
+    return states.back();
+  };
+  StringRef overKeys[] = {keyAxis};
+  if (attend.getKind() == OverKind::Sum) {
+    Value acc = state(accType);
+    Value term = map(MapKind::Select, {valid, value, scalar(0)});
+    next = {map(MapKind::Add, {acc, ReduceOp::create(b, loc, ReduceKind::Sum, term, ArrayRef(overKeys))})};
+    accumulator = acc;
+    return;
+  }
+  Value m = state(rowType), l = state(rowType), acc = state(accType);
+  Value lowest = scalar(-std::numeric_limits<double>::infinity());
+  Value masked = map(MapKind::Select, {valid, score, lowest});
+  Value highest = ReduceOp::create(b, loc, ReduceKind::Max, masked, ArrayRef(overKeys));
+  Value newM = map(MapKind::Max, {m, highest});
+  // Where no key was seen yet m' is -inf: the difference would be NaN, so it is replaced by 0 there.
+  Value seen = map(MapKind::Ne, {newM, lowest});
+  Value safeM = map(MapKind::Select, {seen, newM, scalar(0)});
+  Value p = map(MapKind::Exp, {map(MapKind::Sub, {masked, safeM})});
+  Value shrink = map(MapKind::Exp, {map(MapKind::Sub, {m, safeM})});
+  Value newL = map(MapKind::Add, {map(MapKind::Mul, {l, shrink}), ReduceOp::create(b, loc, ReduceKind::Sum, p, ArrayRef(overKeys))});
+  Value sum = ContractOp::create(b, loc, p, value, ArrayRef(overKeys));
+  Value newAcc = map(MapKind::Add, {map(MapKind::Mul, {acc, shrink}), sum});
+  next = {newM, newL, newAcc};
+  normaliser = l;
+  accumulator = acc;
+}
+
+LogicalResult cpu::emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord &record) {
+  if (frame.kernel.getBody().front().getTerminator()->getOperands() != ValueRange{attend.getResult()})
+    return attend.emitOpError("expects the kernel to return exactly its result");
+  Nest &nest = frame.nest;
+  OpBuilder &b = nest.builder();
+  Location loc = attend.getLoc();
+  TileBody tile(attend);
+
+  Sharing sharing;
+  Block *bodies[] = {&attend->getRegion(0).front()};
+  for (StringAttr axis : axesOf(attend.getType()))
+    if (!sharing.axis && axis.getValue() != timeAxis && isParallel(axis, bodies) &&
+        llvm::all_of(tile.states, [&](Value s) { return llvm::is_contained(axesOf(s.getType()), axis); })) {
+      sharing.axis = axis;
+      sharing.extent = extentOf(attend.getType(), axis.getValue());
+    }
+  record.per = KernelRecord::Per::Sequences;
+  record.factor = sharing.blocks();
+
+  auto queryAxis = b.getStringAttr(timeAxis), key = b.getStringAttr(keyAxis);
+  frame.bindArguments();
+  LogicalResult result = success();
+  nest.forLoop(frame.begin(), frame.end(), 1, [&](Value item) {
+    Value sequence = arith::DivUIOp::create(b, loc, item, nest.i64(sharing.blocks()));
+    Value part = arith::RemUIOp::create(b, loc, item, nest.i64(sharing.blocks()));
+    IndexRanges ranges;
+    if (sharing.axis)
+      ranges[sharing.axis] = IndexRange{part, nest.after(part, 1), 1};
+    Value first = frame.firstRow(sequence), last = frame.endRow(sequence);
+    Value before = frame.position(sequence);
+    frame.bindPositions(sequence);
+    Value total = arith::AddIOp::create(b, loc, before, arith::SubIOp::create(b, loc, last, first));
+
+    int64_t mark = frame.scratch.mark();
+    SmallVector<Buffer> stateBuffers;
+    Program allocator(nest, frame.scratch, sharing.axis);
+    for (Value state : tile.states)
+      stateBuffers.push_back(allocator.allocate(state, Env(), ranges));
+
+    nest.forLoop(first, last, queryTile, [&](Value row) {
+      Value count = arith::MinSIOp::create(b, loc, nest.i64(queryTile), arith::SubIOp::create(b, loc, last, row));
+      Value queryStart = arith::AddIOp::create(b, loc, before, arith::SubIOp::create(b, loc, row, first));
+      IndexRanges tileRanges = ranges;
+      tileRanges[queryAxis] = IndexRange{nest.i64(0), count, std::nullopt};
+      for (auto [i, state] : llvm::enumerate(tile.states)) {
+        // m starts at -inf, sums at 0.
+        bool isMaximum = attend.getKind() == OverKind::Softmax && i == 0;
+        auto type = cast<RankedTensorType>(state.getType());
+        auto splat = DenseElementsAttr::get(type, isMaximum ? -std::numeric_limits<float>::infinity() : 0.0f);
+        OpBuilder::InsertionGuard guard(b);
+        OpBuilder constants(b.getContext());
+        constants.setInsertionPointToStart(&tile.block);
+        Value start = ConstantOp::create(constants, loc, type, splat);
+        result = nest.emitInto(start, stateBuffers[i], Env(), tileRanges);
+      }
+      Value keyEnd = total, keyStart = nest.i64(0);
+      if (attend.getCausal())
+        keyEnd = arith::AddIOp::create(b, loc, queryStart, count);
+      if (attend.getWindow() > 0) {
+        // The tile's first query reaches back furthest. Starts are whole tiles, so that no tile wraps in the ring.
+        Value reach = arith::SubIOp::create(b, loc, queryStart, nest.i64(attend.getWindow() - 1));
+        Value bounded = arith::MaxSIOp::create(b, loc, reach, nest.i64(0));
+        keyStart = arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, bounded, nest.i64(keyTile)), nest.i64(keyTile));
+      }
+      nest.forLoop(keyStart, keyEnd, keyTile, [&](Value keyRow) {
+        Value keyCount = arith::MinSIOp::create(b, loc, nest.i64(keyTile), arith::SubIOp::create(b, loc, keyEnd, keyRow));
+        tileRanges[key] = IndexRange{nest.i64(0), keyCount, std::nullopt};
+        nest.bindPosition(tile.queryPosition, queryStart);
+        nest.bindPosition(tile.keyPosition, keyRow);
+        AffineExpr time = nest.openDim(row);
+        for (auto [value, input] : llvm::zip(tile.queries, attend.getQueries()))
+          nest.bindSlice(value, input, time, queryAxis);
+        for (auto [value, input] : llvm::zip(tile.shared, attend.getShared()))
+          nest.bindSlice(value, input, time, StringAttr());
+        for (auto [i, value] : llvm::enumerate(tile.keys)) {
+          Value cache = frame.state(i);
+          Value slot = arith::RemUIOp::create(b, loc, keyRow, frame.cacheCapacity(sequence, cache));
+          Buffer whole = frame.inputBuffer(cast<BlockArgument>(attend.getKeys()[i]).getArgNumber());
+          whole.base = frame.cacheBase(sequence, cache);
+          nest.bind(value, frame.fromRow(whole, cast<RankedTensorType>(attend.getKeys()[i].getType()), slot, key));
+        }
+        int64_t inner = frame.scratch.mark();
+        Program program(nest, frame.scratch, sharing.axis);
+        for (auto [i, state] : llvm::enumerate(tile.states)) {
+          nest.bind(state, stateBuffers[i]);
+          program.addState(state, tile.next[i], stateBuffers[i]);
+        }
+        SmallVector<Operation *> ops;
+        for (Operation &op : tile.block)
+          ops.push_back(&op);
+        if (succeeded(result))
+          result = program.emit(ops, Env(), tileRanges);
+        frame.scratch.release(inner);
+      });
+      // y = acc / l, and 0 for a query that saw no key.
+      tileRanges.erase(key);
+      OpBuilder tail(b.getContext());
+      tail.setInsertionPointToEnd(&tile.block);
+      Value out = tile.accumulator;
+      for (auto [i, state] : llvm::enumerate(tile.states))
+        nest.bind(state, stateBuffers[i]);
+      if (tile.normaliser) {
+        auto scalarType = RankedTensorType::get({}, b.getF32Type());
+        Value zero = ConstantOp::create(tail, loc, scalarType, DenseElementsAttr::get(scalarType, 0.0f));
+        Value some = MapOp::create(tail, loc, MapKind::Ne, ValueRange{tile.normaliser, zero});
+        Value ratio = MapOp::create(tail, loc, MapKind::Div, ValueRange{tile.accumulator, tile.normaliser});
+        out = MapOp::create(tail, loc, MapKind::Select, ValueRange{some, ratio, zero});
+      }
+      Buffer target = frame.fromRow(frame.outputBuffer(0), cast<RankedTensorType>(attend.getType()), row, queryAxis);
+      if (succeeded(result))
+        result = nest.emitInto(out, target, Env(), tileRanges);
+    });
+    frame.scratch.release(mark);
+  });
+  return result;
+}

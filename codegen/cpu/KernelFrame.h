@@ -1,0 +1,89 @@
+//===- KernelFrame.h - What all kernels of the CPU start with -------------===//
+
+#pragma once
+
+#include "codegen/cpu/Kernels.h"
+#include "codegen/cpu/Program.h"
+
+namespace rondo::cpu {
+
+/// One entry of a kernel's `rondo.state_info`.
+struct StateInfo {
+  enum class Kind { Fixed, Tail, Cache } kind;
+  mlir::RankedTensorType type; ///< of one token's value (Tail, Cache) or the state, without t
+  int64_t tokens = 0;          ///< Tail: rows kept. Cache: the window, 0 = all
+  int64_t source = -1;         ///< Tail, Cache: the kernel operand whose rows it keeps
+};
+
+/// The function being emitted: its arguments, the batch, its operands' addresses.
+class KernelFrame {
+public:
+  KernelFrame(mlir::func::FuncOp kernel, const Isa &isa, mlir::OpBuilder &builder, mlir::func::FuncOp function);
+
+  mlir::Value begin() { return function.getArgument(1); }
+  mlir::Value end() { return function.getArgument(2); }
+
+  mlir::Value input(unsigned i) { return operandBases[i]; }
+  mlir::Value output(unsigned i) { return operandBases[inputs + states.size() + i]; }
+  /// The state's byte offset in the sequence's block, or the cache's index (i64).
+  mlir::Value state(unsigned i) { return stateOffsets[i]; }
+  llvm::ArrayRef<StateInfo> stateInfos() const { return states; }
+  llvm::StringRef stateName(unsigned i) const { return names[i]; }
+
+  // Fields of rondo_batch.
+  mlir::Value rows();
+  mlir::Value firstRow(mlir::Value sequence);      ///< row_begin[sequence]
+  mlir::Value endRow(mlir::Value sequence);        ///< row_begin[sequence + 1]
+  mlir::Value position(mlir::Value sequence);      ///< tokens before this piece
+  mlir::Value sequenceOfRow(mlir::Value row);
+  mlir::Value stateBlock(mlir::Value sequence);    ///< address
+  mlir::Value cacheBase(mlir::Value sequence, mlir::Value cache);
+  mlir::Value cacheCapacity(mlir::Value sequence, mlir::Value cache);
+
+  /// Binds the kernel's arguments to their buffers.
+  void bindArguments();
+  /// Binds positions read in the kernel, for the rows of `sequence`.
+  void bindPositions(mlir::Value sequence);
+
+  /// The buffer of a kernel operand: packed as its argument says, rows of per-token values one after the other.
+  Buffer inputBuffer(unsigned i);
+  Buffer outputBuffer(unsigned i);
+  /// `buffer` with its leading axis t (or c) fixed at row `row`: the axes that remain.
+  Buffer atRow(const Buffer &buffer, mlir::RankedTensorType type, mlir::Value row);
+  /// `buffer` from row `row` on, its leading axis renamed `axis`.
+  Buffer fromRow(const Buffer &buffer, mlir::RankedTensorType type, mlir::Value row, mlir::StringAttr axis);
+
+  Nest nest;
+  mlir::func::FuncOp kernel;
+  Scratch scratch;
+
+private:
+  Buffer bufferFor(mlir::Value base, mlir::RankedTensorType type, llvm::StringRef layout);
+  mlir::Value batchField(mlir::Type type, int64_t byteOffset);
+
+  mlir::func::FuncOp function;
+  mlir::Value batch;
+  unsigned inputs;
+  llvm::SmallVector<StateInfo> states;
+  llvm::SmallVector<llvm::StringRef> names;
+  llvm::SmallVector<mlir::Value> operandBases, stateOffsets;
+  mlir::Type pointer;
+};
+
+/// How the work of a sequence is shared out: blocks of one axis that no two blocks exchange values along.
+struct Sharing {
+  mlir::StringAttr axis; ///< null: one item a sequence
+  int64_t extent = 1, block = 1;
+  int64_t blocks() const { return (extent + block - 1) / block; }
+};
+
+/// Whether computing `bodies` never mixes indices of `axis`: no reduction over it, no view that moves it, no running sum along it.
+bool isParallel(mlir::StringAttr axis, llvm::ArrayRef<mlir::Block *> bodies);
+
+// The kinds of kernel. Each emits the body of `frame`'s function and fills the grid of the record.
+mlir::LogicalResult emitRows(KernelFrame &frame, KernelRecord &record);
+mlir::LogicalResult emitProduct(KernelFrame &frame, KernelRecord &record);
+mlir::LogicalResult emitScan(KernelFrame &frame, ScanOp scan, KernelRecord &record);
+mlir::LogicalResult emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord &record);
+
+} // namespace rondo::cpu

@@ -1,0 +1,362 @@
+//===- Kernels.cpp - From an outlined kernel to a function of the CPU -----===//
+//
+// The frame that all kernels share (arguments, operands, batch), and the choice of emitter by the kernel's kind. Rows and product
+// kernels are here as well: they are a loop around a Program.
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/cpu/KernelFrame.h"
+
+#include "dialect/Axes.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace mlir;
+using namespace rondo;
+using namespace rondo::cpu;
+
+std::string cpu::symbolOf(func::FuncOp kernel, const Isa &isa) {
+  return (kernel.getName() + "_" + isa.suffix).str();
+}
+
+//===----------------------------------------------------------------------===//
+// Frame
+//===----------------------------------------------------------------------===//
+
+static StateInfo readStateInfo(Attribute attr) {
+  auto dict = cast<DictionaryAttr>(attr);
+  StateInfo info;
+  StringRef kind = dict.getAs<StringAttr>("kind").getValue();
+  info.kind = kind == "fixed"  ? StateInfo::Kind::Fixed
+              : kind == "tail" ? StateInfo::Kind::Tail
+                               : StateInfo::Kind::Cache;
+  info.type = cast<RankedTensorType>(dict.getAs<TypeAttr>("type").getValue());
+  if (auto tokens = dict.getAs<IntegerAttr>("tokens"))
+    info.tokens = tokens.getInt();
+  if (auto source = dict.getAs<IntegerAttr>("source"))
+    info.source = source.getInt();
+  return info;
+}
+
+KernelFrame::KernelFrame(func::FuncOp kernel, const Isa &isa, OpBuilder &builder, func::FuncOp function)
+    : nest(builder, kernel.getLoc(), isa), kernel(kernel), scratch(function.getArgument(3)),
+      function(function), inputs(kernel.getNumArguments()) {
+  pointer = LLVM::LLVMPointerType::get(builder.getContext());
+  if (auto infos = kernel->getAttrOfType<ArrayAttr>("rondo.state_info"))
+    for (Attribute attr : infos)
+      states.push_back(readStateInfo(attr));
+  if (auto all = kernel->getAttrOfType<ArrayAttr>("rondo.states"))
+    for (Attribute name : all)
+      names.push_back(cast<StringAttr>(name).getValue());
+  Value operands = nest.loadAt(pointer, function.getArgument(0), 0);
+  batch = nest.loadAt(pointer, function.getArgument(0), 8);
+  unsigned total = inputs + states.size() + kernel.getNumResults();
+  for (unsigned i = 0; i < total; ++i) {
+    bool isState = i >= inputs && i < inputs + states.size();
+    Value operand = nest.loadAt(isState ? Type(builder.getI64Type()) : pointer, operands, 8 * i);
+    operandBases.push_back(operand);
+    if (isState)
+      stateOffsets.push_back(operand);
+  }
+}
+
+Value KernelFrame::batchField(Type type, int64_t byteOffset) { return nest.loadAt(type, batch, byteOffset); }
+Value KernelFrame::rows() { return batchField(nest.builder().getI64Type(), 0); }
+
+/// field[index] for an array of `element` whose address is at `byteOffset` of the batch.
+static Value arrayElement(Nest &nest, Value array, Value index, Type element) {
+  return LLVM::LoadOp::create(nest.builder(), array.getLoc(), element, nest.addressOf(array, index, element));
+}
+Value KernelFrame::firstRow(Value sequence) {
+  return arrayElement(nest, batchField(pointer, 16), sequence, nest.builder().getI64Type());
+}
+Value KernelFrame::endRow(Value sequence) { return firstRow(nest.after(sequence, 1)); }
+Value KernelFrame::position(Value sequence) {
+  return arrayElement(nest, batchField(pointer, 24), sequence, nest.builder().getI64Type());
+}
+Value KernelFrame::sequenceOfRow(Value row) {
+  Value narrow = arrayElement(nest, batchField(pointer, 32), row, nest.builder().getI32Type());
+  return arith::ExtSIOp::create(nest.builder(), row.getLoc(), nest.builder().getI64Type(), narrow);
+}
+Value KernelFrame::stateBlock(Value sequence) { return arrayElement(nest, batchField(pointer, 40), sequence, pointer); }
+
+static Value cacheSlot(KernelFrame &frame, Value caches, Value sequence, Value cache) {
+  OpBuilder &b = frame.nest.builder();
+  Value row = arith::MulIOp::create(b, cache.getLoc(), sequence, caches);
+  return arith::AddIOp::create(b, cache.getLoc(), row, cache);
+}
+Value KernelFrame::cacheBase(Value sequence, Value cache) {
+  Value slot = cacheSlot(*this, batchField(nest.builder().getI64Type(), 64), sequence, cache);
+  return arrayElement(nest, batchField(pointer, 48), slot, pointer);
+}
+Value KernelFrame::cacheCapacity(Value sequence, Value cache) {
+  Value slot = cacheSlot(*this, batchField(nest.builder().getI64Type(), 64), sequence, cache);
+  return arrayElement(nest, batchField(pointer, 56), slot, nest.builder().getI64Type());
+}
+
+Buffer KernelFrame::bufferFor(Value base, RankedTensorType type, StringRef layout) {
+  SmallVector<StringAttr> axes(axesOf(type));
+  Buffer buffer = nest.rowMajor(base, axes, type.getShape(), type.getElementType());
+  if (layout == "panels32") {
+    OpBuilder &b = nest.builder();
+    AffineExpr n = b.getAffineDimExpr(0), k = b.getAffineDimExpr(1);
+    int64_t depth = type.getDimSize(1);
+    buffer.layout = AffineMap::get(2, 0, n.floorDiv(32) * (depth * 32) + k * 32 + n % 32);
+  }
+  return buffer;
+}
+
+void KernelFrame::bindArguments() {
+  for (unsigned i = 0; i < inputs; ++i)
+    nest.bind(kernel.getArgument(i), inputBuffer(i));
+}
+
+void KernelFrame::bindPositions(Value sequence) {
+  for (PositionOp op : kernel.getBody().front().getOps<PositionOp>())
+    nest.bindPosition(op.getResult(), arith::SubIOp::create(nest.builder(), op.getLoc(), position(sequence), firstRow(sequence)));
+}
+
+Buffer KernelFrame::inputBuffer(unsigned i) {
+  auto layout = kernel.getArgAttrOfType<StringAttr>(i, "rondo.layout");
+  return bufferFor(input(i), cast<RankedTensorType>(kernel.getArgument(i).getType()),
+                   layout ? layout.getValue() : StringRef("rows"));
+}
+
+Buffer KernelFrame::outputBuffer(unsigned i) {
+  return bufferFor(output(i), cast<RankedTensorType>(kernel.getResultTypes()[i]), "rows");
+}
+
+/// Elements of one row of a value whose leading axis counts rows.
+static int64_t rowElements(RankedTensorType type) {
+  int64_t count = 1;
+  for (int64_t extent : type.getShape().drop_front())
+    count *= extent;
+  return count;
+}
+
+Buffer KernelFrame::atRow(const Buffer &buffer, RankedTensorType type, Value row) {
+  OpBuilder &b = nest.builder();
+  Value offset = arith::MulIOp::create(b, row.getLoc(), row, nest.i64(rowElements(type)));
+  return nest.rowMajor(nest.addressOf(buffer.base, offset, buffer.element),
+                       ArrayRef(buffer.axes).drop_front(), type.getShape().drop_front(), buffer.element);
+}
+
+Buffer KernelFrame::fromRow(const Buffer &buffer, RankedTensorType type, Value row, StringAttr axis) {
+  OpBuilder &b = nest.builder();
+  Value offset = arith::MulIOp::create(b, row.getLoc(), row, nest.i64(rowElements(type)));
+  Buffer moved = buffer;
+  moved.base = nest.addressOf(buffer.base, offset, buffer.element);
+  moved.axes[0] = axis;
+  return moved;
+}
+
+//===----------------------------------------------------------------------===//
+// Sharing out
+//===----------------------------------------------------------------------===//
+
+/// Whether `view` leaves `axis` as it is, or does not have it.
+static bool keepsAxis(ViewOp view, StringAttr axis) {
+  auto position = [&](Type type) -> int {
+    int i = 0;
+    for (StringAttr a : axesOf(type)) {
+      if (a.getValue() == "t")
+        continue;
+      if (a == axis)
+        return i;
+      ++i;
+    }
+    return -1;
+  };
+  int from = position(view.getSource().getType());
+  if (from < 0)
+    return true;
+  int to = position(view.getType());
+  if (to < 0)
+    return false;
+  for (auto [i, expr] : llvm::enumerate(view.getMap().getResults())) {
+    bool identity = expr == getAffineDimExpr(to, view.getContext());
+    if (int(i) == from ? !identity : expr.isFunctionOfDim(to))
+      return false;
+  }
+  return true;
+}
+
+bool cpu::isParallel(StringAttr axis, ArrayRef<Block *> bodies) {
+  auto has = [&](ArrayAttr axes) { return llvm::is_contained(axes, Attribute(axis)); };
+  for (Block *body : bodies)
+    for (Operation &op : *body) {
+      if (auto reduce = dyn_cast<ReduceOp>(op); reduce && has(reduce.getAxes()))
+        return false;
+      if (auto contract = dyn_cast<ContractOp>(op); contract && has(contract.getAxes()))
+        return false;
+      if (auto view = dyn_cast<ViewOp>(op); view && !keepsAxis(view, axis))
+        return false;
+      if (auto cumsum = dyn_cast<CumsumOp>(op); cumsum && cumsum.getAxis() == axis.getValue())
+        return false;
+      if (auto concat = dyn_cast<ConcatOp>(op); concat && concat.getAxis() == axis.getValue())
+        return false;
+      if (auto gather = dyn_cast<GatherOp>(op); gather && gather.getAxis() == axis.getValue())
+        return false;
+      if (auto pick = dyn_cast<PickOp>(op); pick && pick.getAxis() == axis.getValue())
+        return false;
+    }
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// Rows
+//===----------------------------------------------------------------------===//
+
+/// A shift reads an earlier row of the piece, or the tail state that earlier pieces left.
+static void bindShift(KernelFrame &frame, ShiftOp shift, Value row, Value sequence) {
+  Nest &nest = frame.nest;
+  OpBuilder &b = nest.builder();
+  Location loc = shift.getLoc();
+  unsigned operand = cast<BlockArgument>(shift.getSource()).getArgNumber();
+  unsigned state = 0;
+  while (frame.stateInfos()[state].source != int64_t(operand))
+    ++state;
+  const StateInfo &info = frame.stateInfos()[state];
+  auto type = cast<RankedTensorType>(shift.getType());
+  Buffer whole = frame.inputBuffer(operand);
+  // Rows since the sequence's first of this piece.
+  Value since = arith::SubIOp::create(b, loc, row, frame.firstRow(sequence));
+  Value inPiece = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, since, nest.i64(shift.getDistance()));
+  Buffer earlier = frame.atRow(whole, type, nest.after(row, -int64_t(shift.getDistance())));
+  Value block = nest.addressOf(frame.stateBlock(sequence), frame.state(state), b.getI8Type());
+  Buffer kept = whole;
+  kept.base = block;
+  Buffer tail = frame.atRow(kept, type, nest.after(since, info.tokens - int64_t(shift.getDistance())));
+  Buffer chosen = earlier;
+  chosen.base = arith::SelectOp::create(b, loc, inPiece, earlier.base, tail.base);
+  nest.bind(shift.getResult(), chosen);
+}
+
+LogicalResult cpu::emitRows(KernelFrame &frame, KernelRecord &record) {
+  record.per = KernelRecord::Per::Rows;
+  Nest &nest = frame.nest;
+  OpBuilder &b = nest.builder();
+  Block &body = frame.kernel.getBody().front();
+  auto time = b.getStringAttr("t");
+  frame.bindArguments();
+  SmallVector<Buffer> outputs;
+  for (unsigned i = 0; i < frame.kernel.getNumResults(); ++i)
+    outputs.push_back(frame.outputBuffer(i));
+
+  int64_t work = 0;
+  SmallVector<Operation *> ops;
+  for (Operation &op : body.without_terminator()) {
+    ops.push_back(&op);
+    int64_t elements = 1;
+    for (Value value : op.getOperands())
+      if (auto type = dyn_cast<RankedTensorType>(value.getType()); type && isPerToken(type))
+        elements = std::max(elements, rowElements(type));
+    work += elements;
+  }
+  record.grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work));
+
+  LogicalResult result = success();
+  nest.forLoop(frame.begin(), frame.end(), 1, [&](Value row) {
+    Env env;
+    env.set(time, nest.openDim(row));
+    Value sequence;
+    auto sequenceHere = [&] { return sequence ? sequence : sequence = frame.sequenceOfRow(row); };
+    for (Operation *op : ops) {
+      if (auto shift = dyn_cast<ShiftOp>(op))
+        bindShift(frame, shift, row, sequenceHere());
+      if (auto position = dyn_cast<PositionOp>(op)) {
+        Value since = arith::SubIOp::create(b, op->getLoc(), row, frame.firstRow(sequenceHere()));
+        Value token = arith::AddIOp::create(b, op->getLoc(), since, frame.position(sequence));
+        nest.bindScalar(position.getResult(), arith::SIToFPOp::create(b, op->getLoc(), b.getF32Type(), token));
+      }
+    }
+    Program program(nest, frame.scratch);
+    for (auto [value, buffer] : llvm::zip(body.getTerminator()->getOperands(), outputs))
+      program.addTarget(value, buffer);
+    result = program.emit(ops, env, IndexRanges());
+  });
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------===//
+
+LogicalResult cpu::emitProduct(KernelFrame &frame, KernelRecord &record) {
+  Nest &nest = frame.nest;
+  OpBuilder &b = nest.builder();
+  Block &body = frame.kernel.getBody().front();
+  auto contract = body.getTerminator()->getOperand(0).getDefiningOp<ContractOp>();
+  if (!contract || body.getTerminator()->getNumOperands() != 1)
+    return frame.kernel.emitOpError("expects a product kernel to return one contraction");
+  frame.bindArguments();
+  auto type = cast<RankedTensorType>(contract.getType());
+  if (type.getRank() != 2)
+    return contract.emitOpError("expects a product of rows by columns, got ") << type;
+  constexpr int64_t panel = 32;
+  int64_t columns = type.getDimSize(1);
+  record.per = KernelRecord::Per::Once;
+  record.factor = (columns + panel - 1) / panel;
+  int64_t depth = 1;
+  for (Attribute axis : contract.getAxes())
+    depth *= extentOf(contract.getLhs().getType(), cast<StringAttr>(axis).getValue());
+  record.grain = std::max<int64_t>(1, 8192 / (depth * panel));
+
+  LogicalResult result = success();
+  nest.forLoop(frame.begin(), frame.end(), 1, [&](Value item) {
+    Value lo = arith::MulIOp::create(b, contract.getLoc(), item, nest.i64(panel));
+    IndexRange range{lo, nest.after(lo, panel), panel};
+    if (columns % panel) {
+      Value limit = nest.i64(columns);
+      range = IndexRange{lo, arith::MinSIOp::create(b, contract.getLoc(), range.hi, limit), std::nullopt};
+    }
+    IndexRanges ranges;
+    ranges[axesOf(type)[0]] = IndexRange{nest.i64(0), frame.rows(), std::nullopt};
+    ranges[axesOf(type)[1]] = range;
+    result = nest.emitInto(contract.getResult(), frame.outputBuffer(0), Env(), ranges);
+  });
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Dispatch
+//===----------------------------------------------------------------------===//
+
+FailureOr<KernelRecord> cpu::emitKernel(func::FuncOp kernel, const Isa &isa, ModuleOp target) {
+  auto kind = kernel->getAttrOfType<StringAttr>("rondo.kernel");
+  if (!kind)
+    return kernel.emitOpError("expects attribute rondo.kernel");
+  MLIRContext *context = kernel.getContext();
+  context->loadDialect<arith::ArithDialect, LLVM::LLVMDialect, scf::SCFDialect>();
+  OpBuilder builder(context);
+  builder.setInsertionPointToEnd(target.getBody());
+  Type pointer = LLVM::LLVMPointerType::get(context), i64 = builder.getI64Type();
+  auto function = func::FuncOp::create(builder, kernel.getLoc(), symbolOf(kernel, isa),
+                                       builder.getFunctionType({pointer, i64, i64, pointer}, {}));
+  function->setAttr("rondo.isa", builder.getStringAttr(isa.name));
+  builder.setInsertionPointToEnd(function.addEntryBlock());
+  auto done = func::ReturnOp::create(builder, kernel.getLoc());
+  builder.setInsertionPoint(done);
+
+  KernelRecord record;
+  record.kind = kind.getValue().str();
+  KernelFrame frame(kernel, isa, builder, function);
+  LogicalResult result = success();
+  Block &body = kernel.getBody().front();
+  if (record.kind == "rows") {
+    result = emitRows(frame, record);
+  } else if (record.kind == "product") {
+    result = emitProduct(frame, record);
+  } else if (auto scans = body.getOps<ScanOp>(); record.kind == "scan" && !scans.empty()) {
+    result = emitScan(frame, *scans.begin(), record);
+  } else if (auto attends = body.getOps<AttendOp>(); record.kind == "attend" && !attends.empty()) {
+    result = emitAttend(frame, *attends.begin(), record);
+  } else {
+    return kernel.emitOpError("expects kind rows, product, scan or attend with its op, got ") << kind;
+  }
+  if (failed(result))
+    return failure();
+  record.scratchBytes = frame.scratch.largest();
+  return record;
+}

@@ -1,0 +1,180 @@
+//===- Nest.h - Loop nests over named axes --------------------------------===//
+//
+// Emits the loops that compute a value of the rondo dialect into memory: scf loops over axes, the innermost one in vectors, operands
+// read straight from their buffers.
+//
+// The index of every axis is an affine expression in the nest's *dims*, the loop variables that are open where code is emitted. One
+// dim may run in lanes: a vector of consecutive values. Going through a `rondo.view` composes its map with the expressions, and a load asks
+// what its address does along the lanes: the same (a broadcast), consecutive (a vector load) or anything else (a gather). So splitting, merging, renaming, slicing and
+// repeating cost nothing where they keep lanes consecutive, and packed weights are just another layout.
+//
+// A value is computed where it is used unless it was bound to a buffer first (Program.h decides which are). Values already computed in an
+// open loop are not computed again: sharing between the tiles of a register block comes from there.
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "codegen/cpu/Isa.h"
+#include "codegen/cpu/VectorMath.h"
+#include "dialect/Rondo.h"
+#include "mlir/IR/AffineExpr.h"
+#include "mlir/IR/AffineMap.h"
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/DenseMap.h"
+#include <map>
+#include <optional>
+
+namespace rondo::cpu {
+
+/// The index of each axis of a value, in the nest's dims.
+class Env {
+public:
+  mlir::AffineExpr lookup(mlir::StringAttr axis) const {
+    auto it = exprs.find(axis);
+    return it == exprs.end() ? mlir::AffineExpr() : it->second;
+  }
+  bool contains(mlir::StringAttr axis) const { return exprs.contains(axis); }
+  void set(mlir::StringAttr axis, mlir::AffineExpr expr) { exprs[axis] = expr; }
+
+private:
+  llvm::SmallDenseMap<mlir::StringAttr, mlir::AffineExpr, 4> exprs;
+};
+
+/// Where a tensor's elements are: element offset = layout(index along each axis), from `base`.
+struct Buffer {
+  mlir::Value base; ///< !llvm.ptr
+  llvm::SmallVector<mlir::StringAttr> axes;
+  mlir::AffineMap layout; ///< dims in the order of `axes`, one result
+  mlir::Type element;
+};
+
+/// The indices [lo, hi) of one axis; lo is a multiple of the vector length.
+struct IndexRange {
+  mlir::Value lo, hi;            ///< i64
+  std::optional<int64_t> extent; ///< hi - lo, where it is a constant
+};
+
+class Nest {
+public:
+  Nest(mlir::OpBuilder &builder, mlir::Location loc, const Isa &isa);
+
+  // Scalars.
+  mlir::Value i64(int64_t value);
+  /// `base` + `distance`.
+  mlir::Value after(mlir::Value base, int64_t distance);
+  mlir::Value addressOf(mlir::Value base, mlir::Value elementOffset, mlir::Type element);
+  mlir::Value loadAt(mlir::Type type, mlir::Value base, int64_t byteOffset);
+  IndexRange fullRange(int64_t extent);
+
+  // Buffers.
+  /// Row-major over `axes` with the given extents.
+  Buffer rowMajor(mlir::Value base, mlir::ArrayRef<mlir::StringAttr> axes,
+                  mlir::ArrayRef<int64_t> extents, mlir::Type element);
+  void bind(mlir::Value value, Buffer buffer) { buffers[value] = std::move(buffer); forget(); }
+  void unbind(mlir::Value value) { buffers.erase(value); forget(); }
+  const Buffer *bufferOf(mlir::Value value) const;
+  /// `value` is `offset` + the index along its one axis (positions of a block of tokens), or just `offset`.
+  void bindPosition(mlir::Value value, mlir::Value offset) { positions[value] = offset; }
+  /// `value` is `source` at time `time` (+ the index along `axis`, if not null): a body's argument and the per-token value behind it.
+  void bindSlice(mlir::Value value, mlir::Value source, mlir::AffineExpr time, mlir::StringAttr axis) {
+    slices[value] = Slice{source, time, axis};
+  }
+  /// A value without axes that is already computed.
+  void bindScalar(mlir::Value value, mlir::Value scalar) { scalars[value] = scalar; }
+  /// Drops every computed value: memory that they were read from has changed.
+  void forget();
+
+  // Dims.
+  /// A new dim whose value is `base` in the code emitted from here on.
+  mlir::AffineExpr openDim(mlir::Value base, int64_t extent = -1, bool lanes = false);
+
+  // Loops. The bodies see the loop variable's first value of each step.
+  mlir::SmallVector<mlir::Value> forLoop(mlir::Value lo, mlir::Value hi, int64_t step, mlir::ValueRange init,
+      llvm::function_ref<mlir::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)> body);
+  void forLoop(mlir::Value lo, mlir::Value hi, int64_t step, llvm::function_ref<void(mlir::Value)> body);
+  void ifThen(mlir::Value condition, llvm::function_ref<void()> body);
+
+  /// Computes `value` at every index of `ranges` (its axes that `env` does not fix) into `target`.
+  mlir::LogicalResult emitInto(mlir::Value value, const Buffer &target, const Env &env,
+                               const llvm::DenseMap<mlir::StringAttr, IndexRange> &ranges);
+
+  /// The value at `env`: a scalar, or a vector where an index moves with the lanes.
+  mlir::FailureOr<mlir::Value> evaluate(mlir::Value value, const Env &env);
+  mlir::Value load(const Buffer &buffer, const Env &env);
+  void store(mlir::Value value, const Buffer &buffer, const Env &env);
+
+  mlir::OpBuilder &builder() { return b; }
+  VectorMath &math() { return vm; }
+  const Isa &isa() const { return target; }
+
+private:
+  struct Dim {
+    mlir::Value base;
+    int64_t extent; ///< -1 where not known
+    bool lanes;     ///< stands for base, base + 1, ... base + W - 1
+  };
+  struct Slice {
+    mlir::Value source;
+    mlir::AffineExpr time;
+    mlir::StringAttr axis;
+  };
+  Env throughSlice(const Slice &slice, const Env &env);
+  /// The innermost work: `count` consecutive vectors from lane `base` on, masked in the ragged rest.
+  using LanesBody = llvm::function_ref<mlir::LogicalResult(mlir::Value base, int64_t count, bool masked)>;
+  mlir::LogicalResult overLanes(const IndexRange &range, int64_t maxCount, LanesBody body);
+  using TileBody = llvm::function_ref<mlir::LogicalResult(mlir::Value base, int64_t count)>;
+  mlir::LogicalResult overTiles(const IndexRange &range, int64_t maxCount, TileBody body);
+
+  mlir::LogicalResult emitMapInto(mlir::Value, const Buffer &, const Env &, const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
+  mlir::LogicalResult emitReductionInto(mlir::Value, const Buffer &, const Env &, const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
+  mlir::LogicalResult emitCumsumInto(CumsumOp, const Buffer &, const Env &, const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
+  mlir::LogicalResult emitConcatInto(ConcatOp, const Buffer &, const Env &, const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
+
+  mlir::FailureOr<mlir::Value> compute(mlir::Value value, const Env &env);
+  /// The term that a reduction or contraction sums (or takes the maximum of), at `env`.
+  mlir::FailureOr<mlir::Value> term(mlir::Operation *op, const Env &env);
+  /// Computes what does not depend on dims opened later, so that inner loops do not.
+  mlir::LogicalResult hoist(mlir::Value value, const Env &env);
+  mlir::FailureOr<Env> throughView(ViewOp view, const Env &env);
+
+  mlir::AffineExpr offsetOf(const Buffer &buffer, const Env &env);
+  /// What one lane adds to `expr`: 0, 1, another constant, or nothing constant.
+  std::optional<int64_t> laneStride(mlir::AffineExpr expr);
+  mlir::Value scalarOf(mlir::AffineExpr expr);
+  mlir::Value vectorOf(mlir::AffineExpr expr);
+  mlir::Value laneNumbers();
+  mlir::Value toReal(mlir::AffineExpr expr);
+  mlir::Value broadcast(mlir::Value scalar);
+  /// True for lanes [base, limit).
+  mlir::Value maskBelow(mlir::Value base, mlir::Value limit);
+  /// Drops divisions and remainders that the dims' extents make trivial.
+  mlir::AffineExpr simplify(mlir::AffineExpr expr);
+  std::optional<int64_t> largest(mlir::AffineExpr expr);
+
+  /// The addresses, as affine expressions, of all loads that computing `value` makes.
+  void collectLoads(mlir::Value value, const Env &env, llvm::SmallVectorImpl<mlir::AffineExpr> &loads);
+  /// Cheapest axis to run in lanes, of those given.
+  mlir::StringAttr chooseLanes(mlir::ArrayRef<mlir::StringAttr> candidates, mlir::Operation *reduction, mlir::Value value,
+                               const Buffer &target, const Env &env, const llvm::DenseMap<mlir::StringAttr, IndexRange> &ranges);
+
+  class Scope;
+  using Key = std::pair<mlir::Value, llvm::SmallVector<mlir::AffineExpr, 4>>;
+  struct KeyLess {
+    bool operator()(const Key &x, const Key &y) const;
+  };
+  using Memo = std::map<Key, mlir::Value, KeyLess>;
+
+  mlir::OpBuilder &b;
+  mlir::Location loc;
+  const Isa &target;
+  VectorMath vm;
+  llvm::DenseMap<mlir::Value, Buffer> buffers;
+  llvm::DenseMap<mlir::Value, mlir::Value> positions, scalars;
+  llvm::DenseMap<mlir::Value, Slice> slices;
+  llvm::SmallVector<Dim> dims;
+  mlir::Value mask; ///< vector<Wxi1> in the ragged rest, else null
+  llvm::SmallVector<Memo> memos{1};
+};
+
+} // namespace rondo::cpu

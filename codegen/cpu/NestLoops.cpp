@@ -1,0 +1,549 @@
+//===- NestLoops.cpp - The loops that fill a buffer -----------------------===//
+//
+// The loop half of Nest.h. Elementwise values: plain loops, the cheapest axis in lanes. Reductions and contractions: a register tile
+// of rows times vectors of accumulators around the reduction's loops, lanes along a result axis where one is consecutive in memory, else along the
+// reduced axis with a horizontal sum at the end. The order of additions depends on shapes only, never on threads.
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/cpu/Nest.h"
+
+#include "dialect/Axes.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include <limits>
+
+using namespace mlir;
+using namespace rondo;
+using namespace rondo::cpu;
+
+using IndexRanges = llvm::DenseMap<StringAttr, IndexRange>;
+
+/// Values computed inside are forgotten at the end: they do not dominate what follows.
+class Nest::Scope {
+public:
+  explicit Scope(Nest &nest) : nest(nest) { nest.memos.emplace_back(); }
+  ~Scope() { nest.memos.pop_back(); }
+
+private:
+  Nest &nest;
+};
+
+//===----------------------------------------------------------------------===//
+// Plain loops
+//===----------------------------------------------------------------------===//
+
+SmallVector<Value> Nest::forLoop(Value lo, Value hi, int64_t step, ValueRange init,
+                                 llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+  auto loop = scf::ForOp::create(b, loc, lo, hi, i64(step), init);
+  OpBuilder::InsertionGuard guard(b);
+  Block *block = loop.getBody();
+  if (init.empty())
+    b.setInsertionPoint(block->getTerminator());
+  else
+    b.setInsertionPointToEnd(block);
+  Scope scope(*this);
+  SmallVector<Value> results = body(loop.getInductionVar(), loop.getRegionIterArgs());
+  if (!init.empty())
+    scf::YieldOp::create(b, loc, results);
+  return llvm::to_vector(llvm::map_range(loop.getResults(), [](OpResult r) { return Value(r); }));
+}
+
+void Nest::forLoop(Value lo, Value hi, int64_t step, llvm::function_ref<void(Value)> body) {
+  forLoop(lo, hi, step, ValueRange{}, [&](Value i, ValueRange) {
+    body(i);
+    return SmallVector<Value>{};
+  });
+}
+
+void Nest::ifThen(Value condition, llvm::function_ref<void()> body) {
+  auto branch = scf::IfOp::create(b, loc, condition, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(branch.thenBlock()->getTerminator());
+  Scope scope(*this);
+  body();
+}
+
+Value Nest::after(Value base, int64_t distance) {
+  if (distance == 0)
+    return base;
+  if (auto constant = base.getDefiningOp<arith::ConstantIntOp>())
+    return i64(constant.value() + distance);
+  return arith::AddIOp::create(b, loc, base, i64(distance));
+}
+
+LogicalResult Nest::overTiles(const IndexRange &range, int64_t maxCount, TileBody body) {
+  LogicalResult result = success();
+  auto run = [&](Value base, int64_t count) {
+    Scope scope(*this);
+    if (succeeded(result))
+      result = body(base, count);
+  };
+  if (range.extent) {
+    int64_t whole = *range.extent / maxCount * maxCount, rest = *range.extent - whole;
+    Value end = after(range.lo, whole);
+    if (whole == maxCount)
+      run(range.lo, maxCount);
+    else if (whole)
+      forLoop(range.lo, end, maxCount, [&](Value i) { run(i, maxCount); });
+    if (rest)
+      run(end, rest);
+    return result;
+  }
+  // A ragged rest of unknown size is cut into powers of two, so that its largest part still shares loads.
+  Value left = arith::SubIOp::create(b, loc, range.hi, range.lo);
+  Value whole = arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, left, i64(maxCount)), i64(maxCount));
+  Value base = arith::AddIOp::create(b, loc, range.lo, whole);
+  forLoop(range.lo, base, maxCount, [&](Value i) { run(i, maxCount); });
+  int64_t part = 1;
+  while (part * 2 < maxCount)
+    part *= 2;
+  for (; part >= 1 && maxCount > 1; part /= 2) {
+    Value rest = arith::SubIOp::create(b, loc, range.hi, base);
+    Value fits = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, rest, i64(part));
+    ifThen(fits, [&] { run(base, part); });
+    Value next = arith::AddIOp::create(b, loc, base, i64(part));
+    base = arith::SelectOp::create(b, loc, fits, next, base);
+  }
+  return result;
+}
+
+LogicalResult Nest::overLanes(const IndexRange &range, int64_t maxCount, LanesBody body) {
+  LogicalResult result = success();
+  const int64_t lanes = target.lanes;
+  auto run = [&](Value base, int64_t count, bool masked) {
+    Scope scope(*this);
+    if (masked)
+      mask = maskBelow(base, range.hi);
+    if (succeeded(result))
+      result = body(base, count, masked);
+    mask = Value();
+  };
+  if (range.extent) {
+    int64_t extent = *range.extent, step = lanes * maxCount;
+    int64_t whole = extent / step * step, singles = (extent - whole) / lanes;
+    if (whole == step)
+      run(range.lo, maxCount, false);
+    else if (whole)
+      forLoop(range.lo, after(range.lo, whole), step, [&](Value i) { run(i, maxCount, false); });
+    if (singles)
+      run(after(range.lo, whole), singles, false);
+    if (extent % lanes)
+      run(after(range.lo, extent / lanes * lanes), 1, true);
+    return result;
+  }
+  Value left = arith::SubIOp::create(b, loc, range.hi, range.lo);
+  auto roundDown = [&](int64_t step) -> Value {
+    Value count = arith::DivUIOp::create(b, loc, left, i64(step));
+    return arith::AddIOp::create(b, loc, range.lo, arith::MulIOp::create(b, loc, count, i64(step)));
+  };
+  Value end = range.lo;
+  if (maxCount > 1) {
+    end = roundDown(lanes * maxCount);
+    forLoop(range.lo, end, lanes * maxCount, [&](Value i) { run(i, maxCount, false); });
+  }
+  Value lastWhole = roundDown(lanes);
+  forLoop(end, lastWhole, lanes, [&](Value i) { run(i, 1, false); });
+  ifThen(arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, lastWhole, range.hi),
+         [&] { run(lastWhole, 1, true); });
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Which axis runs in lanes
+//===----------------------------------------------------------------------===//
+
+static IndexRange rangeOf(Nest &nest, StringAttr axis, Value value, const IndexRanges &ranges) {
+  if (auto it = ranges.find(axis); it != ranges.end())
+    return it->second;
+  return nest.fullRange(extentOf(value.getType(), axis.getValue()));
+}
+
+StringAttr Nest::chooseLanes(ArrayRef<StringAttr> candidates, Operation *reduction, Value value,
+                             const Buffer &buffer, const Env &env, const IndexRanges &ranges) {
+  StringAttr best;
+  double bestCost = std::numeric_limits<double>::infinity();
+  for (StringAttr axis : candidates) {
+    // A trial with every axis open, this one in lanes; only expressions are made, no code.
+    size_t opened = dims.size();
+    Env trial = env;
+    auto open = [&](Type type) {
+      for (StringAttr a : axesOf(type))
+        if (!trial.contains(a))
+          trial.set(a, openDim(Value(), extentOf(type, a.getValue()), a == axis));
+    };
+    SmallVector<AffineExpr> loads;
+    open(value.getType());
+    if (reduction) {
+      for (Value operand : reduction->getOperands())
+        open(operand.getType());
+      for (Value operand : reduction->getOperands())
+        collectLoads(operand, trial, loads);
+    } else {
+      collectLoads(value, trial, loads);
+    }
+    auto costOf = [&](AffineExpr expr, double vectorCost) {
+      std::optional<int64_t> stride = laneStride(expr);
+      return stride == 0 ? 0.5 : stride == 1 ? vectorCost : double(target.lanes);
+    };
+    double cost = 0;
+    for (AffineExpr load : loads)
+      cost += costOf(load, 1);
+    bool reduced = !axesOf(value.getType()).empty() && !llvm::is_contained(axesOf(value.getType()), axis);
+    reduced |= axesOf(value.getType()).empty();
+    // A horizontal sum costs a few shuffles for each result, spread over the reduced extent.
+    if (!reduction || !reduced)
+      cost += reduction ? 0.1 * costOf(offsetOf(buffer, trial), 1) : costOf(offsetOf(buffer, trial), 1);
+    int64_t extent = reduction && reduced ? extentOf(reduction->getOperand(0).getType(), axis.getValue())
+                                          : extentOf(value.getType(), axis.getValue());
+    if (auto it = ranges.find(axis); it != ranges.end() && it->second.extent)
+      extent = *it->second.extent;
+    if (extent > 0) {
+      double vectors = double((extent + target.lanes - 1) / target.lanes);
+      cost *= vectors * target.lanes / double(extent);
+      if (reduction && reduced)
+        cost += 8.0 / vectors;
+    }
+    dims.truncate(opened);
+    if (cost < bestCost) {
+      bestCost = cost;
+      best = axis;
+    }
+  }
+  return best;
+}
+
+//===----------------------------------------------------------------------===//
+// Elementwise values
+//===----------------------------------------------------------------------===//
+
+LogicalResult Nest::emitInto(Value value, const Buffer &buffer, const Env &env, const IndexRanges &ranges) {
+  Scope scope(*this);
+  Operation *op = bufferOf(value) ? nullptr : value.getDefiningOp();
+  if (isa_and_nonnull<ReduceOp, ContractOp>(op))
+    return emitReductionInto(value, buffer, env, ranges);
+  if (auto cumsum = dyn_cast_or_null<CumsumOp>(op))
+    return emitCumsumInto(cumsum, buffer, env, ranges);
+  if (auto concat = dyn_cast_or_null<ConcatOp>(op))
+    return emitConcatInto(concat, buffer, env, ranges);
+  return emitMapInto(value, buffer, env, ranges);
+}
+
+LogicalResult Nest::emitMapInto(Value value, const Buffer &buffer, const Env &env, const IndexRanges &ranges) {
+  SmallVector<StringAttr> open;
+  for (StringAttr axis : buffer.axes)
+    if (!env.contains(axis))
+      open.push_back(axis);
+  if (open.empty()) {
+    FailureOr<Value> result = evaluate(value, env);
+    if (failed(result))
+      return failure();
+    store(*result, buffer, env);
+    return success();
+  }
+  StringAttr lanes = chooseLanes(open, nullptr, value, buffer, env, ranges);
+  std::function<LogicalResult(unsigned, Env)> level = [&](unsigned depth, Env here) -> LogicalResult {
+    if (failed(hoist(value, here)))
+      return failure();
+    while (depth < open.size() && open[depth] == lanes)
+      ++depth;
+    if (depth < open.size()) {
+      IndexRange range = rangeOf(*this, open[depth], value, ranges);
+      LogicalResult result = success();
+      forLoop(range.lo, range.hi, 1, [&](Value i) {
+        Env inner = here;
+        inner.set(open[depth], openDim(i, extentOf(value.getType(), open[depth].getValue())));
+        result = level(depth + 1, inner);
+      });
+      return result;
+    }
+    int64_t extent = extentOf(value.getType(), lanes.getValue());
+    return overLanes(rangeOf(*this, lanes, value, ranges), 1, [&](Value base, int64_t, bool) -> LogicalResult {
+      Env inner = here;
+      inner.set(lanes, openDim(base, extent, /*lanes=*/true));
+      FailureOr<Value> result = evaluate(value, inner);
+      if (failed(result))
+        return failure();
+      store(*result, buffer, inner);
+      return success();
+    });
+  };
+  return level(0, env);
+}
+
+//===----------------------------------------------------------------------===//
+// Reductions and contractions
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// How a reduction starts and combines.
+struct Combiner {
+  ReduceKind kind;
+  double identity() const {
+    double inf = std::numeric_limits<double>::infinity();
+    return kind == ReduceKind::Sum ? 0 : kind == ReduceKind::Max ? -inf : inf;
+  }
+  vector::CombiningKind horizontal() const {
+    return kind == ReduceKind::Sum   ? vector::CombiningKind::ADD
+           : kind == ReduceKind::Max ? vector::CombiningKind::MAXNUMF
+                                     : vector::CombiningKind::MINNUMF;
+  }
+  Value apply(VectorMath &vm, Value sum, Value x) const {
+    return kind == ReduceKind::Sum ? vm.add(sum, x) : kind == ReduceKind::Max ? vm.max(x, sum) : vm.min(x, sum);
+  }
+};
+} // namespace
+
+LogicalResult Nest::emitReductionInto(Value value, const Buffer &buffer, const Env &env, const IndexRanges &ranges) {
+  Operation *op = value.getDefiningOp();
+  auto contract = dyn_cast<ContractOp>(op);
+  auto reduce = dyn_cast<ReduceOp>(op);
+  Combiner combiner{reduce ? reduce.getKind() : ReduceKind::Sum};
+  SmallVector<StringAttr> reduced, open;
+  for (Attribute axis : contract ? contract.getAxes() : reduce.getAxes())
+    reduced.push_back(cast<StringAttr>(axis));
+  for (StringAttr axis : buffer.axes)
+    if (!env.contains(axis))
+      open.push_back(axis);
+  auto operandWith = [&](StringAttr axis) {
+    for (Value operand : op->getOperands())
+      if (llvm::is_contained(axesOf(operand.getType()), axis))
+        return operand;
+    return op->getOperand(0);
+  };
+
+  SmallVector<StringAttr> candidates(open);
+  candidates.append(reduced);
+  StringAttr lanes = chooseLanes(candidates, op, value, buffer, env, ranges);
+  bool lanesReduced = llvm::is_contained(reduced, lanes);
+
+  // The tile axis: one along which some operand is shared. Without one, more vectors keep the pipeline full.
+  StringAttr tile;
+  for (StringAttr axis : llvm::reverse(open))
+    if (axis != lanes && !tile && llvm::any_of(op->getOperands(), [&](Value operand) {
+          auto axes = axesOf(operand.getType());
+          return !llvm::is_contained(axes, axis);
+        }) && (ranges.contains(axis) || extentOf(value.getType(), axis.getValue()) != 1))
+      tile = axis;
+  int64_t rows = tile ? (lanesReduced ? 4 : target.productRows) : 1;
+  int64_t vectors = lanesReduced ? 1 : tile ? 2 : 4;
+
+  auto accumulate = [&](Value sum, const Env &at) -> FailureOr<Value> {
+    auto shape = [&](Value v) { return isa<VectorType>(sum.getType()) ? broadcast(v) : v; };
+    // Lanes past the end must not reach a horizontal sum.
+    auto guard = [&](Value x) -> Value {
+      if (!mask || !lanesReduced)
+        return x;
+      return arith::SelectOp::create(b, loc, mask, x, vm.splat(combiner.identity(), x));
+    };
+    FailureOr<Value> x = evaluate(op->getOperand(0), at);
+    if (failed(x))
+      return x;
+    if (!contract)
+      return combiner.apply(vm, sum, guard(shape(*x)));
+    FailureOr<Value> y = evaluate(op->getOperand(1), at);
+    if (failed(y))
+      return y;
+    // A masked load gives zeros, and so the product; only computed operands need the guard.
+    bool loaded = bufferOf(op->getOperand(0)) || bufferOf(op->getOperand(1));
+    return vm.fma(loaded ? shape(*x) : guard(shape(*x)), shape(*y), sum);
+  };
+
+  // The loops over the reduced axes around `leaf`, which updates every accumulator.
+  using Sums = SmallVector<Value>;
+  LogicalResult result = success();
+  std::function<Sums(unsigned, Sums, SmallVector<Env>)> overReduced = [&](unsigned depth, Sums sums, SmallVector<Env> at) -> Sums {
+    while (depth < reduced.size() && reduced[depth] == lanes)
+      ++depth;
+    if (depth < reduced.size()) {
+      Value operand = operandWith(reduced[depth]);
+      IndexRange range = rangeOf(*this, reduced[depth], operand, ranges);
+      return forLoop(range.lo, range.hi, 1, sums, [&](Value i, ValueRange carried) {
+        AffineExpr dim = openDim(i, extentOf(operand.getType(), reduced[depth].getValue()));
+        SmallVector<Env> inner(at);
+        for (Env &e : inner)
+          e.set(reduced[depth], dim);
+        return overReduced(depth + 1, Sums(carried), inner);
+      });
+    }
+    auto leaf = [&](Sums current, ArrayRef<Env> envs) {
+      for (auto [sum, e] : llvm::zip(current, envs)) {
+        FailureOr<Value> next = accumulate(sum, e);
+        if (failed(next)) {
+          result = failure();
+          return current;
+        }
+        sum = *next;
+      }
+      return current;
+    };
+    if (!lanesReduced)
+      return leaf(sums, at);
+    Value operand = operandWith(lanes);
+    IndexRange range = rangeOf(*this, lanes, operand, ranges);
+    int64_t extent = extentOf(operand.getType(), lanes.getValue());
+    auto step = [&](Value i, ValueRange carried, bool masked) {
+      AffineExpr dim = openDim(i, extent, /*lanes=*/true);
+      SmallVector<Env> inner(at);
+      for (Env &e : inner)
+        e.set(lanes, dim);
+      if (masked)
+        mask = maskBelow(i, range.hi);
+      Sums next = leaf(Sums(carried), inner);
+      mask = Value();
+      return next;
+    };
+    Value left = arith::SubIOp::create(b, loc, range.hi, range.lo);
+    Value whole = arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, left, i64(target.lanes)), i64(target.lanes));
+    Value end = range.extent ? after(range.lo, *range.extent / target.lanes * target.lanes)
+                             : Value(arith::AddIOp::create(b, loc, range.lo, whole));
+    sums = forLoop(range.lo, end, target.lanes, sums, [&](Value i, ValueRange carried) { return step(i, carried, false); });
+    bool ragged = !range.extent || *range.extent % target.lanes;
+    if (ragged)
+      sums = forLoop(end, range.hi, target.lanes, sums, [&](Value i, ValueRange carried) { return step(i, carried, true); });
+    return sums;
+  };
+
+  // One register tile: initialise, reduce, store.
+  auto reduceTile = [&](ArrayRef<Env> at, bool vectorised) {
+    auto vector = VectorType::get(target.lanes, b.getF32Type());
+    Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(float(combiner.identity())));
+    Value init = vectorised ? Value(vector::BroadcastOp::create(b, loc, vector, zero)) : zero;
+    Sums sums = overReduced(0, Sums(at.size(), init), SmallVector<Env>(at));
+    for (auto [sum, e] : llvm::zip(sums, at)) {
+      Value final = sum;
+      if (lanesReduced)
+        final = vector::ReductionOp::create(b, loc, combiner.horizontal(), sum,
+                                            arith::FastMathFlags::reassoc | arith::FastMathFlags::nnan);
+      store(final, buffer, e);
+    }
+    return result;
+  };
+
+  auto overResultLanes = [&](ArrayRef<Env> tiles) -> LogicalResult {
+    if (lanesReduced || !lanes)
+      return reduceTile(tiles, lanesReduced);
+    int64_t extent = extentOf(value.getType(), lanes.getValue());
+    return overLanes(rangeOf(*this, lanes, value, ranges), vectors, [&](Value base, int64_t count, bool) -> LogicalResult {
+      SmallVector<Env> at;
+      SmallVector<AffineExpr> laneDims;
+      for (int64_t j = 0; j < count; ++j) {
+        Value start = after(base, j * target.lanes);
+        laneDims.push_back(openDim(start, extent, /*lanes=*/true));
+      }
+      for (const Env &row : tiles)
+        for (AffineExpr dim : laneDims) {
+          at.push_back(row);
+          at.back().set(lanes, dim);
+        }
+      return reduceTile(at, true);
+    });
+  };
+
+  std::function<LogicalResult(unsigned, Env)> level = [&](unsigned depth, Env here) -> LogicalResult {
+    while (depth < open.size() && (open[depth] == lanes || open[depth] == tile))
+      ++depth;
+    for (Value operand : op->getOperands())
+      if (failed(hoist(operand, here)))
+        return failure();
+    if (depth < open.size()) {
+      IndexRange range = rangeOf(*this, open[depth], value, ranges);
+      LogicalResult inner = success();
+      forLoop(range.lo, range.hi, 1, [&](Value i) {
+        Env next = here;
+        next.set(open[depth], openDim(i, extentOf(value.getType(), open[depth].getValue())));
+        inner = level(depth + 1, next);
+      });
+      return inner;
+    }
+    if (!tile)
+      return overResultLanes(here);
+    return overTiles(rangeOf(*this, tile, value, ranges), rows, [&](Value base, int64_t count) -> LogicalResult {
+      SmallVector<Env> at;
+      for (int64_t i = 0; i < count; ++i) {
+        Value row = after(base, i);
+        at.push_back(here);
+        at.back().set(tile, openDim(row, extentOf(value.getType(), tile.getValue())));
+      }
+      return overResultLanes(at);
+    });
+  };
+  return level(0, env);
+}
+
+//===----------------------------------------------------------------------===//
+// Running sums and concatenation
+//===----------------------------------------------------------------------===//
+
+LogicalResult Nest::emitCumsumInto(CumsumOp op, const Buffer &buffer, const Env &env, const IndexRanges &ranges) {
+  Value value = op.getResult();
+  auto along = b.getStringAttr(op.getAxis());
+  SmallVector<StringAttr> others;
+  for (StringAttr axis : buffer.axes)
+    if (axis != along && !env.contains(axis))
+      others.push_back(axis);
+  StringAttr lanes = others.empty() ? StringAttr() : chooseLanes(others, nullptr, op.getSource(), buffer, env, ranges);
+  LogicalResult result = success();
+  auto runSums = [&](const Env &here, Value zero) {
+    IndexRange range = rangeOf(*this, along, value, ranges);
+    forLoop(range.lo, range.hi, 1, ValueRange{zero}, [&](Value i, ValueRange carried) {
+      Env inner = here;
+      inner.set(along, openDim(i, extentOf(value.getType(), along.getValue())));
+      FailureOr<Value> x = evaluate(op.getSource(), inner);
+      if (failed(x)) {
+        result = failure();
+        return SmallVector<Value>(carried);
+      }
+      Value sum = vm.add(carried[0], isa<VectorType>(zero.getType()) ? broadcast(*x) : *x);
+      store(sum, buffer, inner);
+      return SmallVector<Value>{sum};
+    });
+  };
+  Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
+  std::function<void(unsigned, Env)> level = [&](unsigned depth, Env here) {
+    while (depth < others.size() && others[depth] == lanes)
+      ++depth;
+    if (depth < others.size()) {
+      IndexRange range = rangeOf(*this, others[depth], value, ranges);
+      forLoop(range.lo, range.hi, 1, [&](Value i) {
+        Env inner = here;
+        inner.set(others[depth], openDim(i, extentOf(value.getType(), others[depth].getValue())));
+        level(depth + 1, inner);
+      });
+      return;
+    }
+    if (!lanes)
+      return runSums(here, zero);
+    LogicalResult lanesResult = overLanes(rangeOf(*this, lanes, value, ranges), 1, [&](Value base, int64_t, bool) -> LogicalResult {
+      Env inner = here;
+      inner.set(lanes, openDim(base, extentOf(value.getType(), lanes.getValue()), /*lanes=*/true));
+      runSums(inner, broadcast(zero));
+      return result;
+    });
+    if (failed(lanesResult))
+      result = failure();
+  };
+  level(0, env);
+  return result;
+}
+
+LogicalResult Nest::emitConcatInto(ConcatOp op, const Buffer &buffer, const Env &env, const IndexRanges &ranges) {
+  auto along = b.getStringAttr(op.getAxis());
+  auto position = llvm::find(buffer.axes, along) - buffer.axes.begin();
+  int64_t start = 0;
+  for (Value source : op.getSources()) {
+    Buffer part = buffer;
+    SmallVector<AffineExpr> shifted;
+    for (unsigned i = 0; i < buffer.axes.size(); ++i)
+      shifted.push_back(b.getAffineDimExpr(i) + (int64_t(i) == position ? start : 0));
+    part.layout = AffineMap::get(buffer.axes.size(), 0, buffer.layout.getResult(0).replaceDims(shifted));
+    IndexRanges inner = ranges;
+    int64_t extent = extentOf(source.getType(), along.getValue());
+    inner[along] = fullRange(extent);
+    if (failed(emitInto(source, part, env, inner)))
+      return failure();
+    start += extent;
+  }
+  return success();
+}

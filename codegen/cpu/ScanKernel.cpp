@@ -1,0 +1,135 @@
+//===- ScanKernel.cpp - A recurrence over the tokens of a sequence --------===//
+//
+// A work item is one sequence and one block of an axis along which the recurrence exchanges nothing (heads, channels). It walks
+// the sequence's tokens of this piece in order, whole blocks of `chunk` tokens by the scan's block body and the ragged rest by its token body; the states stay in the
+// sequence's state block and are updated in place. Sound because both bodies mean the same (dialect/RondoOps.td, scan).
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/cpu/KernelFrame.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+
+using namespace mlir;
+using namespace rondo;
+using namespace rondo::cpu;
+
+/// The axis shared out among work items: of those in every state and output that nothing is exchanged along, the first.
+static Sharing shareScan(ScanOp scan, ArrayRef<Block *> bodies) {
+  Sharing sharing;
+  for (StringAttr axis : axesOf(scan.getInits().front().getType())) {
+    auto everywhere = [&](ValueRange values) {
+      return llvm::all_of(values, [&](Value v) { return llvm::is_contained(axesOf(v.getType()), axis); });
+    };
+    if (!everywhere(scan.getInits()) || !everywhere(scan.getOutputs()) || !isParallel(axis, bodies))
+      continue;
+    sharing.axis = axis;
+    sharing.extent = extentOf(scan.getInits().front().getType(), axis.getValue());
+    // A block is worth a few thousand state elements, and a multiple of the longest vector unless it is single indices.
+    int64_t perIndex = 0;
+    for (Value init : scan.getInits())
+      perIndex += elementsPerToken(init.getType()) / sharing.extent;
+    constexpr int64_t enough = 2048, lanes = 16;
+    if (perIndex < enough)
+      sharing.block = std::min(sharing.extent, (enough / std::max<int64_t>(1, perIndex) + lanes - 1) / lanes * lanes);
+    return sharing;
+  }
+  return sharing;
+}
+
+namespace {
+/// Emits one body at some rows.
+struct BodyEmitter {
+  KernelFrame &frame;
+  ScanOp scan;
+  const Sharing &sharing;
+  const IndexRanges &ranges;
+  ArrayRef<Buffer> stateBuffers;
+
+  /// `count` = 0: the token body at `row`; otherwise the block body at rows [row, row + count).
+  LogicalResult emit(Region &region, Value row, int64_t count) {
+    Nest &nest = frame.nest;
+    Block &body = region.front();
+    auto blockTokens = StringAttr::get(scan.getContext(), blockAxis);
+    unsigned inputs = scan.getInputs().size();
+    AffineExpr time = nest.openDim(row);
+    for (auto [i, input] : llvm::enumerate(scan.getInputs()))
+      nest.bindSlice(body.getArgument(i), input, time,
+                     count && isPerToken(input.getType()) ? blockTokens : StringAttr());
+    int64_t mark = frame.scratch.mark();
+    Program program(nest, frame.scratch, sharing.axis);
+    auto yield = cast<YieldOp>(body.getTerminator());
+    for (auto [i, next] : llvm::enumerate(yield.getStates())) {
+      Value old = body.getArgument(inputs + i);
+      nest.bind(old, stateBuffers[i]);
+      program.addState(old, next, stateBuffers[i]);
+    }
+    for (auto [i, value] : llvm::enumerate(yield.getOutputs())) {
+      auto type = cast<RankedTensorType>(scan.getOutputs()[i].getType());
+      Buffer whole = frame.outputBuffer(i);
+      program.addTarget(value, count ? frame.fromRow(whole, type, row, blockTokens) : frame.atRow(whole, type, row));
+    }
+    SmallVector<Operation *> ops;
+    for (Operation &op : body.without_terminator())
+      ops.push_back(&op);
+    LogicalResult result = program.emit(ops, Env(), ranges);
+    frame.scratch.release(mark);
+    return result;
+  }
+};
+} // namespace
+
+LogicalResult cpu::emitScan(KernelFrame &frame, ScanOp scan, KernelRecord &record) {
+  if (scan.getEvery())
+    return scan.emitOpError("expects no groups of tokens (`every`): no form for them is derived");
+  // The kernel returns the scan's outputs as they are.
+  if (frame.kernel.getBody().front().getTerminator()->getOperands() != scan.getOutputs())
+    return scan.emitOpError("expects the kernel to return exactly its outputs");
+  Nest &nest = frame.nest;
+  OpBuilder &b = nest.builder();
+  Location loc = scan.getLoc();
+  Region &token = scan->getRegion(0), &block = scan->getRegion(1);
+  SmallVector<Block *> bodies{&token.front()};
+  if (!block.empty())
+    bodies.push_back(&block.front());
+  Sharing sharing = shareScan(scan, bodies);
+  record.per = KernelRecord::Per::Sequences;
+  record.factor = sharing.blocks();
+
+  frame.bindArguments();
+  LogicalResult result = success();
+  nest.forLoop(frame.begin(), frame.end(), 1, [&](Value item) {
+    Value sequence = item;
+    IndexRanges ranges;
+    if (sharing.blocks() > 1) {
+      sequence = arith::DivUIOp::create(b, loc, item, nest.i64(sharing.blocks()));
+      Value part = arith::RemUIOp::create(b, loc, item, nest.i64(sharing.blocks()));
+      Value lo = arith::MulIOp::create(b, loc, part, nest.i64(sharing.block));
+      IndexRange range{lo, nest.after(lo, sharing.block), sharing.block};
+      if (sharing.extent % sharing.block)
+        range = IndexRange{lo, arith::MinSIOp::create(b, loc, range.hi, nest.i64(sharing.extent)), std::nullopt};
+      ranges[sharing.axis] = range;
+    }
+    frame.bindPositions(sequence);
+    Value stateBlock = frame.stateBlock(sequence);
+    SmallVector<Buffer> stateBuffers;
+    for (auto [i, info] : llvm::enumerate(frame.stateInfos())) {
+      SmallVector<StringAttr> axes(axesOf(info.type));
+      stateBuffers.push_back(nest.rowMajor(nest.addressOf(stateBlock, frame.state(i), b.getI8Type()), axes,
+                                           info.type.getShape(), info.type.getElementType()));
+    }
+    BodyEmitter emitter{frame, scan, sharing, ranges, stateBuffers};
+    Value first = frame.firstRow(sequence), last = frame.endRow(sequence), rest = first;
+    if (!block.empty()) {
+      int64_t chunk = scan.getChunk();
+      Value length = arith::SubIOp::create(b, loc, last, first);
+      Value whole = arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, length, nest.i64(chunk)), nest.i64(chunk));
+      rest = arith::AddIOp::create(b, loc, first, whole);
+      nest.forLoop(first, rest, chunk, [&](Value row) { result = emitter.emit(block, row, chunk); });
+    }
+    if (succeeded(result))
+      nest.forLoop(rest, last, 1, [&](Value row) { result = emitter.emit(token, row, 0); });
+  });
+  return result;
+}
