@@ -1,0 +1,168 @@
+//===- Weights.cpp - Parameters bound to a checkpoint, and their values ---===//
+
+#include "codegen/common/Weights.h"
+
+#include "codegen/common/Derived.h"
+#include "codegen/common/Initialise.h"
+#include "llvm/ADT/StringExtras.h"
+#include <set>
+
+using namespace mlir;
+using namespace rondo;
+
+/// "[h = 4, p = 16]"
+static std::string shownAxes(RankedTensorType type) {
+  std::string text = "[";
+  for (auto [i, axis] : llvm::enumerate(axesOf(type)))
+    text += (i ? ", " : "") + axis.str() + " = " + std::to_string(type.getDimSize(i));
+  return text + "]";
+}
+
+static SmallVector<int64_t> withoutOnes(ArrayRef<int64_t> shape) {
+  SmallVector<int64_t> rest;
+  llvm::copy_if(shape, std::back_inserter(rest), [](int64_t extent) { return extent != 1; });
+  return rest;
+}
+
+/// `; did you mean 'a', 'b'?`: names that end as `name` does or differ little from it.
+static std::string nearNames(StringRef name, ArrayRef<std::string> names) {
+  SmallVector<std::pair<unsigned, StringRef>> near;
+  unsigned limit = std::max<size_t>(2, name.size() / 4);
+  for (const std::string &candidate : names) {
+    unsigned distance = name.edit_distance(candidate, /*AllowReplacements=*/true, limit);
+    if (StringRef(candidate).ends_with("." + name.str()) || name.ends_with("." + candidate))
+      distance = 0;
+    if (distance <= limit)
+      near.push_back({distance, candidate});
+  }
+  llvm::sort(near);
+  std::string text;
+  for (auto [distance, candidate] : ArrayRef(near).take_front(3))
+    text += (text.empty() ? "; did you mean '" : ", '") + candidate.str() + "'";
+  return text.empty() ? text : text + "?";
+}
+
+namespace {
+/// Reports at most as many errors as one reads.
+class Problems {
+public:
+  explicit Problems(ModuleOp module) : module(module) {}
+  void report(Location location, const std::string &message) {
+    if (++count <= limit)
+      emitError(location, message);
+  }
+  bool any() const { return count > 0; }
+  ~Problems() {
+    if (count > limit)
+      module.emitError() << "and " << count - limit << " more tensors that do not fit";
+  }
+
+private:
+  static constexpr unsigned limit = 6;
+  ModuleOp module;
+  unsigned count = 0;
+};
+} // namespace
+
+FailureOr<Weights> Weights::bind(ModuleOp module, WeightSource source) {
+  Weights weights;
+  std::vector<std::string> names;
+  for (auto [i, tensor] : llvm::enumerate(source.tensors)) {
+    weights.byName[tensor.name] = i;
+    names.push_back(tensor.name);
+  }
+  Problems problems(module);
+  std::map<std::string, RankedTensorType> bound;
+  module.walk([&](ParamOp param) {
+    std::string path = param.getPath().str();
+    auto type = cast<RankedTensorType>(param.getType());
+    if (auto [it, inserted] = bound.try_emplace(path, type); !inserted) {
+      if (it->second.getShape() != type.getShape())
+        problems.report(param.getLoc(),
+                        "parameter '" + path + "' is " + shownAxes(type) + " here and " + shownAxes(it->second) + " at its first use");
+      return;
+    }
+    weights.order.push_back({path, type});
+    if (!type.getElementType().isF32())
+      return problems.report(param.getLoc(), "parameter '" + path + "' has no real numbers; expected f32");
+    if (source.seed) {
+      std::string why;
+      if (param.getInit() && !Initialiser::parse(*param.getInit(), why))
+        problems.report(param.getLoc(), "parameter '" + path + "' cannot be initialised: " + why);
+      return;
+    }
+    auto found = weights.byName.find(path);
+    if (found == weights.byName.end())
+      return problems.report(param.getLoc(), source.checkpoint + ": no tensor '" + path + "', expected " + shownAxes(type) + nearNames(path, names));
+    const TensorView &tensor = source.tensors[found->second];
+    if (withoutOnes(tensor.shape) != withoutOnes(type.getShape()))
+      return problems.report(param.getLoc(), tensor.file + ": tensor '" + path + "' has shape " + printShape(tensor.shape) + "; expected " + shownAxes(type));
+    if (tensor.dtype == DType::Bool)
+      problems.report(param.getLoc(), tensor.file + ": tensor '" + path + "' is " + std::string(nameOf(tensor.dtype)) + "; expected real numbers");
+  });
+  if (problems.any())
+    return failure(); // reported
+
+  std::vector<std::string> unread;
+  for (const std::string &name : names)
+    if (!bound.count(name))
+      unread.push_back("'" + name + "'");
+  if (!unread.empty()) {
+    std::string rest = unread.size() > 8 ? " and " + std::to_string(unread.size() - 8) + " more" : "";
+    mlir::emitRemark(module.getLoc()) << source.checkpoint << ": nothing reads " << unread.size() << (unread.size() == 1 ? " tensor: " : " tensors: ")
+                                      << llvm::join(ArrayRef(unread).take_front(8), ", ") << rest;
+  }
+  weights.source = std::move(source);
+  return weights;
+}
+
+int64_t Weights::parameterElements() const {
+  int64_t count = 0;
+  for (auto &[name, type] : order)
+    count += type.getNumElements();
+  return count;
+}
+
+FailureOr<std::vector<float>> Weights::parameter(ParamOp param) const {
+  auto type = cast<RankedTensorType>(param.getType());
+  std::string path = param.getPath().str(), why;
+  if (source.seed) {
+    std::optional<Initialiser> init = Initialiser::parse(param.getInit().value_or("normal(0.02)"), why);
+    if (!init)
+      return param.emitError("parameter '") << path << "' cannot be initialised: " << why;
+    return init->fill(path, *source.seed, type.getNumElements());
+  }
+  auto found = byName.find(path);
+  if (found == byName.end())
+    return param.emitError("parameter '") << path << "' is not one of the token level's, which were bound to " << source.checkpoint;
+  const TensorView &tensor = source.tensors[found->second];
+  Result<std::vector<float>> values = toF32(tensor);
+  if (!values)
+    return param.emitError() << values.error().message;
+  if (int64_t(values->size()) != type.getNumElements())
+    return param.emitError() << tensor.file << ": tensor '" << path << "' has " << values->size() << " elements; expected " << type.getNumElements();
+  return std::move(*values);
+}
+
+FailureOr<std::vector<float>> Weights::value(const Plan &plan, int64_t constant) const {
+  if (auto param = dyn_cast<ParamOp>(plan.constants[constant].source))
+    return parameter(param);
+  return evaluateDerived(plan, constant, [&](ParamOp param) { return parameter(param); });
+}
+
+void rondo::keepParameters(ModuleOp kernelModule, Plan &plan) {
+  std::set<std::string> stored;
+  for (const PlannedWeight &weight : plan.weights)
+    if (auto param = dyn_cast<ParamOp>(plan.constants[weight.constant].source))
+      stored.insert(param.getPath().str());
+  for (size_t i = 0; i < plan.constants.size(); ++i)
+    if (auto param = dyn_cast<ParamOp>(plan.constants[i].source))
+      if (stored.insert(param.getPath().str()).second)
+        plan.weights.push_back({int64_t(i), "rows"});
+  kernelModule.walk([&](ParamOp param) {
+    if (!stored.insert(param.getPath().str()).second)
+      return;
+    plan.constants.push_back({param, {}, param.getPath().str(), cast<RankedTensorType>(param.getType())});
+    plan.weights.push_back({int64_t(plan.constants.size()) - 1, "rows"});
+  });
+}
