@@ -1,0 +1,285 @@
+//===- InterpreterArrays.cpp - Array ops by named axes --------------------===//
+//
+// The equations of the array ops, element by element. See InterpreterArrays.h.
+//
+//===----------------------------------------------------------------------===//
+
+#include "dialect/InterpreterArrays.h"
+
+#include "mlir/IR/AffineExpr.h"
+#include <cmath>
+#include <limits>
+
+using namespace mlir;
+
+namespace rondo::interpreter {
+
+int64_t Named::extent(StringRef axis) const {
+  for (auto [name, extent] : llvm::zip(axes, array.shape))
+    if (name == axis)
+      return extent;
+  return 1;
+}
+
+Named zerosOver(const Axes &axes, ArrayRef<const Named *> like) {
+  Named result{axes, {}};
+  int64_t count = 1;
+  for (StringRef axis : axes) {
+    int64_t extent = 1;
+    for (const Named *operand : like)
+      if (operand->has(axis))
+        extent = operand->extent(axis);
+    result.array.shape.push_back(extent);
+    count *= extent;
+  }
+  result.array.data.assign(count, 0.0);
+  return result;
+}
+
+void forEachIndex(const Named &result, ArrayRef<const Named *> operands,
+                  function_ref<void(int64_t, ArrayRef<int64_t>)> body) {
+  size_t rank = result.axes.size();
+  // strides[operand][axis of the result]
+  SmallVector<SmallVector<int64_t>> strides;
+  for (const Named *operand : operands) {
+    SmallVector<int64_t> own(rank, 0);
+    int64_t stride = 1;
+    for (size_t i = operand->axes.size(); i-- > 0; stride *= operand->array.shape[i])
+      for (size_t axis = 0; axis < rank; ++axis)
+        if (result.axes[axis] == operand->axes[i])
+          own[axis] = stride;
+    strides.push_back(own);
+  }
+  SmallVector<int64_t> index(rank, 0), offsets(operands.size(), 0);
+  int64_t total = result.array.data.size();
+  for (int64_t at = 0; at < total; ++at) {
+    body(at, offsets);
+    for (size_t axis = rank; axis-- > 0;) {
+      bool wraps = ++index[axis] == result.array.shape[axis];
+      for (size_t o = 0; o < operands.size(); ++o)
+        offsets[o] += wraps ? -strides[o][axis] * (result.array.shape[axis] - 1) : strides[o][axis];
+      if (!wraps)
+        break;
+      index[axis] = 0;
+    }
+  }
+}
+
+double applyMap(MapKind kind, ArrayRef<double> x) {
+  switch (kind) {
+  case MapKind::Add: return x[0] + x[1];
+  case MapKind::Sub: return x[0] - x[1];
+  case MapKind::Mul: return x[0] * x[1];
+  case MapKind::Div: return x[0] / x[1];
+  case MapKind::Min: return std::isnan(x[0]) || std::isnan(x[1]) ? NAN : std::min(x[0], x[1]);
+  case MapKind::Max: return std::isnan(x[0]) || std::isnan(x[1]) ? NAN : std::max(x[0], x[1]);
+  case MapKind::Pow: return std::pow(x[0], x[1]);
+  case MapKind::Mod: return x[0] - x[1] * std::floor(x[0] / x[1]);
+  case MapKind::Neg: return -x[0];
+  case MapKind::Abs: return std::fabs(x[0]);
+  case MapKind::Exp: return std::exp(x[0]);
+  case MapKind::Log: return std::log(x[0]);
+  case MapKind::Sqrt: return std::sqrt(x[0]);
+  case MapKind::Rsqrt: return 1 / std::sqrt(x[0]);
+  case MapKind::Sin: return std::sin(x[0]);
+  case MapKind::Cos: return std::cos(x[0]);
+  case MapKind::Tanh: return std::tanh(x[0]);
+  case MapKind::Erf: return std::erf(x[0]);
+  case MapKind::Sigmoid: return x[0] >= 0 ? 1 / (1 + std::exp(-x[0])) : std::exp(x[0]) / (1 + std::exp(x[0]));
+  case MapKind::Softplus: return std::max(x[0], 0.0) + std::log1p(std::exp(-std::fabs(x[0])));
+  case MapKind::Floor: return std::floor(x[0]);
+  case MapKind::Sign: return x[0] > 0 ? 1 : x[0] < 0 ? -1 : 0;
+  case MapKind::Lt: return x[0] < x[1];
+  case MapKind::Le: return x[0] <= x[1];
+  case MapKind::Eq: return x[0] == x[1];
+  case MapKind::Ne: return x[0] != x[1];
+  case MapKind::And: return x[0] != 0 && x[1] != 0;
+  case MapKind::Or: return x[0] != 0 || x[1] != 0;
+  case MapKind::Not: return x[0] == 0;
+  case MapKind::Select: return x[0] != 0 ? x[1] : x[2];
+  case MapKind::Convert: return x[0];
+  }
+  llvm_unreachable("unknown map kind");
+}
+
+Named map(MapKind kind, ArrayRef<const Named *> operands, const Axes &resultAxes) {
+  Named result = zerosOver(resultAxes, operands);
+  SmallVector<double, 3> x(operands.size());
+  forEachIndex(result, operands, [&](int64_t at, ArrayRef<int64_t> offsets) {
+    for (size_t i = 0; i < operands.size(); ++i)
+      x[i] = operands[i]->array.data[offsets[i]];
+    result.array.data[at] = applyMap(kind, x);
+  });
+  return result;
+}
+
+static double rounded(double x, bool f32) { return f32 ? double(float(x)) : x; }
+
+/// The axes of `operands` that `result` lacks: those summed over.
+static Axes missing(ArrayRef<const Named *> operands, const Axes &result) {
+  Axes axes;
+  for (const Named *operand : operands)
+    for (StringRef axis : operand->axes)
+      if (!llvm::is_contained(result, axis) && !llvm::is_contained(axes, axis))
+        axes.push_back(axis);
+  return axes;
+}
+
+Named reduce(ReduceKind kind, const Named &source, const Axes &resultAxes, bool f32) {
+  Named result = zerosOver(resultAxes, {&source});
+  double inf = std::numeric_limits<double>::infinity();
+  std::fill(result.array.data.begin(), result.array.data.end(), kind == ReduceKind::Sum ? 0 : kind == ReduceKind::Max ? -inf : inf);
+  // Every source element goes to its place in the result, in index order.
+  forEachIndex(source, {&result}, [&](int64_t at, ArrayRef<int64_t> offsets) {
+    double &sum = result.array.data[offsets[0]], x = source.array.data[at];
+    sum = kind == ReduceKind::Sum ? rounded(sum + x, f32) : applyMap(kind == ReduceKind::Max ? MapKind::Max : MapKind::Min, {sum, x});
+  });
+  return result;
+}
+
+Named contract(const Named &lhs, const Named &rhs, const Axes &resultAxes, bool f32) {
+  Named result = zerosOver(resultAxes, {&lhs, &rhs});
+  Named inner = zerosOver(missing({&lhs, &rhs}, resultAxes), {&lhs, &rhs});
+  // Offsets of the summed indices are the same for every result element.
+  std::vector<std::pair<int64_t, int64_t>> terms;
+  forEachIndex(inner, {&lhs, &rhs}, [&](int64_t, ArrayRef<int64_t> offsets) { terms.push_back({offsets[0], offsets[1]}); });
+  const double *x = lhs.array.data.data(), *y = rhs.array.data.data();
+  forEachIndex(result, {&lhs, &rhs}, [&](int64_t at, ArrayRef<int64_t> offsets) {
+    double sum = 0;
+    for (auto [i, j] : terms)
+      sum = rounded(sum + x[offsets[0] + i] * y[offsets[1] + j], f32);
+    result.array.data[at] = sum;
+  });
+  return result;
+}
+
+static int64_t evaluateExpr(AffineExpr expr, ArrayRef<int64_t> dims) {
+  if (auto constant = dyn_cast<AffineConstantExpr>(expr))
+    return constant.getValue();
+  if (auto dim = dyn_cast<AffineDimExpr>(expr))
+    return dims[dim.getPosition()];
+  auto binary = cast<AffineBinaryOpExpr>(expr);
+  int64_t lhs = evaluateExpr(binary.getLHS(), dims), rhs = evaluateExpr(binary.getRHS(), dims);
+  switch (expr.getKind()) {
+  case AffineExprKind::Add: return lhs + rhs;
+  case AffineExprKind::Mul: return lhs * rhs;
+  case AffineExprKind::FloorDiv: return rhs > 0 ? (lhs >= 0 ? lhs / rhs : -((-lhs + rhs - 1) / rhs)) : 0;
+  case AffineExprKind::Mod: return rhs > 0 ? ((lhs % rhs) + rhs) % rhs : 0;
+  case AffineExprKind::CeilDiv: return rhs > 0 ? (lhs + rhs - 1) / rhs : 0;
+  default: return 0;
+  }
+}
+
+llvm::Expected<Named> view(const Named &source, AffineMap map, const Axes &resultAxes, ArrayRef<int64_t> resultShape) {
+  Named result{resultAxes, {std::vector<int64_t>(resultShape.begin(), resultShape.end()), {}}};
+  int64_t count = 1;
+  for (int64_t extent : resultShape)
+    count *= extent;
+  result.array.data.resize(count);
+  bool timed = !resultAxes.empty() && resultAxes[0] == timeAxis;
+  bool sourceTimed = !source.axes.empty() && source.axes[0] == timeAxis;
+  SmallVector<int64_t> index(resultAxes.size(), 0);
+  for (int64_t at = 0; at < count; ++at) {
+    int64_t left = at;
+    for (size_t i = index.size(); i-- > 0; left /= resultShape[i])
+      index[i] = left % resultShape[i];
+    int64_t offset = sourceTimed ? index[0] : 0;
+    for (auto [i, expr] : llvm::enumerate(map.getResults())) {
+      int64_t here = evaluateExpr(expr, ArrayRef(index).drop_front(timed ? 1 : 0));
+      int64_t extent = source.array.shape[i + (sourceTimed ? 1 : 0)];
+      if (here < 0 || here >= extent)
+        return llvm::createStringError("view reads index %lld of an axis of extent %lld", (long long)here, (long long)extent);
+      offset = offset * extent + here;
+    }
+    result.array.data[at] = source.array.data[offset];
+  }
+  return result;
+}
+
+Named cumsum(const Named &source, StringRef axis, bool f32) {
+  Named result = source;
+  int64_t stride = 1;
+  for (size_t i = source.axes.size(); i-- > 0 && source.axes[i] != axis;)
+    stride *= source.array.shape[i];
+  int64_t extent = source.extent(axis);
+  for (int64_t at = 0, count = result.array.data.size(); at < count; ++at)
+    if ((at / stride) % extent)
+      result.array.data[at] = rounded(result.array.data[at - stride] + result.array.data[at], f32);
+  return result;
+}
+
+Named concat(ArrayRef<const Named *> sources, StringRef axis, const Axes &resultAxes) {
+  Named result = zerosOver(resultAxes, sources);
+  size_t position = llvm::find(resultAxes, axis) - resultAxes.begin();
+  int64_t total = 0, count = 1;
+  for (const Named *source : sources)
+    total += source->extent(axis);
+  result.array.shape[position] = total;
+  for (int64_t extent : result.array.shape)
+    count *= extent;
+  result.array.data.assign(count, 0.0);
+  int64_t inner = 1;
+  for (size_t i = position + 1; i < resultAxes.size(); ++i)
+    inner *= result.array.shape[i];
+  int64_t start = 0;
+  for (const Named *source : sources) {
+    // A part of the result with this source's extent, whose elements are copied to their place.
+    Named part = zerosOver(resultAxes, sources);
+    int64_t extent = source->extent(axis), partCount = 1;
+    part.array.shape[position] = extent;
+    for (int64_t e : part.array.shape)
+      partCount *= e;
+    part.array.data.assign(partCount, 0.0);
+    forEachIndex(part, {source}, [&](int64_t at, ArrayRef<int64_t> offsets) {
+      int64_t outer = at / (inner * extent), along = at / inner % extent;
+      result.array.data[(outer * total + start + along) * inner + at % inner] = source->array.data[offsets[0]];
+    });
+    start += extent;
+  }
+  return result;
+}
+
+llvm::Expected<Named> take(const Named &table, const Named &ids, StringRef axis, const Axes &resultAxes) {
+  Named result = zerosOver(resultAxes, {&table, &ids});
+  int64_t stride = 1, extent = table.extent(axis);
+  for (size_t i = table.axes.size(); i-- > 0 && table.axes[i] != axis;)
+    stride *= table.array.shape[i];
+  std::optional<double> bad;
+  forEachIndex(result, {&table, &ids}, [&](int64_t at, ArrayRef<int64_t> offsets) {
+    double id = ids.array.data[offsets[1]];
+    if (!(id >= 0 && id < double(extent)) || id != std::floor(id)) {
+      bad = id;
+      return;
+    }
+    result.array.data[at] = table.array.data[offsets[0] + int64_t(id) * stride];
+  });
+  if (bad)
+    return llvm::createStringError("index %g is outside [0, %lld)", *bad, (long long)extent);
+  return result;
+}
+
+Named rows(const Named &source, int64_t first, int64_t count) {
+  int64_t size = source.array.shape[0] ? source.array.data.size() / source.array.shape[0] : 0;
+  Named result{source.axes, source.array};
+  result.array.shape[0] = count;
+  result.array.data.assign(source.array.data.begin() + first * size, source.array.data.begin() + (first + count) * size);
+  return result;
+}
+
+Named dropLeading(Named source) {
+  source.axes.erase(source.axes.begin());
+  source.array.shape.erase(source.array.shape.begin());
+  return source;
+}
+
+Named withLeading(Named source, StringRef axis) {
+  source.axes[0] = axis;
+  return source;
+}
+
+void appendRows(Array &to, const Array &rows) {
+  to.shape[0] += rows.shape[0];
+  to.data.insert(to.data.end(), rows.data.begin(), rows.data.end());
+}
+
+} // namespace rondo::interpreter
