@@ -1,0 +1,20 @@
+// cpu.cpp - Which levels of the instruction set this machine has.
+
+#include "runtime/cpu.h"
+
+namespace rondo {
+
+std::vector<std::string> supportedIsas() {
+  std::vector<std::string> levels;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  // These ask cpuid for every feature of the level and xgetbv for the registers that the operating system saves.
+  if (__builtin_cpu_supports("x86-64-v4"))
+    levels.push_back("x86-64-v4");
+  if (__builtin_cpu_supports("x86-64-v3"))
+    levels.push_back("x86-64-v3");
+#endif
+  return levels;
+}
+
+} // namespace rondo

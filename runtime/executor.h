@@ -1,0 +1,141 @@
+// executor.h - Runs the entries of a package.
+//
+// A Program is a package whose kernels are loaded and bound to this machine. A State is what a sequence leaves behind for its next token: recurrent
+// states, the last rows of shifted values, attention caches. An Executor owns the memory of one running batch (arena, scratch) and runs entries on
+// pieces of at most max_rows tokens; longer inputs are cut, which changes nothing (the entries are split-invariant).
+//
+// Shapes: T_i tokens of sequence i; rows = sum of T_i; per-token tensors are [rows, axes...], sequences one after the other.
+
+#ifndef RONDO_RUNTIME_EXECUTOR_H
+#define RONDO_RUNTIME_EXECUTOR_H
+
+#include "runtime/code.h"
+#include "runtime/package.h"
+#include "runtime/tensor.h"
+#include "runtime/threads.h"
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace rondo {
+
+/// Zeroed memory at a 64-byte boundary.
+class AlignedBytes {
+public:
+  AlignedBytes() = default;
+  /// Null data and size 0 when there is not enough memory.
+  explicit AlignedBytes(size_t size);
+  AlignedBytes(const AlignedBytes &other);
+  AlignedBytes(AlignedBytes &&other) noexcept : memory(std::move(other.memory)), count(std::exchange(other.count, 0)) {}
+  AlignedBytes &operator=(AlignedBytes other) noexcept {
+    memory.swap(other.memory);
+    std::swap(count, other.count);
+    return *this;
+  }
+  std::byte *data() const { return memory.get(); }
+  size_t size() const { return count; }
+
+private:
+  struct Free {
+    void operator()(std::byte *bytes) const;
+  };
+  std::unique_ptr<std::byte, Free> memory;
+  size_t count = 0;
+};
+
+/// A package ready to run. Immutable; shared by any number of executors and states.
+class Program {
+public:
+  /// `isa`: empty = the best level that both the machine and the package have.
+  static Result<std::shared_ptr<const Program>> load(Package package, const std::string &isa = {});
+
+  const package::Package &manifest() const { return package.manifest(); }
+  const Package &file() const { return package; }
+  /// The level in use: "x86-64-v4".
+  const std::string &isa() const { return level; }
+  /// The entry of that name, or null.
+  const package::Entry *entry(std::string_view name) const { return package.findEntry(name); }
+  /// Entry names, for messages.
+  std::string entryNames() const { return package.entryNames(); }
+  rondo_kernel kernel(size_t index) const { return kernels[index]; }
+
+private:
+  explicit Program(Package package) : package(std::move(package)) {}
+  Package package;
+  KernelCode code;
+  std::string level;
+  std::vector<rondo_kernel> kernels;
+};
+
+/// What one sequence has seen. Copyable: a copy is a snapshot to rewind to, or the common start of many sequences.
+class State {
+public:
+  static Result<State> create(std::shared_ptr<const Program> program);
+
+  /// Tokens taken so far.
+  int64_t position() const { return tokens; }
+  /// Bytes held now (caches grow).
+  size_t bytes() const;
+  /// The state's tensors by name (see package.fbs); a cache as [kept tokens, axes...]; plus "position" (I64, []).
+  Result<std::vector<Tensor>> save() const;
+  /// Replaces everything; every state must be there with its shape.
+  Status load(std::span<const TensorView> tensors, const std::string &file);
+  /// Replaces one fixed or tail state.
+  Status set(std::string_view name, const TensorView &value);
+
+private:
+  friend class Executor;
+  /// Room in a cache for `total` tokens of the sequence (a ring: for its window).
+  Status reserve(const package::State &state, int64_t total);
+
+  std::shared_ptr<const Program> program;
+  AlignedBytes block;
+  struct Cache {
+    AlignedBytes bytes;
+    int64_t capacity = 0; // tokens
+  };
+  std::vector<Cache> caches;
+  int64_t tokens = 0;
+};
+
+class Executor {
+public:
+  Executor(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool);
+
+  /// Runs `entry` on `states.size()` sequences; `lengths[i]` tokens each, the inputs' rows in that order. Inputs and outputs are in the entry's order; an input is
+  /// dense [rows, axes...] of its dtype, an output f32 [rows, axes...] or, for an entry with outputs_in_last_space, [sequences, axes...] (zeros for a
+  /// sequence of length 0). Advances the states. Errors: sizes that do not match, ids out of range, a bidirectional entry given a split or carried sequence.
+  Status run(const package::Entry &entry, std::span<State *const> states, std::span<const int64_t> lengths,
+             std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs);
+
+  const Program &program() const { return *prog; }
+  size_t arenaBytes() const { return arena.size(); }
+
+private:
+  struct Piece;
+  Status checkArguments(const package::Entry &entry, std::span<State *const> states, std::span<const int64_t> lengths,
+                        std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs);
+  Status growCaches(const Piece &piece);
+  void runPiece(const package::Entry &entry, const Piece &piece);
+  void runStep(const package::Step &step, const Piece &piece);
+  std::byte *address(const package::Operand &operand, const Piece &piece) const;
+
+  std::shared_ptr<const Program> prog;
+  std::shared_ptr<ThreadPool> pool;
+  AlignedBytes arena, scratch;
+  size_t scratchOfWorker = 0;
+  // Of the piece being run; kept so that a step allocates nothing.
+  std::vector<int64_t> rowBegin, position, lastBegin, lastPosition, capacities;
+  std::vector<int32_t> sequenceOfRow, sequenceOfLast;
+  std::vector<char *> blocks, cacheBases;
+  std::vector<void *> operands;
+  std::vector<std::byte> lastOutput;
+};
+
+} // namespace rondo
+
+#endif // RONDO_RUNTIME_EXECUTOR_H

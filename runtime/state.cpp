@@ -1,0 +1,188 @@
+// state.cpp - What a sequence leaves behind for its next token.
+
+#include "runtime/executor.h"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace rondo {
+
+AlignedBytes::AlignedBytes(size_t size) {
+  size_t rounded = (size + 63) / 64 * 64;
+  if (rounded < size)
+    return;
+  memory.reset(static_cast<std::byte *>(std::aligned_alloc(64, rounded ? rounded : 64)));
+  if (!memory)
+    return;
+  std::memset(memory.get(), 0, rounded);
+  count = size;
+}
+
+AlignedBytes::AlignedBytes(const AlignedBytes &other) : AlignedBytes(other.count) {
+  if (other.count && memory)
+    std::memcpy(memory.get(), other.memory.get(), other.count);
+}
+
+void AlignedBytes::Free::operator()(std::byte *bytes) const { std::free(bytes); }
+
+static std::vector<int64_t> shapeOf(const package::State &state) {
+  std::vector<int64_t> shape;
+  if (state.kind() == package::StateKind::Tail)
+    shape.push_back(state.tokens());
+  for (const package::Axis *axis : *state.axes())
+    shape.push_back(axis->extent());
+  return shape;
+}
+
+Result<State> State::create(std::shared_ptr<const Program> program) {
+  const package::Package &manifest = program->manifest();
+  State state;
+  state.block = AlignedBytes(static_cast<size_t>(manifest.state_bytes()));
+  if (!state.block.data())
+    return Error{program->file().path() + ": not enough memory for a state of " + std::to_string(manifest.state_bytes()) + " bytes"};
+  state.caches.resize(static_cast<size_t>(manifest.caches()));
+  for (const package::State *s : *manifest.states())
+    if (s->kind() == package::StateKind::Fixed && s->init() >= 0)
+      std::memcpy(state.block.data() + s->offset(), program->file().weight(static_cast<size_t>(s->init())).data(),
+                  static_cast<size_t>(s->bytes()));
+  state.program = std::move(program);
+  return state;
+}
+
+size_t State::bytes() const {
+  size_t total = block.size();
+  for (const Cache &cache : caches)
+    total += cache.bytes.size();
+  return total;
+}
+
+/// How many of the tokens seen a cache still holds.
+static int64_t keptTokens(const package::State &state, int64_t seen) {
+  return state.tokens() > 0 ? std::min(seen, state.tokens()) : seen;
+}
+
+Result<std::vector<Tensor>> State::save() const {
+  std::vector<Tensor> tensors;
+  RONDO_TAKE(Tensor at, makeTensor("position", DType::I64, {}));
+  std::memcpy(at.bytes.data(), &tokens, sizeof tokens);
+  tensors.push_back(std::move(at));
+  for (const package::State *s : *program->manifest().states()) {
+    std::vector<int64_t> shape = shapeOf(*s);
+    auto dtype = dtypeOf(s->dtype());
+    if (s->kind() != package::StateKind::Cache) {
+      RONDO_TAKE(Tensor tensor, makeTensor(s->name()->str(), dtype, shape));
+      std::memcpy(tensor.bytes.data(), block.data() + s->offset(), tensor.bytes.size());
+      tensors.push_back(std::move(tensor));
+      continue;
+    }
+    const Cache &cache = caches[static_cast<size_t>(s->offset())];
+    int64_t kept = keptTokens(*s, tokens);
+    shape.insert(shape.begin(), kept);
+    RONDO_TAKE(Tensor tensor, makeTensor(s->name()->str(), dtype, shape));
+    auto row = static_cast<size_t>(s->bytes());
+    for (int64_t i = 0; i < kept; ++i) {
+      int64_t slot = (tokens - kept + i) % cache.capacity;
+      std::memcpy(tensor.bytes.data() + static_cast<size_t>(i) * row, cache.bytes.data() + static_cast<size_t>(slot) * row, row);
+    }
+    tensors.push_back(std::move(tensor));
+  }
+  return tensors;
+}
+
+static Error mismatch(const TensorView &found, DType dtype, const std::vector<int64_t> &shape) {
+  return Error{found.file + ": state '" + found.name + "': found " + std::string(nameOf(found.dtype)) + " " + printShape(found.shape) +
+               ", expected " + std::string(nameOf(dtype)) + " " + printShape(shape)};
+}
+
+Status State::set(std::string_view name, const TensorView &value) {
+  for (const package::State *s : *program->manifest().states()) {
+    if (s->name()->string_view() != name)
+      continue;
+    auto dtype = dtypeOf(s->dtype());
+    std::vector<int64_t> shape = shapeOf(*s);
+    if (s->kind() == package::StateKind::Cache)
+      return Error{value.file + ": state '" + std::string(name) + "' is a cache: it can only be loaded with the whole state"};
+    if (value.dtype != dtype || value.shape != shape)
+      return mismatch(value, dtype, shape);
+    std::memcpy(block.data() + s->offset(), value.bytes.data(), value.bytes.size());
+    return {};
+  }
+  return Error{value.file + ": no state is called '" + std::string(name) + "'"};
+}
+
+Status State::load(std::span<const TensorView> tensors, const std::string &file) {
+  auto find = [&](std::string_view name) -> const TensorView * {
+    for (const TensorView &tensor : tensors)
+      if (tensor.name == name)
+        return &tensor;
+    return nullptr;
+  };
+  const TensorView *at = find("position");
+  if (!at || at->dtype != DType::I64 || at->bytes.size() != sizeof(int64_t))
+    return Error{file + ": expected a tensor 'position' of one I64, as a saved state has"};
+  int64_t seen = 0;
+  std::memcpy(&seen, at->bytes.data(), sizeof seen);
+  if (seen < 0 || seen > (int64_t(1) << 40))
+    return Error{file + ": position " + std::to_string(seen) + " is not a number of tokens"};
+  // Built aside, so that a bad file leaves this state as it was.
+  RONDO_TAKE(State next, State::create(program));
+  next.tokens = seen;
+  for (const package::State *s : *program->manifest().states()) {
+    const TensorView *found = find(s->name()->string_view());
+    if (!found)
+      return Error{file + ": state '" + s->name()->str() + "' is missing"};
+    if (s->kind() != package::StateKind::Cache) {
+      RONDO_CHECK(next.set(s->name()->string_view(), *found));
+      continue;
+    }
+    std::vector<int64_t> shape = shapeOf(*s);
+    int64_t kept = keptTokens(*s, seen);
+    shape.insert(shape.begin(), kept);
+    if (found->dtype != dtypeOf(s->dtype()) || found->shape != shape)
+      return mismatch(*found, dtypeOf(s->dtype()), shape);
+    Cache &cache = next.caches[static_cast<size_t>(s->offset())];
+    auto row = static_cast<size_t>(s->bytes());
+    RONDO_CHECK(next.reserve(*s, seen));
+    for (int64_t i = 0; i < kept; ++i) {
+      int64_t slot = (seen - kept + i) % cache.capacity;
+      std::memcpy(cache.bytes.data() + static_cast<size_t>(slot) * row, found->bytes.data() + static_cast<size_t>(i) * row, row);
+    }
+  }
+  *this = std::move(next);
+  return {};
+}
+
+Status State::reserve(const package::State &state, int64_t total) {
+  // A key tile of 64 tokens starts at a multiple of 64 and may not wrap; a ring keeps the window and one piece besides, so that a piece can be
+  // appended before its first query is answered.
+  constexpr int64_t tile = 64;
+  int64_t ring = 0;
+  if (state.tokens() > 0) {
+    int64_t piece = 1;
+    for (const package::Entry *entry : *program->manifest().entries())
+      piece = std::max(piece, entry->max_rows());
+    ring = (state.tokens() + piece + 2 * tile - 1) / tile * tile;
+  }
+  Cache &cache = caches[static_cast<size_t>(state.offset())];
+  if (cache.capacity >= total || (ring && cache.capacity == ring))
+    return {};
+  int64_t capacity = std::max(tile, cache.capacity);
+  while (capacity < total)
+    capacity *= 2;
+  if (ring)
+    capacity = std::min(capacity, ring);
+  auto row = static_cast<uint64_t>(state.bytes());
+  std::optional<uint64_t> size = checkedMul(static_cast<uint64_t>(capacity), row);
+  AlignedBytes larger = size ? AlignedBytes(*size) : AlignedBytes();
+  if (!larger.data())
+    return Error{"state '" + state.name()->str() + "': not enough memory for a cache of " + std::to_string(capacity) + " tokens of " +
+                 std::to_string(row) + " bytes"};
+  // Nothing has wrapped yet: a ring has its full size before its first token is overwritten.
+  if (cache.bytes.size())
+    std::memcpy(larger.data(), cache.bytes.data(), cache.bytes.size());
+  cache.bytes = std::move(larger);
+  cache.capacity = capacity;
+  return {};
+}
+
+} // namespace rondo

@@ -1,0 +1,45 @@
+// threads.h - A small pool that shares out independent work items.
+
+#ifndef RONDO_RUNTIME_THREADS_H
+#define RONDO_RUNTIME_THREADS_H
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <thread>
+#include <vector>
+
+namespace rondo {
+
+/// Waiting threads spin for a bounded time (a launch follows the last one within microseconds) and then sleep, so that a core taken by
+/// another process costs a wake-up, not a stall. Items are cut into equal ranges, one a thread: which thread computes an item never changes its
+/// value, so any number of threads gives the same bits.
+class ThreadPool {
+public:
+  /// `threads`: including the caller; 0 = one for each processor this process may use. `pinned`: thread i stays on processor i.
+  explicit ThreadPool(int threads = 0, bool pinned = false);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool &) = delete;
+  ThreadPool &operator=(const ThreadPool &) = delete;
+
+  int threads() const { return static_cast<int>(workers.size()) + 1; }
+
+  /// Calls body(begin, end, thread) over [0, count) in at most threads() ranges of at least `grain` items. One caller at a time.
+  void parallelFor(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t, int)> &body);
+
+private:
+  void work(int index);
+  void runPart(int index);
+
+  std::vector<std::thread> workers;
+  const std::function<void(int64_t, int64_t, int)> *job = nullptr;
+  int64_t items = 0;
+  int parts = 0;
+  alignas(64) std::atomic<uint32_t> epoch{0};
+  alignas(64) std::atomic<uint32_t> pending{0};
+  std::atomic<bool> stopping{false};
+};
+
+} // namespace rondo
+
+#endif // RONDO_RUNTIME_THREADS_H
