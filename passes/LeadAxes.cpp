@@ -43,7 +43,7 @@ LogicalResult cloneOverLeadAxes(OpBuilder &builder, Operation *op, IRMapping &ma
                                 std::string &why) {
   if (!canRunOnManyTokens(op)) {
     why = "'" + op->getName().getStringRef().str() + "' reaches other tokens or holds a region";
-    return failure();
+    return failure(); // the caller reports `why`
   }
   // Lead axes that an operand gained.
   auto type = cast<RankedTensorType>(op->getResult(0).getType());
@@ -65,7 +65,7 @@ LogicalResult cloneOverLeadAxes(OpBuilder &builder, Operation *op, IRMapping &ma
         if (!hasAxis(mapping.lookupOrDefault(source).getType(), axis)) {
           why = "a concatenation joins values that vary along '" + axis.str() +
                 "' with one that does not";
-          return failure();
+          return failure(); // the caller reports `why`
         }
 
   Operation *clone = builder.clone(*op, mapping);

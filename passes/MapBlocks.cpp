@@ -273,7 +273,7 @@ struct MapBlocks : rondo::impl::MapBlocksPassBase<MapBlocks> {
   LogicalResult mapOne(OverOp op) {
     auto result = op.getBody().walk([&](Operation *inner) {
       for (Type type : inner->getResultTypes())
-        if (isa<RankedTensorType>(type) && (hasAxis(type, "s") || hasAxis(type, "t"))) {
+        if (isa<RankedTensorType>(type) && (hasAxis(type, keyAxis) || hasAxis(type, timeAxis))) {
           inner->emitOpError("has an axis 's' or 't', expected none inside an over: they name the "
                              "blocks of keys and of queries");
           return WalkResult::interrupt();
