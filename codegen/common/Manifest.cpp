@@ -2,8 +2,8 @@
 
 #include "codegen/common/Manifest.h"
 
-#include "codegen/common/Layout.h"
 #include "runtime/abi.h"
+#include "runtime/package.h"
 
 using namespace mlir;
 using namespace rondo;
@@ -108,21 +108,19 @@ FailureOr<package::PackageT> rondo::makeManifest(const Plan &plan, ArrayRef<Emit
   result.state_bytes = plan.stateBytes;
   result.caches = int32_t(plan.caches);
 
-  uint64_t offset = 0;
+  // The writer gives weights their offsets.
   for (const PlannedWeight &planned : plan.weights) {
     const PlannedConstant &constant = plan.constants[planned.constant];
     if (!constant.type.getElementType().isF32())
       return constant.source->emitError("weight '") << constant.name << "' is " << constant.type << "; packages hold f32 weights";
-    if (!isLayoutOf(planned.layout, constant.type))
-      return constant.source->emitError("weight '") << constant.name << "' of " << constant.type << " cannot have the layout " << planned.layout;
     auto &weight = result.weights.emplace_back(std::make_unique<package::WeightT>());
     weight->name = constant.name;
     weight->dtype = package::DType::F32;
     weight->shape.assign(constant.type.getShape().begin(), constant.type.getShape().end());
     weight->layout = planned.layout;
-    weight->offset = offset;
-    weight->bytes = uint64_t(packedElements(planned.layout, constant.type)) * sizeof(float);
-    offset = (offset + weight->bytes + 63) / 64 * 64;
+    std::vector<int64_t> shape = weight->shape;
+    if (!packedBytes(DType::F32, shape, planned.layout))
+      return constant.source->emitError("weight '") << constant.name << "' of " << constant.type << " cannot have the layout " << planned.layout;
   }
 
   for (auto [function, emitted] : llvm::zip_equal(plan.kernels, kernels)) {

@@ -1,6 +1,6 @@
 //===- Manifest.h - What a package says of itself --------------*- C++ -*-===//
 //
-// From a plan to the tables of runtime/package.fbs. Weights get their offsets here, from shapes and layouts alone, so that their bytes can be streamed.
+// From a plan to the tables of runtime/package.fbs.
 //
 //===----------------------------------------------------------------------===//
 

@@ -37,8 +37,11 @@ static std::string nearNames(StringRef name, ArrayRef<std::string> names) {
   }
   llvm::sort(near);
   std::string text;
-  for (auto [distance, candidate] : ArrayRef(near).take_front(3))
+  for (auto [distance, candidate] : ArrayRef(near).take_front(3)) {
+    if (distance > near.front().first)
+      break;
     text += (text.empty() ? "; did you mean '" : ", '") + candidate.str() + "'";
+  }
   return text.empty() ? text : text + "?";
 }
 
@@ -64,10 +67,10 @@ private:
 };
 } // namespace
 
-FailureOr<Weights> Weights::bind(ModuleOp module, WeightSource source) {
+FailureOr<Weights> Weights::bind(ModuleOp module, WeightOrigin origin) {
   Weights weights;
   std::vector<std::string> names;
-  for (auto [i, tensor] : llvm::enumerate(source.tensors)) {
+  for (auto [i, tensor] : llvm::enumerate(origin.tensors)) {
     weights.byName[tensor.name] = i;
     names.push_back(tensor.name);
   }
@@ -85,7 +88,7 @@ FailureOr<Weights> Weights::bind(ModuleOp module, WeightSource source) {
     weights.order.push_back({path, type});
     if (!type.getElementType().isF32())
       return problems.report(param.getLoc(), "parameter '" + path + "' has no real numbers; expected f32");
-    if (source.seed) {
+    if (origin.seed) {
       std::string why;
       if (param.getInit() && !Initialiser::parse(*param.getInit(), why))
         problems.report(param.getLoc(), "parameter '" + path + "' cannot be initialised: " + why);
@@ -93,8 +96,8 @@ FailureOr<Weights> Weights::bind(ModuleOp module, WeightSource source) {
     }
     auto found = weights.byName.find(path);
     if (found == weights.byName.end())
-      return problems.report(param.getLoc(), source.checkpoint + ": no tensor '" + path + "', expected " + shownAxes(type) + nearNames(path, names));
-    const TensorView &tensor = source.tensors[found->second];
+      return problems.report(param.getLoc(), origin.checkpoint + ": no tensor '" + path + "', expected " + shownAxes(type) + nearNames(path, names));
+    const TensorView &tensor = origin.tensors[found->second];
     if (withoutOnes(tensor.shape) != withoutOnes(type.getShape()))
       return problems.report(param.getLoc(), tensor.file + ": tensor '" + path + "' has shape " + printShape(tensor.shape) + "; expected " + shownAxes(type));
     if (tensor.dtype == DType::Bool)
@@ -109,10 +112,10 @@ FailureOr<Weights> Weights::bind(ModuleOp module, WeightSource source) {
       unread.push_back("'" + name + "'");
   if (!unread.empty()) {
     std::string rest = unread.size() > 8 ? " and " + std::to_string(unread.size() - 8) + " more" : "";
-    mlir::emitRemark(module.getLoc()) << source.checkpoint << ": nothing reads " << unread.size() << (unread.size() == 1 ? " tensor: " : " tensors: ")
+    mlir::emitRemark(module.getLoc()) << origin.checkpoint << ": nothing reads " << unread.size() << (unread.size() == 1 ? " tensor: " : " tensors: ")
                                       << llvm::join(ArrayRef(unread).take_front(8), ", ") << rest;
   }
-  weights.source = std::move(source);
+  weights.origin = std::move(origin);
   return weights;
 }
 
@@ -126,16 +129,16 @@ int64_t Weights::parameterElements() const {
 FailureOr<std::vector<float>> Weights::parameter(ParamOp param) const {
   auto type = cast<RankedTensorType>(param.getType());
   std::string path = param.getPath().str(), why;
-  if (source.seed) {
+  if (origin.seed) {
     std::optional<Initialiser> init = Initialiser::parse(param.getInit().value_or("normal(0.02)"), why);
     if (!init)
       return param.emitError("parameter '") << path << "' cannot be initialised: " << why;
-    return init->fill(path, *source.seed, type.getNumElements());
+    return init->fill(path, *origin.seed, type.getNumElements());
   }
   auto found = byName.find(path);
   if (found == byName.end())
-    return param.emitError("parameter '") << path << "' is not one of the token level's, which were bound to " << source.checkpoint;
-  const TensorView &tensor = source.tensors[found->second];
+    return param.emitError("parameter '") << path << "' is not one of the token level's, which were bound to " << origin.checkpoint;
+  const TensorView &tensor = origin.tensors[found->second];
   Result<std::vector<float>> values = toF32(tensor);
   if (!values)
     return param.emitError() << values.error().message;

@@ -10,7 +10,7 @@
 namespace rondo {
 
 /// Where parameters come from: tensors of a checkpoint, or numbers drawn by each parameter's `init`.
-struct WeightSource {
+struct WeightOrigin {
   std::vector<TensorView> tensors;
   std::string checkpoint;       ///< the folder or file, for messages
   std::optional<uint64_t> seed; ///< set: no checkpoint, --random-init
@@ -21,7 +21,7 @@ class Weights {
 public:
   /// Binds every rondo.param of `module`, the token level. All tensors that are missing, of another shape or of a type without real numbers are reported
   /// (file, tensor, found, expected in the spec's axes); tensors that nothing reads are a remark.
-  static mlir::FailureOr<Weights> bind(mlir::ModuleOp module, WeightSource source);
+  static mlir::FailureOr<Weights> bind(mlir::ModuleOp module, WeightOrigin origin);
 
   /// The values of one of a plan's constants, row-major. A derived one is computed by the reference interpreter in f64 and rounded once.
   mlir::FailureOr<std::vector<float>> value(const Plan &plan, int64_t constant) const;
@@ -33,8 +33,8 @@ public:
 private:
   mlir::FailureOr<std::vector<float>> parameter(ParamOp param) const;
 
-  WeightSource source;
-  std::map<std::string, size_t> byName; ///< in source.tensors
+  WeightOrigin origin;
+  std::map<std::string, size_t> byName; ///< in origin.tensors
   std::vector<std::pair<std::string, mlir::RankedTensorType>> order;
 };
 

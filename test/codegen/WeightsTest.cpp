@@ -1,41 +1,102 @@
-//===- WeightsTest.cpp - What weights hold and how they lie ---------------===//
+//===- WeightsTest.cpp - What weights hold ------------------------------===//
 
 #include "codegen/common/Initialise.h"
-#include "codegen/common/Layout.h"
+#include "codegen/common/Weights.h"
 
-#include "mlir/IR/BuiltinTypes.h"
-#include "mlir/IR/MLIRContext.h"
+#include "mlir/Parser/Parser.h"
 #include "gtest/gtest.h"
 #include <cmath>
 
 using namespace mlir;
 using namespace rondo;
 
-TEST(Layout, PanelsHoldEveryElementOnceAndZeros) {
+//===----------------------------------------------------------------------===//
+// Binding
+//===----------------------------------------------------------------------===//
+
+namespace {
+class Binding : public testing::Test {
+protected:
+  Binding() {
+    context.loadDialect<RondoDialect, func::FuncDialect>();
+    context.getDiagEngine().registerHandler([&](Diagnostic &diagnostic) {
+      messages += diagnostic.str() + "\n";
+      return success();
+    });
+    module = parseSourceString<ModuleOp>(R"mlir(
+      !matrix = tensor<2x3xf32, #rondo.axes<[h, k]>>
+      !vector = tensor<3xf32, #rondo.axes<[k]>>
+      !row = tensor<?x3xf32, #rondo.axes<[t, k]>>
+      func.func private @scale(!row, !vector) -> !row attributes {rondo.kernel = "rows"}
+      func.func private @layer(%x: !row, %a: !vector) -> !row {
+        %n = rondo.map neg(%a) : (!vector) -> !vector
+        %y = rondo.launch @scale(%x, %n) : (!row, !vector) -> !row
+        return %y : !row
+      }
+      func.func @forward(%x: !row) -> !row attributes {rondo.entry = "forward"} {
+        %w = rondo.param "layers.0.w" : !matrix
+        %a = rondo.param "layers.0.a" init "ones" : !vector
+        %s = rondo.reduce sum %w over [h] : !matrix -> !vector
+        %b = rondo.map mul(%s, %a) : (!vector, !vector) -> !vector
+        %y = rondo.call @layer(%x, %b) at "first" : (!row, !vector) -> !row
+        %z = rondo.call @layer(%y, %a) at "second" : (!row, !vector) -> !row
+        return %z : !row
+      })mlir", &context);
+    EXPECT_TRUE(module) << messages;
+  }
+  TensorView tensor(std::string name, std::vector<int64_t> shape, const std::vector<float> &values, DType dtype = DType::F32) {
+    return {std::move(name), dtype, std::move(shape), std::as_bytes(std::span(values)), "model.safetensors"};
+  }
   MLIRContext context;
-  for (int64_t outputs : {1, 31, 32, 33, 70})
-    for (int64_t depth : {1, 5}) {
-      auto type = RankedTensorType::get({outputs, depth}, Float32Type::get(&context));
-      std::vector<float> rows(outputs * depth);
-      for (size_t i = 0; i < rows.size(); ++i)
-        rows[i] = float(i + 1);
-      std::vector<float> panels = pack("panels32", type, rows);
-      ASSERT_EQ(int64_t(panels.size()), packedElements("panels32", type));
-      for (int64_t panel = 0; panel * 32 < outputs; ++panel)
-        for (int64_t k = 0; k < depth; ++k)
-          for (int64_t lane = 0; lane < 32; ++lane) {
-            int64_t n = panel * 32 + lane;
-            EXPECT_EQ(panels[(panel * depth + k) * 32 + lane], n < outputs ? rows[n * depth + k] : 0.0f);
-          }
-    }
+  OwningOpRef<ModuleOp> module;
+  std::string messages;
+  std::vector<float> w{1, 2, 3, 4, 5, 6}, a{1, 10, 100};
+};
+} // namespace
+
+TEST_F(Binding, ComputesDerivedWeightsAtEachCall) {
+  // Published tensors may carry axes of extent 1.
+  FailureOr<Weights> weights = Weights::bind(*module, {{tensor("layers.0.w", {2, 1, 3}, w), tensor("layers.0.a", {3}, a)}, "folder", {}});
+  ASSERT_TRUE(succeeded(weights)) << messages;
+  FailureOr<Plan> plan = planModule(*module);
+  ASSERT_TRUE(succeeded(plan)) << messages;
+  ASSERT_EQ(plan->weights.size(), 2u);
+  EXPECT_EQ(*weights->value(*plan, plan->weights[0].constant), (std::vector<float>{-5, -70, -900}));
+  EXPECT_EQ(*weights->value(*plan, plan->weights[1].constant), (std::vector<float>{-1, -10, -100}));
+  // The parameters themselves are kept for whoever checks the package.
+  keepParameters(*module, *plan);
+  ASSERT_EQ(plan->weights.size(), 4u);
+  EXPECT_EQ(*weights->value(*plan, plan->weights[3].constant), a);
 }
 
-TEST(Layout, OnlyMatricesHavePanels) {
-  MLIRContext context;
-  EXPECT_TRUE(isLayoutOf("rows", RankedTensorType::get({2, 3, 4}, Float32Type::get(&context))));
-  EXPECT_FALSE(isLayoutOf("panels32", RankedTensorType::get({2, 3, 4}, Float32Type::get(&context))));
-  EXPECT_FALSE(isLayoutOf("columns", RankedTensorType::get({2, 3}, Float32Type::get(&context))));
+TEST_F(Binding, DrawsParametersWithoutACheckpoint) {
+  FailureOr<Weights> weights = Weights::bind(*module, {{}, "", 3});
+  ASSERT_TRUE(succeeded(weights)) << messages;
+  EXPECT_EQ(weights->parameterElements(), 9);
+  FailureOr<Plan> plan = planModule(*module);
+  ASSERT_TRUE(succeeded(plan)) << messages;
+  EXPECT_EQ(*weights->value(*plan, plan->weights[1].constant), (std::vector<float>{-1, -1, -1}));
 }
+
+TEST_F(Binding, NamesWhatIsMissingAndWhatIsNear) {
+  EXPECT_TRUE(failed(Weights::bind(*module, {{tensor("model.layers.0.w", {2, 3}, w), tensor("layers.0.b", {3}, a)}, "folder", {}})));
+  EXPECT_NE(messages.find("folder: no tensor 'layers.0.w', expected [h = 2, k = 3]; did you mean 'model.layers.0.w'?"), std::string::npos) << messages;
+  EXPECT_NE(messages.find("folder: no tensor 'layers.0.a', expected [k = 3]; did you mean 'layers.0.b'?"), std::string::npos) << messages;
+}
+
+TEST_F(Binding, RefusesAnotherShape) {
+  EXPECT_TRUE(failed(Weights::bind(*module, {{tensor("layers.0.w", {3, 2}, w), tensor("layers.0.a", {3}, a)}, "folder", {}})));
+  EXPECT_NE(messages.find("model.safetensors: tensor 'layers.0.w' has shape [3, 2]; expected [h = 2, k = 3]"), std::string::npos) << messages;
+}
+
+TEST_F(Binding, RemarksOnWhatNothingReads) {
+  EXPECT_TRUE(succeeded(Weights::bind(*module, {{tensor("layers.0.w", {2, 3}, w), tensor("layers.0.a", {3}, a), tensor("rope.inv_freq", {3}, a)}, "folder", {}})));
+  EXPECT_NE(messages.find("folder: nothing reads 1 tensor: 'rope.inv_freq'"), std::string::npos) << messages;
+}
+
+//===----------------------------------------------------------------------===//
+// Drawing
+//===----------------------------------------------------------------------===//
 
 static Initialiser parsed(llvm::StringRef text) {
   std::string why;
