@@ -15,7 +15,8 @@ bool isValueType(Type type) {
   Type element = tensor.getElementType();
   if (!element.isF32() && !element.isInteger(64) && !element.isInteger(1))
     return false;
-  return tensor.getRank() == 0 ? !tensor.getEncoding() : isa_and_present<AxesAttr>(tensor.getEncoding());
+  return tensor.getRank() == 0 ? !tensor.getEncoding()
+                               : isa_and_present<AxesAttr>(tensor.getEncoding());
 }
 
 ArrayRef<StringAttr> axesOf(Type type) {
@@ -46,12 +47,15 @@ int64_t elementsPerToken(Type type) { return withoutTime(type).getNumElements();
 
 Type elementTypeOf(Type type) { return cast<RankedTensorType>(type).getElementType(); }
 
-RankedTensorType namedType(MLIRContext *context, ArrayRef<StringAttr> names, ArrayRef<int64_t> extents, Type element) {
+RankedTensorType namedType(MLIRContext *context, ArrayRef<StringAttr> names,
+                           ArrayRef<int64_t> extents, Type element) {
   assert(names.size() == extents.size() && "one name an extent");
-  return RankedTensorType::get(extents, element, names.empty() ? AxesAttr() : AxesAttr::get(context, names));
+  return RankedTensorType::get(extents, element,
+                               names.empty() ? AxesAttr() : AxesAttr::get(context, names));
 }
 
-RankedTensorType namedType(MLIRContext *context, ArrayRef<StringRef> names, ArrayRef<int64_t> extents, Type element) {
+RankedTensorType namedType(MLIRContext *context, ArrayRef<StringRef> names,
+                           ArrayRef<int64_t> extents, Type element) {
   SmallVector<StringAttr> attributes;
   for (StringRef name : names)
     attributes.push_back(StringAttr::get(context, name));
@@ -62,7 +66,8 @@ RankedTensorType unionType(TypeRange types, Type element) {
   SmallVector<StringAttr> names;
   SmallVector<int64_t> extents;
   for (Type type : types)
-    for (auto [name, extent] : llvm::zip_equal(axesOf(type), cast<RankedTensorType>(type).getShape())) {
+    for (auto [name, extent] :
+         llvm::zip_equal(axesOf(type), cast<RankedTensorType>(type).getShape())) {
       if (llvm::is_contained(names, name))
         continue;
       bool front = name.getValue() == timeAxis;
@@ -81,7 +86,8 @@ RankedTensorType withoutAxis(Type type, StringRef name) {
       names.push_back(axis);
       extents.push_back(extent);
     }
-  return namedType(type.getContext(), ArrayRef<StringAttr>(names), extents, tensor.getElementType());
+  return namedType(type.getContext(), ArrayRef<StringAttr>(names), extents,
+                   tensor.getElementType());
 }
 
 RankedTensorType withoutTime(Type type) { return withoutAxis(type, timeAxis); }
@@ -93,10 +99,13 @@ RankedTensorType withLeadingAxis(Type type, StringRef name, int64_t extent) {
   SmallVector<int64_t> extents = {extent};
   llvm::append_range(names, axesOf(type));
   llvm::append_range(extents, tensor.getShape());
-  return namedType(type.getContext(), ArrayRef<StringAttr>(names), extents, tensor.getElementType());
+  return namedType(type.getContext(), ArrayRef<StringAttr>(names), extents,
+                   tensor.getElementType());
 }
 
-RankedTensorType withTime(Type type) { return withLeadingAxis(type, timeAxis, ShapedType::kDynamic); }
+RankedTensorType withTime(Type type) {
+  return withLeadingAxis(type, timeAxis, ShapedType::kDynamic);
+}
 
 RankedTensorType withElementType(Type type, Type element) {
   auto tensor = cast<RankedTensorType>(type);

@@ -1,7 +1,8 @@
 //===- Axes.h - Types by the names of their axes ---------------*- C++ -*-===//
 //
-// A value's type is tensor<DIMSxELT, #rondo.axes<[names]>>: these functions read and make such types, so that no other code counts dimensions. `t` is
-// time (dynamic, first, only on per-token values), `c` by convention the tokens of a block. Extents count elements.
+// A value's type is tensor<DIMSxELT, #rondo.axes<[names]>>: these functions read and make such
+// types, so that no other code counts dimensions. `t` is time (dynamic, first, only on per-token
+// values), `c` by convention the tokens of a block. Extents count elements.
 //
 //===----------------------------------------------------------------------===//
 
@@ -40,7 +41,8 @@ int64_t elementsPerToken(mlir::Type type);
 
 mlir::Type elementTypeOf(mlir::Type type);
 
-/// tensor<extents x element, axes names>; rank 0 without names. Names and extents have equal lengths.
+/// tensor<extents x element, axes names>; rank 0 without names. Names and extents have equal
+/// lengths.
 mlir::RankedTensorType namedType(mlir::MLIRContext *context, llvm::ArrayRef<mlir::StringAttr> names,
                                  llvm::ArrayRef<int64_t> extents, mlir::Type element);
 mlir::RankedTensorType namedType(mlir::MLIRContext *context, llvm::ArrayRef<llvm::StringRef> names,

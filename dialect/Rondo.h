@@ -1,6 +1,7 @@
 //===- Rondo.h - The rondo dialect -----------------------------*- C++ -*-===//
 //
-// Everything a pass needs to know of the dialect: ops, attributes, and (Axes.h) types by the names of their axes.
+// Everything a pass needs to know of the dialect: ops, attributes, and (Axes.h) types by the names
+// of their axes.
 //
 //===----------------------------------------------------------------------===//
 
@@ -37,13 +38,18 @@ class YieldOp;
 
 namespace rondo {
 
-/// The types of the arguments of a recurrence's body: inputs, states, and once more the states when `every` groups them. A per-token input comes without
-/// `t` (chunk = 0, one token) or with the block axis `c` of `chunk` tokens in its place.
-llvm::SmallVector<mlir::Type> recurrenceArguments(mlir::TypeRange inputs, mlir::TypeRange states, bool grouped, int64_t chunk);
+/// The types of the arguments of a recurrence's body: inputs, states, and once more the states when
+/// `every` groups them. A per-token input comes without `t` (chunk = 0, one token) or with the
+/// block axis `c` of `chunk` tokens in its place.
+llvm::SmallVector<mlir::Type> recurrenceArguments(mlir::TypeRange inputs, mlir::TypeRange states,
+                                                  bool grouped, int64_t chunk);
 
-/// The types of the arguments of the body of an `over`: positions of t and s, queries and keys without `t`, shared values. `tiled`: of an `attend`, whose
-/// body runs on tiles: the position of t and the queries keep `t`, the position of s and the keys have `s` (of unknown extent) in its place.
-llvm::SmallVector<mlir::Type> pairArguments(mlir::MLIRContext *context, mlir::TypeRange queries, mlir::TypeRange keys,
-                                            mlir::TypeRange shared, bool tiled);
+/// The types of the arguments of the body of an `over`: positions of t and s, queries and keys
+/// without `t`, shared values. `tiled`: of an `attend`, whose body runs on tiles: the position of t
+/// and the queries keep `t`, the position of s and the keys have `s` (of unknown extent) in its
+/// place.
+llvm::SmallVector<mlir::Type> pairArguments(mlir::MLIRContext *context, mlir::TypeRange queries,
+                                            mlir::TypeRange keys, mlir::TypeRange shared,
+                                            bool tiled);
 
 } // namespace rondo

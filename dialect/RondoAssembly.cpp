@@ -1,12 +1,15 @@
 //===- RondoAssembly.cpp - How ops with bodies are written ----------------===//
 //
-//   %y = rondo.recur "S" inputs(%x : T) states("S" = %zero : T) every 16 -> (T) body(%x_t, %S, %S_start) {...}
-//   %y = rondo.scan  "S" inputs(%x : T) states("S" = %zero : T) chunk 16 form "chunked" transition "scalar" -> (T)
+//   %y = rondo.recur "S" inputs(%x : T) states("S" = %zero : T) every 16 -> (T) body(%x_t, %S,
+//   %S_start) {...} %y = rondo.scan  "S" inputs(%x : T) states("S" = %zero : T) chunk 16 form
+//   "chunked" transition "scalar" -> (T)
 //          token(%x_t, %S) {...} block(%x_c, %S) {...}
-//   %y = rondo.over   softmax "attn" queries(%q : T) keys(%k, %v : T, T) shared(%w : T) -> T body(%t, %s, %q_t, %k_s, %v_s, %w_) {...}
-//   %y = rondo.attend softmax "attn" causal window 64 queries(%q : T) keys(%k : T) -> T body(...) {...}
+//   %y = rondo.over   softmax "attn" queries(%q : T) keys(%k, %v : T, T) shared(%w : T) -> T
+//   body(%t, %s, %q_t, %k_s, %v_s, %w_) {...} %y = rondo.attend softmax "attn" causal window 64
+//   queries(%q : T) keys(%k : T) -> T body(...) {...}
 //
-// The types of a body's arguments follow from the operands' and are not written: a per-token operand loses `t` (in `block` it becomes `c`).
+// The types of a body's arguments follow from the operands' and are not written: a per-token
+// operand loses `t` (in `block` it becomes `c`).
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,6 +25,9 @@ struct Operands {
   SmallVector<Type> types;
 
   ParseResult resolve(OpAsmParser &parser, SMLoc loc, OperationState &result) const {
+    for (Type type : types)
+      if (!isValueType(type))
+        return parser.emitError(loc) << "expects tensors with named axes, got " << type;
     return parser.resolveOperands(values, types, loc, result.operands);
   }
 };
@@ -29,7 +35,8 @@ struct Operands {
 } // namespace
 
 /// `keyword(%a, %b : A, B)`; absent means empty.
-static ParseResult parseGroup(OpAsmParser &parser, StringRef keyword, Operands &group, OperationState &result) {
+static ParseResult parseGroup(OpAsmParser &parser, StringRef keyword, Operands &group,
+                              OperationState &result) {
   if (failed(parser.parseOptionalKeyword(keyword)))
     return success();
   SMLoc loc = parser.getCurrentLocation();
@@ -37,7 +44,8 @@ static ParseResult parseGroup(OpAsmParser &parser, StringRef keyword, Operands &
     return failure();
   if (succeeded(parser.parseOptionalRParen()))
     return success();
-  if (parser.parseOperandList(group.values) || parser.parseColonTypeList(group.types) || parser.parseRParen())
+  if (parser.parseOperandList(group.values) || parser.parseColonTypeList(group.types) ||
+      parser.parseRParen())
     return failure();
   return group.resolve(parser, loc, result);
 }
@@ -57,7 +65,8 @@ static ParseResult parseBody(OpAsmParser &parser, ArrayRef<Type> types, Region &
   if (parser.parseArgumentList(arguments, OpAsmParser::Delimiter::Paren))
     return failure();
   if (arguments.size() != types.size())
-    return parser.emitError(loc) << "expects " << types.size() << " names of body arguments, got " << arguments.size();
+    return parser.emitError(loc) << "expects " << types.size() << " names of body arguments, got "
+                                 << arguments.size();
   for (auto [argument, type] : llvm::zip_equal(arguments, types))
     argument.type = type;
   return parser.parseRegion(region, arguments, /*enableNameShadowing=*/true);
@@ -65,14 +74,16 @@ static ParseResult parseBody(OpAsmParser &parser, ArrayRef<Type> types, Region &
 
 static void printBody(OpAsmPrinter &printer, StringRef keyword, Region &region) {
   printer << ' ' << keyword << '(';
-  llvm::interleaveComma(region.getArguments(), printer, [&](Value value) { printer.printOperand(value); });
+  llvm::interleaveComma(region.getArguments(), printer,
+                        [&](Value value) { printer.printOperand(value); });
   printer << ") ";
   printer.printRegion(region, /*printEntryBlockArgs=*/false);
 }
 
 static ParseResult parseTextAttribute(OpAsmParser &parser, StringRef name, OperationState &result) {
   StringAttr value;
-  return parser.parseAttribute(value, parser.getBuilder().getType<NoneType>(), name, result.attributes);
+  return parser.parseAttribute(value, parser.getBuilder().getType<NoneType>(), name,
+                               result.attributes);
 }
 
 static ParseResult parseCount(OpAsmParser &parser, StringRef name, OperationState &result) {
@@ -92,7 +103,8 @@ static void addSegments(OpAsmParser &parser, OperationState &result, ArrayRef<in
 //===----------------------------------------------------------------------===//
 
 /// `"name" inputs(...) states("S" = %init, ... : types)`; adds name, states, segments and operands.
-static ParseResult parseRecurrence(OpAsmParser &parser, OperationState &result, Operands &inputs, Operands &inits) {
+static ParseResult parseRecurrence(OpAsmParser &parser, OperationState &result, Operands &inputs,
+                                   Operands &inits) {
   if (parseTextAttribute(parser, "name", result) || parseGroup(parser, "inputs", inputs, result))
     return failure();
   SmallVector<Attribute> states;
@@ -101,13 +113,15 @@ static ParseResult parseRecurrence(OpAsmParser &parser, OperationState &result, 
     loc = parser.getCurrentLocation();
     auto parseState = [&]() -> ParseResult {
       std::string name;
-      if (parser.parseString(&name) || parser.parseEqual() || parser.parseOperand(inits.values.emplace_back()))
+      if (parser.parseString(&name) || parser.parseEqual() ||
+          parser.parseOperand(inits.values.emplace_back()))
         return failure();
       states.push_back(parser.getBuilder().getStringAttr(name));
       return success();
     };
     if (parser.parseLParen() || parser.parseCommaSeparatedList(parseState) ||
-        parser.parseColonTypeList(inits.types) || parser.parseRParen() || inits.resolve(parser, loc, result))
+        parser.parseColonTypeList(inits.types) || parser.parseRParen() ||
+        inits.resolve(parser, loc, result))
       return failure();
   }
   result.addAttribute("states", parser.getBuilder().getArrayAttr(states));
@@ -148,7 +162,8 @@ ParseResult RecurOp::parse(OpAsmParser &parser, OperationState &result) {
     return failure();
   if (parseResults(parser, result) || parser.parseKeyword("body"))
     return failure();
-  return parseBody(parser, recurrenceArguments(inputs.types, inits.types, grouped, /*chunk=*/0), *result.addRegion());
+  return parseBody(parser, recurrenceArguments(inputs.types, inits.types, grouped, /*chunk=*/0),
+                   *result.addRegion());
 }
 
 void RecurOp::print(OpAsmPrinter &printer) {
@@ -168,9 +183,10 @@ ParseResult ScanOp::parse(OpAsmParser &parser, OperationState &result) {
   bool grouped = succeeded(parser.parseOptionalKeyword("every"));
   if (grouped && parseCount(parser, "every", result))
     return failure();
-  if (parser.parseKeyword("chunk") || parseCount(parser, "chunk", result) || parser.parseKeyword("form") ||
-      parseTextAttribute(parser, "form", result) || parser.parseKeyword("transition") ||
-      parseTextAttribute(parser, "transition", result) || parseResults(parser, result) || parser.parseKeyword("token"))
+  if (parser.parseKeyword("chunk") || parseCount(parser, "chunk", result) ||
+      parser.parseKeyword("form") || parseTextAttribute(parser, "form", result) ||
+      parser.parseKeyword("transition") || parseTextAttribute(parser, "transition", result) ||
+      parseResults(parser, result) || parser.parseKeyword("token"))
     return failure();
   int64_t chunk = cast<IntegerAttr>(result.attributes.get("chunk")).getInt();
   Region *token = result.addRegion(), *block = result.addRegion();
@@ -179,7 +195,12 @@ ParseResult ScanOp::parse(OpAsmParser &parser, OperationState &result) {
   if (failed(parser.parseOptionalKeyword("block")))
     return success();
   if (chunk < 1)
-    return parser.emitError(parser.getCurrentLocation()) << "expects a chunk of at least 1 token, got " << chunk;
+    return parser.emitError(parser.getCurrentLocation())
+           << "expects a chunk of at least 1 token, got " << chunk;
+  for (Type type : inputs.types)
+    if (hasAxis(type, blockAxis))
+      return parser.emitError(parser.getCurrentLocation())
+             << "expects operands without the block axis 'c', got " << type;
   return parseBody(parser, recurrenceArguments(inputs.types, inits.types, grouped, chunk), *block);
 }
 
@@ -189,7 +210,8 @@ void ScanOp::print(OpAsmPrinter &printer) {
   printStates(printer, getStates(), getInits());
   if (auto every = getEvery())
     printer << " every " << *every;
-  printer << " chunk " << getChunk() << " form " << getFormAttr() << " transition " << getTransitionAttr();
+  printer << " chunk " << getChunk() << " form " << getFormAttr() << " transition "
+          << getTransitionAttr();
   printResults(printer, *this,
                {"name", "states", "every", "chunk", "form", "transition", "operandSegmentSizes"});
   printBody(printer, "token", getToken());
@@ -217,12 +239,18 @@ static ParseResult parsePairs(OpAsmParser &parser, OperationState &result, bool 
   Operands queries, keys, shared;
   Type type;
   if (parseGroup(parser, "queries", queries, result) || parseGroup(parser, "keys", keys, result) ||
-      parseGroup(parser, "shared", shared, result) || parser.parseArrow() || parser.parseType(type) ||
-      parser.parseOptionalAttrDictWithKeyword(result.attributes) || parser.parseKeyword("body"))
+      parseGroup(parser, "shared", shared, result) || parser.parseArrow() ||
+      parser.parseType(type) || parser.parseOptionalAttrDictWithKeyword(result.attributes) ||
+      parser.parseKeyword("body"))
     return failure();
   result.addTypes(type);
-  addSegments(parser, result,
-              {int32_t(queries.values.size()), int32_t(keys.values.size()), int32_t(shared.values.size())});
+  addSegments(
+      parser, result,
+      {int32_t(queries.values.size()), int32_t(keys.values.size()), int32_t(shared.values.size())});
+  for (Type key : keys.types)
+    if (tiled && hasAxis(key, keyAxis))
+      return parser.emitError(parser.getCurrentLocation())
+             << "expects keys without the axis 's' of their tokens, got " << key;
   auto types = pairArguments(parser.getContext(), queries.types, keys.types, shared.types, tiled);
   return parseBody(parser, types, *result.addRegion());
 }

@@ -25,7 +25,8 @@ void RondoDialect::initialize() {
       >();
 }
 
-Operation *RondoDialect::materializeConstant(OpBuilder &builder, Attribute value, Type type, Location loc) {
+Operation *RondoDialect::materializeConstant(OpBuilder &builder, Attribute value, Type type,
+                                             Location loc) {
   auto elements = dyn_cast<ElementsAttr>(value);
   if (!elements || elements.getType() != type)
     return nullptr;
@@ -46,7 +47,8 @@ Attribute AxesAttr::parse(AsmParser &parser, Type) {
     names.push_back(parser.getBuilder().getStringAttr(name));
     return success();
   };
-  if (parser.parseLess() || parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, parseName) ||
+  if (parser.parseLess() ||
+      parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, parseName) ||
       parser.parseGreater())
     return {};
   return parser.getChecked<AxesAttr>(loc, parser.getContext(), names);
@@ -54,11 +56,13 @@ Attribute AxesAttr::parse(AsmParser &parser, Type) {
 
 void AxesAttr::print(AsmPrinter &printer) const {
   printer << "<[";
-  llvm::interleaveComma(getNames(), printer, [&](StringAttr name) { printer.printKeywordOrString(name.getValue()); });
+  llvm::interleaveComma(getNames(), printer,
+                        [&](StringAttr name) { printer.printKeywordOrString(name.getValue()); });
   printer << "]>";
 }
 
-LogicalResult AxesAttr::verify(function_ref<InFlightDiagnostic()> emitError, ArrayRef<StringAttr> names) {
+LogicalResult AxesAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                               ArrayRef<StringAttr> names) {
   if (names.empty())
     return emitError() << "expects at least one axis: a rank-0 tensor needs no encoding";
   for (auto [i, name] : llvm::enumerate(names)) {
@@ -75,10 +79,17 @@ LogicalResult AxesAttr::verify(function_ref<InFlightDiagnostic()> emitError, Arr
 LogicalResult AxesAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
                                        function_ref<InFlightDiagnostic()> emitError) const {
   if (shape.size() != getNames().size())
-    return emitError() << "expects one axis a dimension, got " << getNames().size() << " axes for rank " << shape.size();
-  for (auto [name, extent] : llvm::zip_equal(getNames(), shape))
-    if (ShapedType::isDynamic(extent) && name.getValue() != timeAxis && name.getValue() != keyAxis)
-      return emitError() << "expects a dynamic extent only on the axes of tokens, 't' and 's', got axis '" << name.getValue()
-                         << "' with a dynamic extent";
+    return emitError() << "expects one axis a dimension, got " << getNames().size()
+                       << " axes for rank " << shape.size();
+  for (auto [name, extent] : llvm::zip_equal(getNames(), shape)) {
+    bool dynamic = ShapedType::isDynamic(extent);
+    if (dynamic && name.getValue() != timeAxis && name.getValue() != keyAxis)
+      return emitError()
+             << "expects a dynamic extent only on the axes of tokens, 't' and 's', got axis '"
+             << name.getValue() << "' with a dynamic extent";
+    if (!dynamic && extent < 1)
+      return emitError() << "expects extents of at least 1, got " << extent << " on axis '"
+                         << name.getValue() << "'";
+  }
   return success();
 }

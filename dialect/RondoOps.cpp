@@ -1,6 +1,7 @@
 //===- RondoOps.cpp - Builders and accessors ------------------------------===//
 //
-// What a builder infers: the result's axes, by name. Assembly is in RondoAssembly.cpp, constraints in RondoVerifiers.cpp.
+// What a builder infers: the result's axes, by name. Assembly is in RondoAssembly.cpp, constraints
+// in RondoVerifiers.cpp.
 //
 //===----------------------------------------------------------------------===//
 
@@ -74,7 +75,8 @@ static Type mapElementType(OpBuilder &builder, MapKind kind, ValueRange inputs) 
 }
 
 void MapOp::build(OpBuilder &builder, OperationState &state, MapKind kind, ValueRange inputs) {
-  build(builder, state, unionType(inputs.getTypes(), mapElementType(builder, kind, inputs)), kind, inputs);
+  build(builder, state, unionType(inputs.getTypes(), mapElementType(builder, kind, inputs)), kind,
+        inputs);
 }
 
 static RankedTensorType withoutAxes(RankedTensorType type, ArrayRef<StringRef> axes) {
@@ -89,7 +91,8 @@ void ReduceOp::build(OpBuilder &builder, OperationState &state, ReduceKind kind,
   build(builder, state, type, kind, source, builder.getStrArrayAttr(axes));
 }
 
-void ContractOp::build(OpBuilder &builder, OperationState &state, Value lhs, Value rhs, ArrayRef<StringRef> axes) {
+void ContractOp::build(OpBuilder &builder, OperationState &state, Value lhs, Value rhs,
+                       ArrayRef<StringRef> axes) {
   auto type = unionType({lhs.getType(), rhs.getType()}, elementTypeOf(lhs.getType()));
   build(builder, state, withoutAxes(type, axes), lhs, rhs, builder.getStrArrayAttr(axes));
 }
@@ -108,7 +111,8 @@ YieldOp ScanOp::getBlockYield() { return cast<YieldOp>(getBlock().front().getTer
 // Bodies
 //===----------------------------------------------------------------------===//
 
-SmallVector<Type> rondo::recurrenceArguments(TypeRange inputs, TypeRange states, bool grouped, int64_t chunk) {
+SmallVector<Type> rondo::recurrenceArguments(TypeRange inputs, TypeRange states, bool grouped,
+                                             int64_t chunk) {
   SmallVector<Type> types;
   for (Type input : inputs) {
     if (!isPerToken(input))
@@ -124,14 +128,17 @@ SmallVector<Type> rondo::recurrenceArguments(TypeRange inputs, TypeRange states,
   return types;
 }
 
-SmallVector<Type> rondo::pairArguments(MLIRContext *context, TypeRange queries, TypeRange keys, TypeRange shared, bool tiled) {
+SmallVector<Type> rondo::pairArguments(MLIRContext *context, TypeRange queries, TypeRange keys,
+                                       TypeRange shared, bool tiled) {
   Type position = RankedTensorType::get({}, Float32Type::get(context));
-  auto keyOf = [](Type type) { return withLeadingAxis(withoutTime(type), keyAxis, ShapedType::kDynamic); };
+  auto keyOf = [](Type type) {
+    return withLeadingAxis(withoutTime(type), keyAxis, ShapedType::kDynamic);
+  };
   SmallVector<Type> types;
   types.push_back(tiled ? withTime(position) : position);
   types.push_back(tiled ? keyOf(position) : position);
   for (Type type : queries)
-    types.push_back(tiled ? Type(type) : Type(withoutTime(type)));
+    types.push_back(tiled ? type : Type(withoutTime(type)));
   for (Type type : keys)
     types.push_back(tiled ? Type(keyOf(type)) : Type(withoutTime(type)));
   llvm::append_range(types, shared);

@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "dialect/Rondo.h"
+#include "passes/Passes.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -17,5 +18,6 @@ int main(int argc, char **argv) {
   mlir::registerAllExtensions(registry);
   mlir::registerAllPasses();
   registry.insert<rondo::RondoDialect>();
+  rondo::registerRondoPasses();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "rondo optimizer driver\n", registry));
 }

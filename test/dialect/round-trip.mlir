@@ -50,7 +50,7 @@ func.func @array_ops(%ids: tensor<?xi64, #t>, %table: tensor<8x4xf32, #vd>, %x: 
 }
 
 // CHECK-LABEL: @other_tokens
-func.func @other_tokens(%x: tensor<?x4xf32, #td>) -> tensor<?x4xf32, #td> {
+func.func @other_tokens(%x: tensor<?x4xf32, #td>) -> tensor<?x4xf32, #td> attributes {rondo.kernel = "rows"} {
   // CHECK: rondo.shift %{{.*}} by 2 "conv" : tensor<?x4xf32, #rondo.axes<[t, d]>>
   %0 = rondo.shift %x by 2 "conv" : tensor<?x4xf32, #td>
   // CHECK: rondo.last %{{.*}} : tensor<?x4xf32, #rondo.axes<[t, d]>>

@@ -1,0 +1,99 @@
+//===- Passes.td - Transformations of the rondo dialect ----*- tablegen -*-===//
+//
+// One entry a pass. MapBlocksPass <-> -rondo-map-blocks <-> passes/MapBlocks.cpp <-> test/passes/map-blocks.mlir
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef RONDO_PASSES_TD
+#define RONDO_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def DeriveEntriesPass : Pass<"rondo-derive-entries", "::mlir::ModuleOp"> {
+  let summary = "derive prefill, step and score from forward";
+  let description = [{
+    From the entry `forward` (all tokens in, all outputs out):
+
+    - `prefill`: the logits of each sequence's last token. `rondo.last` goes before the row-wise ops that follow the last op that mixes tokens, so that the head runs on one row a sequence.
+    - `step`: as prefill, for one or few tokens a sequence: its functions are marked `rondo.sequential`, so that recurrences stay token by token in them.
+    - `score`: a further input `targets`; `logprobs`, the log-likelihood of each row's target.
+
+    - Before: one function with `rondo.entry = "forward"`.
+    - After: one function an entry; functions without a recurrence are shared by all of them.
+    - Does not apply: prefill and score need a model (integer tokens in, one output with one axis beside `t`); `step` needs causality: a bidirectional attend leaves it out, remarked.
+
+    Options: `entries` names those wanted; without it all that apply. Exactness: bitwise for prefill and step in token order; score's log-softmax subtracts the maximum.
+    Example: test/passes/derive-entries.mlir.
+  }];
+  let dependentDialects = ["::rondo::RondoDialect"];
+  let options = [
+    ListOption<"entries", "entries", "std::string", "entries to derive beside forward: prefill, step, score (default: all that apply)">
+  ];
+  let statistics = [
+    Statistic<"numDerived", "num-derived", "entries derived">,
+    Statistic<"numRefused", "num-refused", "entries that do not apply">
+  ];
+}
+
+def HoistFromRecurPass : Pass<"rondo-hoist-from-recur"> {
+  let summary = "move state-free work out of recurrences";
+  let description = [{
+    What a recurrence's body computes without its states is the same for every token order, so it belongs outside, where it is computed for all tokens at once; what stays inside
+    is what the algebra must understand.
+
+    - Before: any token-level IR.
+    - After: no op of a `rondo.recur` body that depends on no state computes arithmetic, unless its result would be larger than what it is computed from (outer products stay: as
+      per-token values they would have the size of the state). Inputs that the body no longer reads are gone.
+    - Does not apply: to views (they cost nothing inside) and to an op with an operand that stays.
+
+    Exactness: bitwise (the same ops on the same values). Example: test/passes/hoist-from-recur.mlir.
+  }];
+  let dependentDialects = ["::rondo::RondoDialect"];
+  let statistics = [
+    Statistic<"numHoisted", "num-hoisted", "ops moved out of recurrences">,
+    Statistic<"numKept", "num-kept", "state-free ops left inside because their result is larger than their operands">
+  ];
+}
+
+def LiftParametersPass : Pass<"rondo-lift-parameters", "::mlir::ModuleOp"> {
+  let summary = "compute parameter-only expressions once, when the package is written";
+  let description = [{
+    An expression of parameters and constants alone has one value for the whole life of a package. Inside a layer's function it becomes an argument that the callers compute; in the
+    entry it is a chain of ops whose last one carries `rondo.derived = "name"`: the package's writer evaluates it with the reference interpreter and stores the result as a weight.
+
+    - Before: token-level IR, one entry function that no function calls.
+    - After: functions other than the entry do no arithmetic on values without `t` alone; in the entry such arithmetic ends in ops marked `rondo.derived` with distinct names. Function
+      arguments that nothing reads are gone.
+    - Does not apply: to views (consumers index through them) and to bodies of `recur` and `over` (run `rondo-hoist-from-recur` and `rondo-map-blocks` before).
+
+    Exactness: the derived weights are rounded once to their storage type. Example: test/passes/lift-parameters.mlir.
+  }];
+  let dependentDialects = ["::rondo::RondoDialect"];
+  let statistics = [
+    Statistic<"numLifted", "num-lifted", "ops moved from functions to their callers">,
+    Statistic<"numDerived", "num-derived", "values marked as derived weights">
+  ];
+}
+
+def MapBlocksPass : Pass<"rondo-map-blocks"> {
+  let summary = "resolve the predicate of each `over` into a block map";
+  let description = [{
+    A `rondo.over` becomes a `rondo.attend`: the conjuncts of its predicate that compare the two positions become `causal` and `window`, the rest stays as the residual, and the body is
+    rewritten from one pair of tokens to a block of queries (axis `t`) against a block of keys (axis `s`). Work that depends on one side only moves out of the body, so
+    that it is done once a token and the cache holds its result.
+
+    - Before: token-level IR.
+    - After: no `rondo.over`; every attend's body broadcasts over `t` and `s` by name.
+    - Does not apply: key-side work whose result is larger than the keys it replaces stays inside (a compressed cache stays compressed); remarked. A body with an op that
+      cannot run on blocks is an error.
+
+    Exactness: bitwise. Remarks: the map of each over. Example: test/passes/map-blocks.mlir.
+  }];
+  let dependentDialects = ["::rondo::RondoDialect"];
+  let statistics = [
+    Statistic<"numMapped", "num-mapped", "overs that became attends">,
+    Statistic<"numResidual", "num-residual", "attends whose predicate is not all in the block map">
+  ];
+}
+
+#endif // RONDO_PASSES_TD
