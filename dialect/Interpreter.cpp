@@ -156,12 +156,11 @@ Error Interpreter::runShift(ShiftOp op, Values &values) {
       tail.shape[0] = distance;
       tail.data.assign(distance * size, 0.0);
     }
-    // The tail followed by the new tokens: token t reads `distance` places before itself. Shifts of other distances may share a longer tail.
-    int64_t kept = tail.shape[0];
+    // The tail followed by the new tokens: token t reads `distance` places before itself.
     std::vector<double> all = tail.data;
     all.insert(all.end(), source.array.data.begin() + first * size, source.array.data.begin() + (first + length) * size);
-    std::copy_n(all.begin() + (kept - distance) * size, length * size, result.array.data.begin() + first * size);
-    tail.data.assign(all.end() - kept * size, all.end());
+    std::copy_n(all.begin(), length * size, result.array.data.begin() + first * size);
+    tail.data.assign(all.end() - distance * size, all.end());
     first += length;
   }
   values[op.getResult()] = std::move(result);
@@ -436,7 +435,7 @@ Error Interpreter::runBlock(Block &block, Values &values) {
 }
 
 /// `value` over the axes of `type`, in that order: a yield may leave out what does not vary.
-Named shapedAs(const Named &value, Type type, const Named *like) {
+Named shapedAs(const Named &value, Type type) {
   Axes axes = axesIn(type);
   if (axes == value.axes)
     return value;
@@ -451,9 +450,9 @@ Error Interpreter::runBody(Block &block, ArrayRef<Named> arguments, std::vector<
     return error;
   auto yield = cast<YieldOp>(block.getTerminator());
   for (Value state : yield.getStates())
-    states.push_back(shapedAs(values.find(state)->second, state.getType(), nullptr));
+    states.push_back(shapedAs(values.find(state)->second, state.getType()));
   for (Value output : yield.getOutputs())
-    outputs.push_back(shapedAs(values.find(output)->second, output.getType(), nullptr));
+    outputs.push_back(shapedAs(values.find(output)->second, output.getType()));
   return Error::success();
 }
 

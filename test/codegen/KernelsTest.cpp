@@ -1,0 +1,411 @@
+//===- KernelsTest.cpp - Emitted kernels against the interpreter ----------===//
+//
+// Each case is a kernel in text. It is emitted for every level that this machine has, run on packed random sequences that go on from
+// a random past, and compared with the reference interpreter in f64: outputs and the states it leaves.
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/cpu/Kernels.h"
+#include "codegen/cpu/Object.h"
+#include "dialect/Interpreter.h"
+#include "runtime/code.h"
+#include "runtime/cpu.h"
+#include "runtime/executor.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Parser/Parser.h"
+#include <cmath>
+#include <gtest/gtest.h>
+#include <random>
+
+using namespace mlir;
+using namespace rondo;
+
+namespace {
+
+struct Case {
+  const char *name;
+  const char *kernel; ///< the text of one func.func @k
+  double bound;       ///< largest absolute difference; values are of order 1
+  double low = -1, high = 1; ///< range of the random inputs
+};
+
+const char *aliases = R"(
+#t = #rondo.axes<[t]>
+#s = #rondo.axes<[s]>
+#td = #rondo.axes<[t, d]>
+#tn = #rondo.axes<[t, n]>
+#th = #rondo.axes<[t, h]>
+#d = #rondo.axes<[d]>
+#n = #rondo.axes<[n]>
+#h = #rondo.axes<[h]>
+#g = #rondo.axes<[g]>
+#nd = #rondo.axes<[n, d]>
+#hp = #rondo.axes<[h, p]>
+#hpn = #rondo.axes<[h, p, n]>
+#thp = #rondo.axes<[t, h, p]>
+#thk = #rondo.axes<[t, h, k]>
+#tgk = #rondo.axes<[t, g, k]>
+#sgk = #rondo.axes<[s, g, k]>
+#shk = #rondo.axes<[s, h, k]>
+#ths = #rondo.axes<[t, h, s]>
+#cn = #rondo.axes<[c, n]>
+#cs = #rondo.axes<[c, s]>
+)";
+
+// The tolerance of a case follows from its arithmetic: elementwise functions 4 ulp of values below 4; sums of n terms of order 1: n/2 ulp.
+const Case cases[] = {
+    {"rms_norm_of_a_ragged_row", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %w: tensor<61xf32, #d>) -> tensor<?x61xf32, #td> attributes {rondo.kernel = "rows"} {
+  %eps = rondo.constant dense<1.0e-5> : tensor<f32>
+  %len = rondo.constant dense<61.0> : tensor<f32>
+  %sq = rondo.map mul(%x, %x) : (tensor<?x61xf32, #td>, tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
+  %s = rondo.reduce sum %sq over [d] : tensor<?x61xf32, #td> -> tensor<?xf32, #t>
+  %m = rondo.map div(%s, %len) : (tensor<?xf32, #t>, tensor<f32>) -> tensor<?xf32, #t>
+  %e = rondo.map add(%m, %eps) : (tensor<?xf32, #t>, tensor<f32>) -> tensor<?xf32, #t>
+  %r = rondo.map rsqrt(%e) : (tensor<?xf32, #t>) -> tensor<?xf32, #t>
+  %y = rondo.map mul(%x, %r) : (tensor<?x61xf32, #td>, tensor<?xf32, #t>) -> tensor<?x61xf32, #td>
+  %z = rondo.map mul(%y, %w) : (tensor<?x61xf32, #td>, tensor<61xf32, #d>) -> tensor<?x61xf32, #td>
+  return %z : tensor<?x61xf32, #td>
+})", 2e-6},
+    {"product_with_packed_weights", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %w: tensor<70x61xf32, #nd> {rondo.layout = "panels32"}) -> tensor<?x70xf32, #tn> attributes {rondo.kernel = "product"} {
+  %y = rondo.contract %x, %w over [d] : tensor<?x61xf32, #td>, tensor<70x61xf32, #nd> -> tensor<?x70xf32, #tn>
+  return %y : tensor<?x70xf32, #tn>
+})", 8e-6},
+    {"product_of_merged_heads", R"(
+func.func private @k(%x: tensor<?x3x21xf32, #thp>, %w: tensor<64x63xf32, #nd> {rondo.layout = "panels32"}) -> tensor<?x64xf32, #tn> attributes {rondo.kernel = "product"} {
+  %m = rondo.view %x by affine_map<(d) -> (d floordiv 21, d mod 21)> : tensor<?x3x21xf32, #thp> -> tensor<?x63xf32, #td>
+  %y = rondo.contract %m, %w over [d] : tensor<?x63xf32, #td>, tensor<64x63xf32, #nd> -> tensor<?x64xf32, #tn>
+  return %y : tensor<?x64xf32, #tn>
+})", 8e-6},
+    {"views_split_slice_repeat_and_swap", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %y: tensor<?x3xf32, #rondo.axes<[t, g]>>) -> (tensor<?x6x5xf32, #thp>, tensor<?x6xf32, #th>, tensor<?x61xf32, #td>) attributes {rondo.kernel = "rows"} {
+  %a = rondo.view %x by affine_map<(h, p) -> (h * 5 + p + 2)> : tensor<?x61xf32, #td> -> tensor<?x6x5xf32, #thp>
+  %b = rondo.view %y by affine_map<(h) -> (h floordiv 2)> : tensor<?x3xf32, #rondo.axes<[t, g]>> -> tensor<?x6xf32, #th>
+  %c = rondo.map mul(%a, %b) : (tensor<?x6x5xf32, #thp>, tensor<?x6xf32, #th>) -> tensor<?x6x5xf32, #thp>
+  %e = rondo.view %x by affine_map<(d) -> ((d * 7) mod 61)> : tensor<?x61xf32, #td> -> tensor<?x61xf32, #td>
+  return %c, %b, %e : tensor<?x6x5xf32, #thp>, tensor<?x6xf32, #th>, tensor<?x61xf32, #td>
+})", 1e-6},
+    {"elementwise_functions", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>) -> (tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>) attributes {rondo.kernel = "rows"} {
+  %a = rondo.map exp(%x) : (tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
+  %b = rondo.map tanh(%x) : (tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
+  %c = rondo.map erf(%x) : (tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
+  %d = rondo.map sigmoid(%x) : (tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
+  %e = rondo.map softplus(%x) : (tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
+  %f = rondo.map sin(%x) : (tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
+  %g = rondo.map cos(%x) : (tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
+  return %a, %b, %c, %d, %e, %f, %g : tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>
+})", 8e-6, -4, 4},
+    {"log_of_positive_values", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>) -> (tensor<?x61xf32, #td>, tensor<?x61xf32, #td>) attributes {rondo.kernel = "rows"} {
+  %a = rondo.map log(%x) : (tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
+  %p = rondo.constant dense<0.37> : tensor<f32>
+  %b = rondo.map pow(%x, %p) : (tensor<?x61xf32, #td>, tensor<f32>) -> tensor<?x61xf32, #td>
+  return %a, %b : tensor<?x61xf32, #td>, tensor<?x61xf32, #td>
+})", 4e-6, 0.001, 30},
+    {"sine_of_large_angles", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td> attributes {rondo.kernel = "rows"} {
+  %f = rondo.map sin(%x) : (tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
+  return %f : tensor<?x61xf32, #td>
+})", 2e-7, -100000, 100000},
+    {"shifts_reach_into_the_tail", R"(
+func.func private @k(%x: tensor<?x21xf32, #td>, %w: tensor<21x3xf32, #rondo.axes<[d, w]>>) -> tensor<?x21xf32, #td> attributes {rondo.kernel = "rows", rondo.states = ["s"],
+    rondo.state_info = [{init = -1 : i64, kind = "tail", source = 0 : i64, tokens = 2 : i64, type = tensor<21xf32, #d>}]} {
+  %1 = rondo.shift %x by 1 "s1" : tensor<?x21xf32, #td>
+  %2 = rondo.shift %x by 2 "s" : tensor<?x21xf32, #td>
+  %w0 = rondo.view %w by affine_map<(d) -> (d, 0)> : tensor<21x3xf32, #rondo.axes<[d, w]>> -> tensor<21xf32, #d>
+  %w2 = rondo.view %w by affine_map<(d) -> (d, 2)> : tensor<21x3xf32, #rondo.axes<[d, w]>> -> tensor<21xf32, #d>
+  %a = rondo.map mul(%1, %w0) : (tensor<?x21xf32, #td>, tensor<21xf32, #d>) -> tensor<?x21xf32, #td>
+  %b = rondo.map mul(%2, %w2) : (tensor<?x21xf32, #td>, tensor<21xf32, #d>) -> tensor<?x21xf32, #td>
+  %c = rondo.map add(%a, %b) : (tensor<?x21xf32, #td>, tensor<?x21xf32, #td>) -> tensor<?x21xf32, #td>
+  return %c : tensor<?x21xf32, #td>
+})", 1e-6},
+    {"positions_count_from_the_sequence", R"(
+func.func private @k(%x: tensor<?x21xf32, #td>) -> tensor<?x21xf32, #td> attributes {rondo.kernel = "rows"} {
+  %p = rondo.position : tensor<?xf32, #t>
+  %i = rondo.index : tensor<21xf32, #d>
+  %a = rondo.map add(%p, %i) : (tensor<?xf32, #t>, tensor<21xf32, #d>) -> tensor<?x21xf32, #td>
+  %b = rondo.map mul(%a, %x) : (tensor<?x21xf32, #td>, tensor<?x21xf32, #td>) -> tensor<?x21xf32, #td>
+  return %b : tensor<?x21xf32, #td>
+})", 2e-5},
+    {"concat_and_running_sums", R"(
+func.func private @k(%x: tensor<?x21xf32, #td>, %y: tensor<?x5xf32, #td>) -> tensor<?x26xf32, #td> attributes {rondo.kernel = "rows"} {
+  %c = rondo.concat %x, %y along d : (tensor<?x21xf32, #td>, tensor<?x5xf32, #td>) -> tensor<?x26xf32, #td>
+  %s = rondo.cumsum %c along d : tensor<?x26xf32, #td>
+  return %s : tensor<?x26xf32, #td>
+})", 4e-6},
+    {"maximum_and_softmax", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td> attributes {rondo.kernel = "rows"} {
+  %m = rondo.reduce max %x over [d] : tensor<?x61xf32, #td> -> tensor<?xf32, #t>
+  %a = rondo.map sub(%x, %m) : (tensor<?x61xf32, #td>, tensor<?xf32, #t>) -> tensor<?x61xf32, #td>
+  %e = rondo.map exp(%a) : (tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
+  %s = rondo.reduce sum %e over [d] : tensor<?x61xf32, #td> -> tensor<?xf32, #t>
+  %y = rondo.map div(%e, %s) : (tensor<?x61xf32, #td>, tensor<?xf32, #t>) -> tensor<?x61xf32, #td>
+  return %y : tensor<?x61xf32, #td>
+})", 1e-6, -5, 5},
+    {"scan_with_a_decay_per_head", R"(
+func.func private @k(%x: tensor<?x3x10xf32, #thp>, %b: tensor<?x21xf32, #tn>, %q: tensor<?x21xf32, #tn>, %a: tensor<?x3xf32, #th>) -> tensor<?x3x10xf32, #thp> attributes {rondo.kernel = "scan", rondo.states = ["r.S"],
+    rondo.state_info = [{init = -1 : i64, kind = "fixed", source = -1 : i64, tokens = 0 : i64, type = tensor<3x10x21xf32, #hpn>}]} {
+  %zero = rondo.constant dense<0.0> : tensor<3x10x21xf32, #hpn>
+  %y = rondo.scan "r" inputs(%x, %b, %q, %a : tensor<?x3x10xf32, #thp>, tensor<?x21xf32, #tn>, tensor<?x21xf32, #tn>, tensor<?x3xf32, #th>) states("S" = %zero : tensor<3x10x21xf32, #hpn>) chunk 1 form "sequential" transition "none" -> (tensor<?x3x10xf32, #thp>) token(%xt, %bt, %qt, %at, %S) {
+    %m = rondo.map neg(%at) : (tensor<3xf32, #h>) -> tensor<3xf32, #h>
+    %e = rondo.map sigmoid(%m) : (tensor<3xf32, #h>) -> tensor<3xf32, #h>
+    %0 = rondo.map mul(%e, %S) : (tensor<3xf32, #h>, tensor<3x10x21xf32, #hpn>) -> tensor<3x10x21xf32, #hpn>
+    %1 = rondo.map mul(%xt, %bt) : (tensor<3x10xf32, #hp>, tensor<21xf32, #n>) -> tensor<3x10x21xf32, #hpn>
+    %2 = rondo.map add(%0, %1) : (tensor<3x10x21xf32, #hpn>, tensor<3x10x21xf32, #hpn>) -> tensor<3x10x21xf32, #hpn>
+    %3 = rondo.contract %2, %qt over [n] : tensor<3x10x21xf32, #hpn>, tensor<21xf32, #n> -> tensor<3x10xf32, #hp>
+    rondo.yield (%2 : tensor<3x10x21xf32, #hpn>) (%3 : tensor<3x10xf32, #hp>)
+  }
+  return %y : tensor<?x3x10xf32, #thp>
+})", 1e-5},
+    {"two_states_exchange_their_values", R"(
+func.func private @k(%x: tensor<?x21xf32, #tn>) -> (tensor<?x21xf32, #tn>, tensor<?xf32, #t>) attributes {rondo.kernel = "scan", rondo.states = ["r.A", "r.B"],
+    rondo.state_info = [{init = -1 : i64, kind = "fixed", source = -1 : i64, tokens = 0 : i64, type = tensor<21xf32, #n>}, {init = -1 : i64, kind = "fixed", source = -1 : i64, tokens = 0 : i64, type = tensor<21xf32, #n>}]} {
+  %zero = rondo.constant dense<0.0> : tensor<21xf32, #n>
+  %y, %z = rondo.scan "r" inputs(%x : tensor<?x21xf32, #tn>) states("A" = %zero, "B" = %zero : tensor<21xf32, #n>, tensor<21xf32, #n>) chunk 1 form "sequential" transition "none" -> (tensor<?x21xf32, #tn>, tensor<?xf32, #t>) token(%xt, %A, %B) {
+    %half = rondo.constant dense<0.5> : tensor<f32>
+    %0 = rondo.map mul(%B, %half) : (tensor<21xf32, #n>, tensor<f32>) -> tensor<21xf32, #n>
+    %1 = rondo.map add(%0, %xt) : (tensor<21xf32, #n>, tensor<21xf32, #n>) -> tensor<21xf32, #n>
+    %2 = rondo.view %A by affine_map<(n) -> ((n + 1) mod 21)> : tensor<21xf32, #n> -> tensor<21xf32, #n>
+    %3 = rondo.map mul(%2, %half) : (tensor<21xf32, #n>, tensor<f32>) -> tensor<21xf32, #n>
+    %4 = rondo.contract %A, %1 over [n] : tensor<21xf32, #n>, tensor<21xf32, #n> -> tensor<f32>
+    rondo.yield (%1, %3 : tensor<21xf32, #n>, tensor<21xf32, #n>) (%B, %4 : tensor<21xf32, #n>, tensor<f32>)
+  }
+  return %y, %z : tensor<?x21xf32, #tn>, tensor<?xf32, #t>
+})", 4e-5},
+    {"blocks_and_a_ragged_rest", R"(
+func.func private @k(%x: tensor<?x21xf32, #tn>) -> tensor<?x21xf32, #tn> attributes {rondo.kernel = "scan", rondo.states = ["r.S"],
+    rondo.state_info = [{init = -1 : i64, kind = "fixed", source = -1 : i64, tokens = 0 : i64, type = tensor<21xf32, #n>}]} {
+  %zero = rondo.constant dense<0.0> : tensor<21xf32, #n>
+  %y = rondo.scan "r" inputs(%x : tensor<?x21xf32, #tn>) states("S" = %zero : tensor<21xf32, #n>) chunk 4 form "chunked" transition "none" -> (tensor<?x21xf32, #tn>) token(%xt, %S) {
+    %0 = rondo.map add(%S, %xt) : (tensor<21xf32, #n>, tensor<21xf32, #n>) -> tensor<21xf32, #n>
+    rondo.yield (%0 : tensor<21xf32, #n>) (%0 : tensor<21xf32, #n>)
+  } block(%xc, %S) {
+    %i = rondo.index : tensor<4xf32, #rondo.axes<[c]>>
+    %j = rondo.index : tensor<4xf32, #s>
+    %m = rondo.map le(%j, %i) : (tensor<4xf32, #s>, tensor<4xf32, #rondo.axes<[c]>>) -> tensor<4x4xi1, #cs>
+    %w = rondo.map convert(%m) : (tensor<4x4xi1, #cs>) -> tensor<4x4xf32, #cs>
+    %xs = rondo.view %xc by affine_map<(s, n) -> (s, n)> : tensor<4x21xf32, #cn> -> tensor<4x21xf32, #rondo.axes<[s, n]>>
+    %0 = rondo.contract %w, %xs over [s] : tensor<4x4xf32, #cs>, tensor<4x21xf32, #rondo.axes<[s, n]>> -> tensor<4x21xf32, #cn>
+    %1 = rondo.map add(%0, %S) : (tensor<4x21xf32, #cn>, tensor<21xf32, #n>) -> tensor<4x21xf32, #cn>
+    %2 = rondo.view %1 by affine_map<(n) -> (3, n)> : tensor<4x21xf32, #cn> -> tensor<21xf32, #n>
+    rondo.yield (%2 : tensor<21xf32, #n>) (%1 : tensor<4x21xf32, #cn>)
+  }
+  return %y : tensor<?x21xf32, #tn>
+})", 2e-5},
+    {"windowed_attention_with_grouped_heads", R"(
+func.func private @k(%q: tensor<?x4x10xf32, #thk>, %k: tensor<?x2x10xf32, #tgk>, %v: tensor<?x2x10xf32, #tgk>) -> tensor<?x4x10xf32, #thk> attributes {rondo.kernel = "attend", rondo.states = ["a.key0", "a.key1"],
+    rondo.state_info = [{init = -1 : i64, kind = "cache", source = 1 : i64, tokens = 9 : i64, type = tensor<2x10xf32, #rondo.axes<[g, k]>>}, {init = -1 : i64, kind = "cache", source = 2 : i64, tokens = 9 : i64, type = tensor<2x10xf32, #rondo.axes<[g, k]>>}]} {
+  %y = rondo.attend softmax "a" causal window 9 queries(%q : tensor<?x4x10xf32, #thk>) keys(%k, %v : tensor<?x2x10xf32, #tgk>, tensor<?x2x10xf32, #tgk>) -> tensor<?x4x10xf32, #thk> body(%pt, %ps, %qt, %ks, %vs) {
+    %all = rondo.constant dense<true> : tensor<i1>
+    %kk = rondo.view %ks by affine_map<(s, h, k) -> (s, h floordiv 2, k)> : tensor<?x2x10xf32, #sgk> -> tensor<?x4x10xf32, #shk>
+    %vv = rondo.view %vs by affine_map<(s, h, k) -> (s, h floordiv 2, k)> : tensor<?x2x10xf32, #sgk> -> tensor<?x4x10xf32, #shk>
+    %d = rondo.contract %qt, %kk over [k] : tensor<?x4x10xf32, #thk>, tensor<?x4x10xf32, #shk> -> tensor<?x4x?xf32, #ths>
+    %c = rondo.constant dense<1.3> : tensor<f32>
+    %e = rondo.map mul(%d, %c) : (tensor<?x4x?xf32, #ths>, tensor<f32>) -> tensor<?x4x?xf32, #ths>
+    rondo.yield () (%all, %e, %vv : tensor<i1>, tensor<?x4x?xf32, #ths>, tensor<?x4x10xf32, #shk>)
+  }
+  return %y : tensor<?x4x10xf32, #thk>
+})", 4e-6},
+    {"sum_over_the_past_with_a_distance_weight", R"(
+func.func private @k(%v: tensor<?x4x10xf32, #thk>) -> tensor<?x4x10xf32, #thk> attributes {rondo.kernel = "attend", rondo.states = ["a.key0"],
+    rondo.state_info = [{init = -1 : i64, kind = "cache", source = 0 : i64, tokens = 0 : i64, type = tensor<4x10xf32, #rondo.axes<[h, k]>>}]} {
+  %y = rondo.attend sum "a" causal keys(%v : tensor<?x4x10xf32, #thk>) -> tensor<?x4x10xf32, #thk> body(%pt, %ps, %vs) {
+    %all = rondo.constant dense<true> : tensor<i1>
+    %zero = rondo.constant dense<0.0> : tensor<f32>
+    %rate = rondo.constant dense<0.25> : tensor<f32>
+    %far = rondo.map sub(%ps, %pt) : (tensor<?xf32, #s>, tensor<?xf32, #t>) -> tensor<?x?xf32, #rondo.axes<[t, s]>>
+    %scaled = rondo.map mul(%far, %rate) : (tensor<?x?xf32, #rondo.axes<[t, s]>>, tensor<f32>) -> tensor<?x?xf32, #rondo.axes<[t, s]>>
+    %w = rondo.map exp(%scaled) : (tensor<?x?xf32, #rondo.axes<[t, s]>>) -> tensor<?x?xf32, #rondo.axes<[t, s]>>
+    %p = rondo.map mul(%w, %vs) : (tensor<?x?xf32, #rondo.axes<[t, s]>>, tensor<?x4x10xf32, #shk>) -> tensor<?x?x4x10xf32, #rondo.axes<[t, s, h, k]>>
+    rondo.yield () (%all, %zero, %p : tensor<i1>, tensor<f32>, tensor<?x?x4x10xf32, #rondo.axes<[t, s, h, k]>>)
+  }
+  return %y : tensor<?x4x10xf32, #thk>
+})", 8e-6},
+};
+
+class Kernels : public ::testing::TestWithParam<Case> {
+protected:
+  void SetUp() override {
+    context.loadDialect<RondoDialect, func::FuncDialect, arith::ArithDialect, LLVM::LLVMDialect, scf::SCFDialect,
+                        math::MathDialect, vector::VectorDialect>();
+    module = parseSourceString<ModuleOp>(std::string(aliases) + GetParam().kernel, &context);
+    ASSERT_TRUE(module);
+    kernel = module->lookupSymbol<func::FuncOp>("k");
+  }
+
+  Array random(Type type, int64_t rows) {
+    Array array{std::vector<int64_t>(cast<RankedTensorType>(type).getShape()), {}};
+    int64_t count = 1;
+    for (int64_t &extent : array.shape)
+      count *= extent = ShapedType::isDynamic(extent) ? rows : extent;
+    std::uniform_real_distribution<double> uniform(GetParam().low, GetParam().high);
+    for (int64_t i = 0; i < count; ++i)
+      array.data.push_back(float(uniform(generator)));
+    return array;
+  }
+
+  /// Element i of the packed form of `array`.
+  static std::vector<float> packed(const Array &array, StringRef layout) {
+    std::vector<float> data(array.data.begin(), array.data.end());
+    if (layout != "panels32")
+      return data;
+    int64_t n = array.shape[0], k = array.shape[1];
+    std::vector<float> panels((n + 31) / 32 * 32 * k, 0.0f);
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j < k; ++j)
+        panels[i / 32 * 32 * k + j * 32 + i % 32] = data[i * k + j];
+    return panels;
+  }
+
+  MLIRContext context;
+  OwningOpRef<ModuleOp> module;
+  func::FuncOp kernel;
+  std::mt19937 generator{7};
+};
+
+AlignedBytes aligned(const std::vector<float> &values) {
+  AlignedBytes bytes(values.size() * sizeof(float));
+  std::memcpy(bytes.data(), values.data(), values.size() * sizeof(float));
+  return bytes;
+}
+
+TEST_P(Kernels, EqualTheInterpreter) {
+  std::vector<std::string> levels = supportedIsas();
+  OwningOpRef<ModuleOp> target = ModuleOp::create(UnknownLoc::get(&context));
+  std::map<std::string, cpu::KernelRecord> records;
+  for (const cpu::Isa &isa : cpu::allIsas) {
+    FailureOr<cpu::KernelRecord> record = cpu::emitKernel(kernel, isa, *target);
+    ASSERT_TRUE(succeeded(record));
+    records[isa.name.str()] = *record;
+  }
+  ASSERT_TRUE(succeeded(cpu::lowerToLlvm(*target)));
+  FailureOr<std::string> object = cpu::emitObject(*target);
+  ASSERT_TRUE(succeeded(object));
+  FailureOr<std::string> shared = cpu::linkShared(*object, target->getLoc());
+  ASSERT_TRUE(succeeded(shared));
+  auto code = KernelCode::load(std::as_bytes(std::span(shared->data(), shared->size())), "test");
+  ASSERT_TRUE(bool(code)) << code.error().message;
+
+  auto states = kernel->getAttrOfType<ArrayAttr>("rondo.states");
+  auto infos = kernel->getAttrOfType<ArrayAttr>("rondo.state_info");
+  // A past of some tokens, then this piece; the last sequence starts empty.
+  for (std::vector<std::vector<int64_t>> lengths : std::vector<std::vector<std::vector<int64_t>>>{
+           {{0}, {1}}, {{3, 0}, {17, 9}}, {{70, 5, 0}, {1, 1, 1}}, {{8}, {40}}}) {
+    std::vector<SequenceState> reference(lengths[0].size());
+    std::vector<Array> arguments, results;
+    auto noParameters = [](StringRef) -> const Array * { return nullptr; };
+    auto makeArguments = [&](const std::vector<int64_t> &piece, bool keepParameters) {
+      int64_t rows = 0;
+      for (int64_t length : piece)
+        rows += length;
+      arguments.resize(kernel.getNumArguments());
+      for (auto [argument, array] : llvm::zip(kernel.getArguments(), arguments))
+        if (isPerToken(argument.getType()) || !keepParameters)
+          array = random(argument.getType(), rows);
+      return rows;
+    };
+    makeArguments(lengths[0], false);
+    ASSERT_TRUE(bool(interpret(kernel, arguments, lengths[0], reference, noParameters)));
+    std::vector<SequenceState> before = reference;
+    int64_t rows = makeArguments(lengths[1], true);
+    auto expected = interpret(kernel, arguments, lengths[1], reference, noParameters);
+    ASSERT_TRUE(bool(expected)) << llvm::toString(expected.takeError());
+
+    for (const std::string &level : levels) {
+      const cpu::KernelRecord &record = records[level];
+      std::string symbol = cpu::symbolOf(kernel, level == "x86-64-v4" ? cpu::v4 : cpu::v3);
+      size_t sequences = lengths[1].size();
+      std::vector<AlignedBytes> memory, blocks, caches;
+      std::vector<void *> operands;
+      for (auto [i, array] : llvm::enumerate(arguments)) {
+        auto layout = kernel.getArgAttrOfType<StringAttr>(i, "rondo.layout");
+        memory.push_back(aligned(packed(array, layout ? layout.getValue() : "rows")));
+        operands.push_back(memory.back().data());
+      }
+      // One block a sequence; every state at a multiple of 64 bytes.
+      std::vector<int64_t> offsets;
+      int64_t blockBytes = 64, cacheCount = 0;
+      for (size_t i = 0; states && i < states.size(); ++i) {
+        auto info = cast<DictionaryAttr>(infos[i]);
+        int64_t elements = cast<RankedTensorType>(info.getAs<TypeAttr>("type").getValue()).getNumElements();
+        bool cache = info.getAs<StringAttr>("kind").getValue() == "cache", tail = info.getAs<StringAttr>("kind").getValue() == "tail";
+        offsets.push_back(cache ? cacheCount++ : blockBytes);
+        operands.push_back(reinterpret_cast<void *>(offsets.back()));
+        if (!cache)
+          blockBytes += (elements * (tail ? info.getAs<IntegerAttr>("tokens").getInt() : 1) * 4 + 63) / 64 * 64;
+      }
+      std::vector<char *> blockAddresses, cacheAddresses;
+      std::vector<int64_t> capacities;
+      for (size_t s = 0; s < sequences; ++s) {
+        blocks.emplace_back(blockBytes);
+        blockAddresses.push_back(reinterpret_cast<char *>(blocks.back().data()));
+        for (size_t i = 0; states && i < states.size(); ++i) {
+          std::string name = cast<StringAttr>(states[i]).getValue().str();
+          bool cache = cast<DictionaryAttr>(infos[i]).getAs<StringAttr>("kind").getValue() == "cache";
+          // A cache holds the piece's rows already.
+          const auto &values = cache ? reference[s].values : before[s].values;
+          auto it = values.find(name);
+          std::vector<float> data;
+          if (it != values.end())
+            data.assign(it->second.data.begin(), it->second.data.end());
+          if (cache) {
+            data.resize(128 * data.size() / std::max<int64_t>(1, reference[s].position), 99.0f);
+            caches.push_back(aligned(data));
+            cacheAddresses.push_back(reinterpret_cast<char *>(caches.back().data()));
+            capacities.push_back(128);
+          } else if (!data.empty()) {
+            std::memcpy(blocks[s].data() + offsets[i], data.data(), data.size() * 4);
+          }
+        }
+      }
+      std::vector<AlignedBytes> outputs;
+      for (const Array &result : *expected) {
+        outputs.push_back(aligned(std::vector<float>(result.data.size(), NAN)));
+        operands.push_back(outputs.back().data());
+      }
+      std::vector<int64_t> rowBegin{0}, position;
+      std::vector<int32_t> sequenceOfRow;
+      for (size_t s = 0; s < sequences; ++s) {
+        rowBegin.push_back(rowBegin.back() + lengths[1][s]);
+        position.push_back(before[s].position);
+        sequenceOfRow.insert(sequenceOfRow.end(), lengths[1][s], int32_t(s));
+      }
+      rondo_batch batch{rows, int64_t(sequences), rowBegin.data(), position.data(), sequenceOfRow.data(),
+                        blockAddresses.data(), cacheAddresses.data(), capacities.data(), cacheCount};
+      rondo_call call{operands.data(), &batch};
+      AlignedBytes scratch(record.scratchBytes + 64);
+      int64_t count = record.per == cpu::KernelRecord::Per::Rows ? rows : record.per == cpu::KernelRecord::Per::Sequences ? int64_t(sequences) : 1;
+      rondo_kernel function = code->find(symbol);
+      ASSERT_TRUE(function) << symbol;
+      function(&call, 0, (count + record.unit - 1) / record.unit * record.factor, scratch.data());
+
+      for (auto [o, result] : llvm::enumerate(*expected)) {
+        auto *found = reinterpret_cast<const float *>(outputs[o].data());
+        for (size_t i = 0; i < result.data.size(); ++i)
+          ASSERT_NEAR(found[i], result.data[i], GetParam().bound * std::max(1.0, std::fabs(result.data[i]))) << level << ", result " << o << ", element " << i;
+      }
+      for (size_t i = 0; states && i < states.size(); ++i) {
+        if (cast<DictionaryAttr>(infos[i]).getAs<StringAttr>("kind").getValue() != "fixed")
+          continue;
+        for (size_t s = 0; s < sequences; ++s) {
+          const Array &left = reference[s].values[cast<StringAttr>(states[i]).getValue().str()];
+          auto *found = reinterpret_cast<const float *>(blocks[s].data() + offsets[i]);
+          for (size_t j = 0; j < left.data.size(); ++j)
+            ASSERT_NEAR(found[j], left.data[j], GetParam().bound * std::max(1.0, std::fabs(left.data[j]))) << level << ", state " << i << ", element " << j;
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Codegen, Kernels, ::testing::ValuesIn(cases),
+                         [](const ::testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });
+
+} // namespace
