@@ -35,6 +35,26 @@ def DeriveEntriesPass : Pass<"rondo-derive-entries", "::mlir::ModuleOp"> {
   ];
 }
 
+def FormKernelsPass : Pass<"rondo-form-kernels", "::mlir::ModuleOp"> {
+  let summary = "outline block-level ops into kernels and launch them";
+  let description = [{
+    Each function becomes a list of launches. A scan, an attend and a product of rows with a parameter matrix are kernels of their own; all other per-token ops between them that can run together
+    are one kernel over rows. Views, constants, positions and values without `t` are copied into the kernels that read them.
+
+    - Before: block-level IR: no `recur`, no `over`.
+    - After: functions hold `rondo.launch`, `rondo.call`, `rondo.last` and what has no time axis; kernels are private functions with `rondo.kernel` (rows, product, scan, attend), the layout of packed
+      parameters (`rondo.layout`) and their states (`rondo.states`, `rondo.state_info`). Equal kernels are one function.
+    - Does not apply: to functions that are kernels already.
+
+    Shifts of one value share one tail, named after the longest. Exactness: bitwise. Example: test/passes/form-kernels.mlir.
+  }];
+  let dependentDialects = ["::rondo::RondoDialect"];
+  let statistics = [
+    Statistic<"numKernels", "num-kernels", "different kernels">,
+    Statistic<"numLaunches", "num-launches", "launches of them">
+  ];
+}
+
 def HoistFromRecurPass : Pass<"rondo-hoist-from-recur"> {
   let summary = "move state-free work out of recurrences";
   let description = [{

@@ -1,0 +1,374 @@
+//===- FormKernels.cpp - Outline block-level ops into kernels -------------===//
+//
+// Block level to kernel level.
+//
+//   ops on per-token values  ->  rondo.launch @kernel(...), each kernel a private func.func with `rondo.kernel`
+//
+// Every op gets a level: a scan, attend or product is one more than its deepest operand, any other op as deep as it. All other ops of one
+// level (and one row space) become one rows kernel, which runs after the level's scans, attends and products. Views, constants, positions and what has no time
+// axis are copied into each kernel that reads them, since reading through a view costs nothing. Sound because an op's operands have lower levels, or the same one in
+// the same kernel or an earlier launch of it. Equal kernels are one function.
+//
+//===----------------------------------------------------------------------===//
+
+#include "passes/Passes.h"
+
+#include "dialect/Rondo.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Analysis/TopologicalSortUtils.h"
+#include "mlir/IR/IRMapping.h"
+#include "mlir/IR/SymbolTable.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringMap.h"
+
+namespace rondo {
+#define GEN_PASS_DEF_FORMKERNELSPASS
+#include "passes/Passes.h.inc"
+} // namespace rondo
+
+using namespace mlir;
+using namespace rondo;
+
+namespace {
+
+/// A product's weight is worth packing and an own kernel from this many elements on.
+constexpr int64_t smallestProduct = 256;
+
+/// Copied into each kernel that reads it.
+bool isFree(Operation *op) {
+  // The package holds its value.
+  if (op->hasAttr("rondo.derived"))
+    return false;
+  if (isa<ViewOp, ConstantOp, IndexOp, PositionOp>(op))
+    return true;
+  return llvm::all_of(op->getResultTypes(), [](Type type) { return isa<RankedTensorType>(type) && !isPerToken(type); }) &&
+         !isa<ParamOp, CallOp, LaunchOp>(op);
+}
+
+/// The side of `contract` that is a plain matrix [n, k] of parameters, when the op is rows times that matrix; else null.
+Value productWeight(ContractOp contract) {
+  auto matrix = [&](Value weight, Value rows) {
+    auto type = cast<RankedTensorType>(weight.getType());
+    auto result = cast<RankedTensorType>(contract.getType());
+    bool isLeaf = isa<BlockArgument>(weight) || isa_and_nonnull<ParamOp>(weight.getDefiningOp());
+    return isLeaf && !isPerToken(type) && isPerToken(rows.getType()) && type.getRank() == 2 && result.getRank() == 2 &&
+           contract.getAxes().size() == 1 && axesOf(type)[1] == cast<StringAttr>(contract.getAxes()[0]) &&
+           axesOf(type)[0] == axesOf(result)[1] && type.getNumElements() >= smallestProduct &&
+           cast<RankedTensorType>(rows.getType()).getRank() == 2;
+  };
+  if (matrix(contract.getRhs(), contract.getLhs()))
+    return contract.getRhs();
+  if (matrix(contract.getLhs(), contract.getRhs()))
+    return contract.getLhs();
+  return Value();
+}
+
+enum class Kind { Rows, Product, Scan, Attend, Other };
+
+Kind kindOf(Operation *op) {
+  if (isa<ScanOp>(op))
+    return Kind::Scan;
+  if (isa<AttendOp>(op))
+    return Kind::Attend;
+  if (isa<CallOp, LastOp, LaunchOp, ParamOp>(op) || op->hasTrait<OpTrait::IsTerminator>())
+    return Kind::Other;
+  if (auto contract = dyn_cast<ContractOp>(op); contract && productWeight(contract))
+    return Kind::Product;
+  return Kind::Rows;
+}
+
+StringRef nameOf(Kind kind) {
+  return kind == Kind::Rows ? "rows" : kind == Kind::Product ? "product" : kind == Kind::Scan ? "scan" : "attend";
+}
+
+/// The launches to be made in one function.
+struct Group {
+  Kind kind;
+  SmallVector<Operation *> ops; ///< in order; views and the like not among them
+};
+
+/// The tail that all shifts of one value share.
+struct Tail {
+  StringRef name;
+  int64_t distance = 0;
+};
+
+class Outliner {
+public:
+  Outliner(func::FuncOp function, SymbolTable &symbols, llvm::StringMap<func::FuncOp> &known)
+      : function(function), symbols(symbols), known(known), builder(function.getContext()) {}
+
+  /// Returns the number of launches made.
+  unsigned run();
+
+private:
+  void formGroups();
+  void launch(Group &group);
+  func::FuncOp outline(Group &group, ArrayRef<Value> inputs, ArrayRef<Value> outputs);
+  void describeStates(Group &group, ArrayRef<Value> inputs, func::FuncOp kernel);
+
+  func::FuncOp function;
+  SymbolTable &symbols;
+  llvm::StringMap<func::FuncOp> &known;
+  OpBuilder builder;
+  SmallVector<Group> groups;
+  llvm::MapVector<Value, Tail> tails;
+};
+
+void Outliner::formGroups() {
+  Block &block = function.getBody().front();
+  llvm::DenseMap<Value, int64_t> level;
+  llvm::DenseSet<Value> inLastSpace;
+  // (level, last space) -> the rows group of that level.
+  std::map<std::pair<int64_t, bool>, Group> rows;
+  std::map<int64_t, SmallVector<Group>> boundaries;
+  auto isOutput = [](Value value) {
+    return llvm::any_of(value.getUsers(), [](Operation *user) {
+      return isa<CallOp, LastOp>(user) || user->hasTrait<OpTrait::IsTerminator>();
+    });
+  };
+  for (Operation &op : block) {
+    Kind kind = kindOf(&op);
+    int64_t deepest = 0;
+    bool last = isa<LastOp>(op);
+    for (Value operand : op.getOperands()) {
+      deepest = std::max(deepest, level.lookup(operand));
+      last |= inLastSpace.contains(operand);
+    }
+    bool boundary = kind != Kind::Rows;
+    bool perToken = llvm::any_of(op.getResultTypes(), [](Type type) { return isPerToken(type); });
+    if (boundary && perToken)
+      ++deepest;
+    // Earlier rows are read from memory: the source of a shift is complete before the kernel that shifts it.
+    if (auto shift = dyn_cast<ShiftOp>(op)) {
+      Value source = shift.getSource();
+      Operation *def = source.getDefiningOp();
+      if (def && kindOf(def) == Kind::Rows)
+        ++deepest;
+      Tail &tail = tails[source];
+      if (int64_t(shift.getDistance()) > tail.distance)
+        tail = Tail{shift.getName(), int64_t(shift.getDistance())};
+    }
+    for (Value result : op.getResults()) {
+      level[result] = deepest;
+      if (last)
+        inLastSpace.insert(result);
+    }
+    if (!perToken || kind == Kind::Other)
+      continue;
+    if (kind != Kind::Rows) {
+      boundaries[deepest].push_back(Group{kind, {&op}});
+      continue;
+    }
+    // A view is read where it is used, unless something needs it in memory.
+    bool materialised = llvm::any_of(op.getResults(), [&](Value result) {
+      return isOutput(result) || llvm::any_of(result.getUsers(), [&](Operation *user) {
+               auto attend = dyn_cast<AttendOp>(user);
+               return isa<ShiftOp>(user) || (attend && llvm::is_contained(attend.getKeys(), result));
+             });
+    });
+    if (isFree(&op) && !materialised)
+      continue;
+    auto [it, isNew] = rows.try_emplace({deepest, last}, Group{Kind::Rows, {}});
+    it->second.ops.push_back(&op);
+  }
+  std::set<int64_t> levels;
+  for (auto &[key, group] : rows)
+    levels.insert(key.first);
+  for (auto &[key, group] : boundaries)
+    levels.insert(key);
+  for (int64_t l : levels) {
+    for (Group &group : boundaries[l])
+      groups.push_back(std::move(group));
+    for (bool last : {false, true})
+      if (auto it = rows.find({l, last}); it != rows.end())
+        groups.push_back(std::move(it->second));
+  }
+}
+
+/// What `group` reads from outside: leaves behind the ops that are copied into it.
+static void collectInputs(Group &group, llvm::SetVector<Value> &inputs, llvm::SetVector<Operation *> &copied) {
+  llvm::DenseSet<Operation *> inside(group.ops.begin(), group.ops.end());
+  std::function<void(Value, bool)> visit = [&](Value value, bool whole) {
+    Operation *def = value.getDefiningOp();
+    if (def && inside.contains(def))
+      return;
+    if (!def || !isFree(def) || whole) {
+      inputs.insert(value);
+      return;
+    }
+    if (copied.contains(def))
+      return;
+    for (Value operand : def->getOperands())
+      visit(operand, false);
+    copied.insert(def);
+  };
+  for (Operation *op : group.ops) {
+    auto attend = dyn_cast<AttendOp>(op);
+    for (Value operand : op->getOperands())
+      // Whole rows of these are kept as state, so they are in memory as they are.
+      visit(operand, isa<ShiftOp>(op) || (attend && llvm::is_contained(attend.getKeys(), operand)));
+  }
+}
+
+void Outliner::describeStates(Group &group, ArrayRef<Value> inputs, func::FuncOp kernel) {
+  SmallVector<Attribute> names, infos;
+  auto place = [&](Value value) { return int64_t(llvm::find(inputs, value) - inputs.begin()); };
+  auto add = [&](const Twine &name, StringRef kind, Type type, int64_t tokens, int64_t source, int64_t init) {
+    names.push_back(builder.getStringAttr(name));
+    infos.push_back(builder.getDictionaryAttr({
+        builder.getNamedAttr("init", builder.getI64IntegerAttr(init)),
+        builder.getNamedAttr("kind", builder.getStringAttr(kind)),
+        builder.getNamedAttr("source", builder.getI64IntegerAttr(source)),
+        builder.getNamedAttr("tokens", builder.getI64IntegerAttr(tokens)),
+        builder.getNamedAttr("type", TypeAttr::get(type)),
+    }));
+  };
+  llvm::SetVector<Value> shifted;
+  for (Operation *op : group.ops) {
+    if (auto scan = dyn_cast<ScanOp>(op))
+      for (auto [init, name] : llvm::zip(scan.getInits(), scan.getStates())) {
+        auto constant = init.getDefiningOp<ConstantOp>();
+        auto dense = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : DenseElementsAttr();
+        bool zero = dense && dense.isSplat() && dense.getElementType().isF32() && dense.getSplatValue<APFloat>().isZero();
+        add(scan.getName() + "." + cast<StringAttr>(name).getValue(), "fixed", init.getType(), 0, -1, zero ? -1 : place(init));
+      }
+    if (auto attend = dyn_cast<AttendOp>(op))
+      for (auto [i, keys] : llvm::enumerate(attend.getKeys()))
+        add(attend.getName() + ".key" + Twine(i), "cache", withoutTime(keys.getType()), attend.getWindow(), place(keys), -1);
+    if (auto shift = dyn_cast<ShiftOp>(op))
+      shifted.insert(shift.getSource());
+  }
+  for (Value source : shifted)
+    add(tails[source].name, "tail", withoutTime(source.getType()), tails[source].distance, place(source), -1);
+  if (names.empty())
+    return;
+  kernel->setAttr("rondo.states", builder.getArrayAttr(names));
+  kernel->setAttr("rondo.state_info", builder.getArrayAttr(infos));
+}
+
+func::FuncOp Outliner::outline(Group &group, ArrayRef<Value> inputs, ArrayRef<Value> outputs) {
+  SmallVector<Type> inputTypes, outputTypes;
+  for (Value value : inputs)
+    inputTypes.push_back(value.getType());
+  for (Value value : outputs)
+    outputTypes.push_back(value.getType());
+  OpBuilder detached(builder.getContext());
+  auto kernel = func::FuncOp::create(detached, group.ops.front()->getLoc(), "kernel",
+                                     detached.getFunctionType(inputTypes, outputTypes));
+  kernel.setPrivate();
+  kernel->setAttr("rondo.kernel", builder.getStringAttr(nameOf(group.kind)));
+  Block *body = kernel.addEntryBlock();
+  detached.setInsertionPointToEnd(body);
+  IRMapping mapping;
+  for (auto [value, argument] : llvm::zip(inputs, body->getArguments()))
+    mapping.map(value, argument);
+  std::function<void(Value)> copyOf = [&](Value value) {
+    if (mapping.contains(value))
+      return;
+    Operation *def = value.getDefiningOp();
+    for (Value operand : def->getOperands())
+      copyOf(operand);
+    detached.clone(*def, mapping);
+  };
+  for (Operation *op : group.ops)
+    for (Value result : op->getResults())
+      copyOf(result);
+  SmallVector<Value> results;
+  for (Value value : outputs)
+    results.push_back(mapping.lookup(value));
+  func::ReturnOp::create(detached, kernel.getLoc(), results);
+  describeStates(group, inputs, kernel);
+  if (group.kind == Kind::Product) {
+    Value weight = productWeight(cast<ContractOp>(group.ops.front()));
+    kernel.setArgAttr(llvm::find(inputs, weight) - inputs.begin(), "rondo.layout", builder.getStringAttr("panels32"));
+  }
+  return kernel;
+}
+
+void Outliner::launch(Group &group) {
+  llvm::SetVector<Value> inputs;
+  llvm::SetVector<Operation *> copied;
+  collectInputs(group, inputs, copied);
+  llvm::DenseSet<Operation *> inside(group.ops.begin(), group.ops.end());
+  SmallVector<Value> outputs;
+  std::function<bool(Value)> escapes = [&](Value value) {
+    return llvm::any_of(value.getUsers(), [&](Operation *user) {
+      if (inside.contains(user))
+        return false;
+      // A view is copied to its readers: what escapes is its source, if any reader is elsewhere.
+      if (isFree(user) && isa<ViewOp>(user))
+        return escapes(user->getResult(0));
+      return true;
+    });
+  };
+  for (Operation *op : group.ops)
+    for (Value result : op->getResults())
+      if (group.kind == Kind::Scan || group.kind == Kind::Attend || escapes(result))
+        outputs.push_back(result);
+  if (outputs.empty())
+    return;
+
+  func::FuncOp kernel = outline(group, inputs.getArrayRef(), outputs);
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  kernel.print(stream);
+  func::FuncOp &shared = known[text];
+  if (shared) {
+    kernel.erase();
+  } else {
+    kernel.setName((function.getName() + "_" + nameOf(group.kind)).str());
+    symbols.insert(kernel);
+    shared = kernel;
+  }
+  // After the last operand's definition: groups are visited in an order in which that is sound.
+  auto launch = LaunchOp::create(builder, group.ops.front()->getLoc(), ValueRange(outputs).getTypes(),
+                                 FlatSymbolRefAttr::get(shared.getNameAttr()), inputs.getArrayRef());
+  for (auto [value, result] : llvm::zip(outputs, launch.getOutputs())) {
+    value.replaceUsesWithIf(result, [&](OpOperand &use) { return !inside.contains(use.getOwner()); });
+    if (auto it = tails.find(value); it != tails.end()) {
+      Tail tail = it->second;
+      tails[result] = tail;
+    }
+  }
+}
+
+unsigned Outliner::run() {
+  formGroups();
+  Block &block = function.getBody().front();
+  // Calls, last rows and parameters stay where they are; launches go in front of the first of those that needs them, which is found by
+  // building the new order from scratch: everything is moved behind the launches it reads.
+  Operation *terminator = block.getTerminator();
+  SmallVector<Operation *> old;
+  for (Operation &op : block.without_terminator())
+    old.push_back(&op);
+  builder.setInsertionPoint(terminator);
+  for (Group &group : groups)
+    launch(group);
+  // Keep the ops that are still read (calls, last rows, parameters, what feeds them).
+  for (Operation *op : llvm::reverse(old))
+    if (op->use_empty() && !isa<CallOp>(op))
+      op->erase();
+  sortTopologically(&block);
+  return groups.size();
+}
+
+struct FormKernels : rondo::impl::FormKernelsPassBase<FormKernels> {
+  using FormKernelsPassBase::FormKernelsPassBase;
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    SymbolTable symbols(module);
+    llvm::StringMap<func::FuncOp> known;
+    SmallVector<func::FuncOp> functions(module.getOps<func::FuncOp>());
+    for (func::FuncOp function : functions) {
+      if (function.isDeclaration() || function->hasAttr("rondo.kernel"))
+        continue;
+      numLaunches += Outliner(function, symbols, known).run();
+    }
+    numKernels = known.size();
+  }
+};
+
+} // namespace
