@@ -1,0 +1,334 @@
+//===- rondo-interp.cpp - Evaluate a program by the meaning of its ops ----===//
+//
+// Reads a module (or the module that a package carries for verification), its parameters and
+// inputs, runs the reference interpreter, and writes outputs and states. Everything read is checked
+// against the types of the entry before it is used.
+//
+//===----------------------------------------------------------------------===//
+
+#include "dialect/Interpreter.h"
+#include "runtime/package.h"
+#include "runtime/safetensors.h"
+#include "tools/InterpOptions.h"
+
+#include "mlir/Bytecode/BytecodeReader.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <cstring>
+
+using namespace mlir;
+using namespace rondo;
+
+namespace {
+
+//===----------------------------------------------------------------------===//
+// The program and its parameters
+//===----------------------------------------------------------------------===//
+
+struct Program {
+  OwningOpRef<ModuleOp> module;
+  std::optional<Package> package;
+};
+
+Result<Program> loadProgram(MLIRContext &context, const std::string &path) {
+  ParserConfig config(&context);
+  Program program;
+  if (StringRef(path).ends_with(".rpk")) {
+    RONDO_TAKE(program.package, Package::open(path));
+    const auto *meaning = program.package->manifest().meaning();
+    if (!meaning || meaning->size() == 0)
+      return rondo::Error{path + ": holds no module to interpret: it was written without one"};
+    StringRef bytes(reinterpret_cast<const char *>(meaning->data()), meaning->size());
+    program.module = parseSourceString<ModuleOp>(bytes, config, path);
+  } else {
+    program.module = parseSourceFile<ModuleOp>(path, config);
+  }
+  if (!program.module)
+    return rondo::Error{path + ": is no valid module"};
+  return program;
+}
+
+Result<func::FuncOp> findEntry(ModuleOp module, const std::string &path, StringRef entry) {
+  std::string found;
+  for (auto function : module.getOps<func::FuncOp>()) {
+    auto name = function->getAttrOfType<StringAttr>("rondo.entry");
+    if (!function.isExternal() &&
+        (function.getName() == entry || (name && name.getValue() == entry)))
+      return function;
+    if (!function.isPrivate())
+      found += (found.empty() ? "" : ", ") + function.getName().str();
+  }
+  return rondo::Error{path + ": expected an entry '" + entry.str() + "', found " +
+                      (found.empty() ? "none" : found)};
+}
+
+/// Parameters, read at first use.
+class Parameters {
+public:
+  Status open(const std::string &path, const std::optional<Package> &own) {
+    package = own ? &*own : nullptr;
+    if (!path.empty()) {
+      RONDO_TAKE(checkpoint, Checkpoint::open(path));
+    }
+    return {};
+  }
+
+  const Array *find(StringRef path) {
+    auto [place, isNew] = arrays.try_emplace(path.str());
+    if (isNew)
+      place->second = read(path.str());
+    return place->second ? &*place->second : nullptr;
+  }
+
+private:
+  std::optional<Array> read(const std::string &path) const {
+    auto arrayOf = [](const TensorView &view) -> std::optional<Array> {
+      auto numbers = toF64(view);
+      return numbers ? std::optional(Array{view.shape, *std::move(numbers)}) : std::nullopt;
+    };
+    if (const TensorView *view = checkpoint ? checkpoint->find(path) : nullptr)
+      return arrayOf(*view);
+    auto index = !checkpoint && package ? package->findWeight(path) : std::nullopt;
+    if (!index)
+      return std::nullopt;
+    auto tensor = unpackWeight(*package, *index);
+    return tensor ? arrayOf(tensor->view()) : std::nullopt;
+  }
+
+  std::optional<Checkpoint> checkpoint;
+  const Package *package = nullptr;
+  std::map<std::string, std::optional<Array>> arrays;
+};
+
+//===----------------------------------------------------------------------===//
+// Inputs
+//===----------------------------------------------------------------------===//
+
+/// One file of inputs: whole sequences of equal length, or packed ones.
+struct Batch {
+  bool packed = false;
+  std::vector<int64_t> lengths;
+  std::vector<SequenceState> states;
+  std::vector<Array> arguments;
+};
+
+Result<Array> numbersOf(const TensorView &view, Type element) {
+  if (element.isF32()) {
+    RONDO_TAKE(auto numbers, toF64(view));
+    return Array{view.shape, std::move(numbers)};
+  }
+  RONDO_TAKE(auto ids, toI64(view));
+  return Array{view.shape, std::vector<double>(ids.begin(), ids.end())};
+}
+
+std::string nameOf(func::FuncOp function, unsigned i, bool result) {
+  auto name = result ? function.getResultAttrOfType<StringAttr>(i, "rondo.name")
+                     : function.getArgAttrOfType<StringAttr>(i, "rondo.name");
+  return name ? name.str() : (result ? "result" : "arg") + std::to_string(i);
+}
+
+Status readLengths(const TensorFile &file, func::FuncOp function, Batch &batch) {
+  if (const TensorView *lengths = file.find("lengths")) {
+    RONDO_TAKE(batch.lengths, toI64(*lengths));
+    batch.packed = true;
+    for (int64_t length : batch.lengths)
+      if (length < 0 || length > int64_t(1) << 40)
+        return rondo::Error{file.path() + ": lengths: expected numbers of tokens, found " +
+                            std::to_string(length)};
+    return {};
+  }
+  for (auto [i, type] : llvm::enumerate(function.getArgumentTypes())) {
+    const TensorView *view = isPerToken(type) ? file.find(nameOf(function, i, false)) : nullptr;
+    if (!view || view->shape.size() < 2)
+      continue;
+    if (view->shape[0] < 1)
+      return rondo::Error{file.path() + ": " + view->name +
+                          ": expected at least one sequence, found shape " +
+                          printShape(view->shape)};
+    batch.lengths.assign(view->shape[0], view->shape[1]);
+    return {};
+  }
+  return rondo::Error{
+      file.path() +
+      ": expected an input [batch, tokens, ...], or `lengths` beside packed ones, found neither"};
+}
+
+/// Arguments in the order of the function, each [rows, axes...].
+Status readArguments(const TensorFile &file, func::FuncOp function, Batch &batch) {
+  int64_t rows = 0;
+  for (int64_t length : batch.lengths)
+    rows += length;
+  for (auto [i, type] : llvm::enumerate(function.getArgumentTypes())) {
+    std::string name = nameOf(function, i, false);
+    const TensorView *view = file.find(name);
+    if (!view)
+      return rondo::Error{file.path() + ": expected a tensor '" + name + "', found none"};
+    auto tensor = cast<RankedTensorType>(type);
+    std::vector<int64_t> shape(tensor.getShape()), expected = shape;
+    if (isPerToken(type)) {
+      shape[0] = expected[0] = rows;
+      if (!batch.packed) {
+        expected[0] = batch.lengths[0];
+        expected.insert(expected.begin(), int64_t(batch.lengths.size()));
+      }
+    }
+    if (view->shape != expected)
+      return rondo::Error{file.path() + ": " + name + ": expected shape " + printShape(expected) +
+                          ", found " + printShape(view->shape)};
+    RONDO_TAKE(Array array, numbersOf(*view, tensor.getElementType()));
+    array.shape = shape;
+    batch.arguments.push_back(std::move(array));
+  }
+  return {};
+}
+
+Status readStates(const TensorFile &file, Batch &batch) {
+  size_t count = batch.lengths.size();
+  batch.states.resize(count);
+  for (const TensorView &view : file.tensors()) {
+    StringRef name = view.name;
+    if (!name.consume_front("state."))
+      continue;
+    if (view.shape.empty() || view.shape[0] != int64_t(count))
+      return rondo::Error{file.path() + ": " + view.name + ": expected " + std::to_string(count) +
+                          " sequences in front, found shape " + printShape(view.shape)};
+    RONDO_TAKE(std::vector<double> numbers, toF64(view));
+    size_t size = numbers.size() / count;
+    for (size_t b = 0; b < count; ++b) {
+      std::vector<double> own(numbers.begin() + b * size, numbers.begin() + (b + 1) * size);
+      if (name != "position") {
+        batch.states[b].values[name.str()] = {{view.shape.begin() + 1, view.shape.end()},
+                                              std::move(own)};
+        continue;
+      }
+      if (size != 1 || !(own[0] >= 0 && own[0] <= double(int64_t(1) << 40)))
+        return rondo::Error{file.path() +
+                            ": state.position: expected one number of tokens a sequence"};
+      batch.states[b].position = int64_t(own[0]);
+    }
+  }
+  return {};
+}
+
+//===----------------------------------------------------------------------===//
+// Outputs
+//===----------------------------------------------------------------------===//
+
+Result<Tensor> tensorOf(std::string name, std::vector<int64_t> shape,
+                        const std::vector<double> &numbers, DType dtype) {
+  RONDO_TAKE(Tensor tensor, makeTensor(std::move(name), dtype, std::move(shape)));
+  switch (dtype) {
+  case DType::I64:
+    llvm::copy(numbers, tensor.as<int64_t>().begin());
+    break;
+  case DType::Bool:
+    llvm::copy(numbers, tensor.as<uint8_t>().begin());
+    break;
+  case DType::F32:
+    llvm::copy(numbers, tensor.as<float>().begin());
+    break;
+  default:
+    llvm::copy(numbers, tensor.as<double>().begin());
+  }
+  return tensor;
+}
+
+/// Whether a value has a row a sequence: it follows from `rondo.last`.
+bool followsLast(Value value) {
+  Operation *op = value.getDefiningOp();
+  return op && (isa<LastOp>(op) || llvm::any_of(op->getOperands(), followsLast));
+}
+
+Status addOutputs(func::FuncOp function, const Batch &batch, const std::vector<Array> &results,
+                  DType real, std::vector<Tensor> &tensors) {
+  Operation *end = function.getBody().front().getTerminator();
+  for (auto [i, array] : llvm::enumerate(results)) {
+    Type type = function.getResultTypes()[i], element = elementTypeOf(type);
+    std::vector<int64_t> shape = array.shape;
+    if (isPerToken(type) && !batch.packed && !followsLast(end->getOperand(i))) {
+      shape[0] = batch.lengths[0];
+      shape.insert(shape.begin(), int64_t(batch.lengths.size()));
+    }
+    DType dtype = element.isF32() ? real : element.isInteger(1) ? DType::Bool : DType::I64;
+    RONDO_TAKE(Tensor tensor, tensorOf(nameOf(function, i, true), shape, array.data, dtype));
+    tensors.push_back(std::move(tensor));
+  }
+  return {};
+}
+
+/// States of all sequences under each name; where their shapes differ (caches of sequences of
+/// different lengths), one tensor a sequence: state.NAME[b].
+Status addStates(const Batch &batch, DType real, std::vector<Tensor> &tensors) {
+  std::vector<double> positions;
+  for (const SequenceState &state : batch.states)
+    positions.push_back(double(state.position));
+  RONDO_TAKE(Tensor position,
+             tensorOf("state.position", {int64_t(positions.size())}, positions, DType::I64));
+  tensors.push_back(std::move(position));
+  if (batch.states.empty())
+    return {};
+  for (const auto &[name, first] : batch.states[0].values) {
+    std::vector<double> all;
+    bool equal = true;
+    for (const SequenceState &state : batch.states) {
+      const Array &own = state.values.at(name);
+      equal &= own.shape == first.shape;
+      all.insert(all.end(), own.data.begin(), own.data.end());
+    }
+    std::vector<int64_t> shape = first.shape;
+    shape.insert(shape.begin(), int64_t(batch.states.size()));
+    if (equal) {
+      RONDO_TAKE(Tensor tensor, tensorOf("state." + name, shape, all, real));
+      tensors.push_back(std::move(tensor));
+      continue;
+    }
+    for (auto [b, state] : llvm::enumerate(batch.states)) {
+      const Array &own = state.values.at(name);
+      RONDO_TAKE(Tensor tensor, tensorOf("state." + name + "[" + std::to_string(b) + "]", own.shape,
+                                         own.data, real));
+      tensors.push_back(std::move(tensor));
+    }
+  }
+  return {};
+}
+
+Status run(MLIRContext &context, const InterpOptions &options) {
+  RONDO_TAKE(Program program, loadProgram(context, options.program));
+  RONDO_TAKE(func::FuncOp function, findEntry(*program.module, options.program, options.entry));
+  Parameters parameters;
+  RONDO_CHECK(parameters.open(options.parameters, program.package));
+  RONDO_TAKE(TensorFile file, TensorFile::open(options.inputs));
+  Batch batch;
+  RONDO_CHECK(readLengths(file, function, batch));
+  RONDO_CHECK(readArguments(file, function, batch));
+  RONDO_CHECK(readStates(file, batch));
+  InterpreterOptions how{/*f32=*/!options.f64, /*blockBodies=*/!options.tokenBodies};
+  auto find = [&](StringRef path) { return parameters.find(path); };
+  auto results = interpret(function, batch.arguments, batch.lengths, batch.states, find, how);
+  if (!results)
+    return rondo::Error{llvm::toString(results.takeError())};
+  std::vector<Tensor> tensors;
+  DType real = options.f64 ? DType::F64 : DType::F32;
+  RONDO_CHECK(addOutputs(function, batch, *results, real, tensors));
+  RONDO_CHECK(addStates(batch, real, tensors));
+  return writeTensors(options.outputs, std::span<const Tensor>(tensors));
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  InterpCommand command = parseInterpCommand(argc, argv);
+  if (!command.options)
+    return command.exitCode;
+  MLIRContext context;
+  context.loadDialect<RondoDialect, func::FuncDialect>();
+  if (Status status = run(context, *command.options); !status) {
+    llvm::errs() << "rondo-interp: " << status.error().message << "\n";
+    return 1;
+  }
+  return 0;
+}
