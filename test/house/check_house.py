@@ -39,7 +39,7 @@ MAY_INCLUDE = {
     "test": [r"(frontend|dialect|passes|codegen|runtime|tools)/"],
 }
 # Files of the front end that make IR; only they see the dialect and MLIR.
-IR_GENERATOR = re.compile(r"frontend/(.*/)?IRGen[^/]*$")
+IR_GENERATOR = re.compile(r"frontend/(.*/)?(IRGen|Frontend\.)[^/]*$")
 LLVM = re.compile(r"(mlir|mlir-c|llvm|llvm-c|lld|clang)/")
 
 ARCHITECTURES = re.compile(
@@ -108,7 +108,7 @@ class House:
                     if room == "runtime":
                         self.report(path, number, f"includes {target}; runtime/ has no MLIR or LLVM")
                     if room == "frontend" and target.startswith("mlir") and not generator:
-                        self.report(path, number, f"includes {target}; in frontend/ only IRGen files see MLIR")
+                        self.report(path, number, f"includes {target}; in frontend/ only Frontend and IRGen files see MLIR")
                 if first not in COMPILER_ROOMS + ["tools", "test"] or first == room:
                     if room == "codegen" and first == "codegen":
                         own, other = path.split("/")[1], target.split("/")[1]
