@@ -2,10 +2,13 @@
 
     RONDO_BIN=build/bin python3 test/run_unittest.py test/e2e/bad_packages_test.py [BadPackages.test_truncated]
 
-Each case is a copy of one small good package with one thing changed.
+Each case is a copy of one small good package with one thing changed. The file's layout is in runtime/package.h; "signed" cases carry right hashes
+over wrong contents, as a package made to do harm would.
 """
 
+import ctypes
 import os
+import random
 import shutil
 import struct
 import subprocess
@@ -19,6 +22,37 @@ COMMANDS = {
     "inspect": lambda package: [refusals.RONDO, "inspect", package],
     "verify": lambda package: [refusals.RONDO, "verify", package],
 }
+
+HEADER = 128
+MANIFEST, CODE, WEIGHTS = 0, 1, 2
+
+
+class Hash128(ctypes.Structure):
+    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
+
+
+xxhash = ctypes.CDLL("libxxhash.so.0")
+xxhash.XXH3_64bits.restype = ctypes.c_uint64
+xxhash.XXH3_128bits.restype = Hash128
+for function in (xxhash.XXH3_64bits, xxhash.XXH3_128bits):
+    function.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+
+
+def section(data, index):
+    """Offset and size of a section."""
+    return struct.unpack_from("<QQ", data, 24 + 32 * index)
+
+
+def signed(data):
+    """The package with the hashes that its contents have."""
+    data = bytearray(data)
+    for index in (MANIFEST, CODE, WEIGHTS):
+        offset, size = section(data, index)
+        part = bytes(data[offset:offset + size])
+        value = xxhash.XXH3_128bits(part, len(part))
+        struct.pack_into("<QQ", data, 24 + 32 * index + 16, value.low, value.high)
+    struct.pack_into("<Q", data, 120, xxhash.XXH3_64bits(bytes(data[:120]), 120))
+    return data
 
 
 class BadPackages(refusals.RefusalTest):
@@ -47,6 +81,17 @@ class BadPackages(refusals.RefusalTest):
         with open(self.package, "r+b") as file:
             file.seek(at)
             file.write(new)
+
+    def write(self, data):
+        with open(self.package, "wb") as file:
+            file.write(data)
+
+    def header(self, at, value):
+        """Changes a number of the header and signs the result."""
+        data = bytearray(self.bytes)
+        struct.pack_into("<Q", data, at, value)
+        struct.pack_into("<Q", data, 120, xxhash.XXH3_64bits(bytes(data[:120]), 120))
+        self.write(data)
 
     def flip(self, at):
         self.change(at, bytes([self.bytes[at] ^ 0x40]))
@@ -99,6 +144,89 @@ class BadPackages(refusals.RefusalTest):
     def test_wrong_version(self):
         self.change(8, struct.pack("<I", 77))
         self.refused_by_rondo("version", "77", "expected")
+
+    def test_longer_than_it_says(self):
+        self.write(self.bytes + bytes(4096))
+        self.refused_by_rondo(str(len(self.bytes)), "expected")
+
+    # Damage: one bit in each part.
+    def test_flip_in_header(self):
+        self.flip(40)
+        self.refused_by_rondo("header", "hash", "expected")
+
+    def flip_in(self, index):
+        offset, size = section(self.bytes, index)
+        self.flip(offset + size // 2)
+
+    def test_flip_in_manifest(self):
+        self.flip_in(MANIFEST)
+        self.refused_by_rondo("manifest", "hash", "expected", commands=COMMANDS)
+
+    def test_flip_in_code(self):
+        self.flip_in(CODE)
+        self.refused_by_rondo("code", "hash", "expected")
+
+    def test_flip_in_weights(self):
+        self.flip_in(WEIGHTS)
+        self.refused_by_rondo("weights", "hash", "expected", commands=("verify",))
+
+    # Lies with the right hashes.
+    def test_signing_is_right(self):
+        """Signing the good package gives it back: the cases below are refused for what they say."""
+        self.assertEqual(signed(self.bytes), self.bytes)
+
+    def test_file_size_lies(self):
+        self.header(16, len(self.bytes) + 4096)
+        self.refused_by_rondo(str(len(self.bytes) + 4096), "expected")
+
+    def test_section_beyond_file(self):
+        self.header(24 + 32 * WEIGHTS, 1 << 40)
+        self.refused_by_rondo("weights", str(1 << 40), "expected")
+
+    def test_section_size_wraps(self):
+        offset, _ = section(self.bytes, WEIGHTS)
+        self.header(24 + 32 * WEIGHTS + 8, (1 << 64) - offset + 4096)
+        self.refused_by_rondo("weights", "expected")
+
+    def test_sections_overlap(self):
+        self.header(24 + 32 * CODE, section(self.bytes, MANIFEST)[0])
+        self.refused_by_rondo("code", "overlap")
+
+    def test_section_not_aligned(self):
+        self.header(24 + 32 * CODE, section(self.bytes, CODE)[0] + 8)
+        self.refused_by_rondo("code", "4096", "expected")
+
+    def test_manifest_is_not_a_manifest(self):
+        data = bytearray(self.bytes)
+        offset, size = section(data, MANIFEST)
+        data[offset:offset + size] = bytes(size)
+        self.write(signed(data))
+        self.refused_by_rondo("manifest", "expected", commands=COMMANDS)
+
+    def test_code_is_not_code(self):
+        data = bytearray(self.bytes)
+        offset, size = section(data, CODE)
+        data[offset:offset + size] = bytes(size)
+        self.write(signed(data))
+        self.refused_by_rondo("code|shared object|ELF")
+
+    def test_damaged_manifests_never_crash(self):
+        """200 signed manifests with a few bytes changed: each is read or refused, none ends by a signal."""
+        offset, size = section(self.bytes, MANIFEST)
+        accepted = 0
+        for seed in range(200):
+            draw = random.Random(seed)
+            data = bytearray(self.bytes)
+            for _ in range(draw.choice((1, 1, 2, 8))):
+                data[offset + draw.randrange(size)] = draw.choice((0, 1, 0x7F, 0x80, 0xFF, draw.randrange(256)))
+            self.write(signed(data))
+            done = subprocess.run(COMMANDS["inspect"](self.package), capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=60)
+            shown = f"seed {seed}\n{done.stderr[-3000:]}"
+            self.assertIn(done.returncode, (0, 1), shown)
+            self.assertNotIn("Sanitizer", done.stderr, shown)
+            self.assertNotIn("runtime error:", done.stderr, shown)
+            accepted += done.returncode == 0
+        self.assertLess(accepted, 200)
 
 
 if __name__ == "__main__":
