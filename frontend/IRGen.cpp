@@ -82,9 +82,9 @@ mlir::OwningOpRef<mlir::ModuleOp> IRGen::run() {
   return std::move(module);
 }
 
-bool IRGen::bindEntryInputs(Instance &inner, llvm::SmallVectorImpl<mlir::NamedAttribute> &) {
+bool IRGen::bindEntryInputs() {
   bool good = true;
-  unsigned index = 0;
+  llvm::SmallVector<std::string> names;
   for (const ast::Formal &formal : entry.formals) {
     if (!formal.hasAxes && formal.otherwise && !entry.isModel) {
       ConstResult value = evalConst(*formal.otherwise, "the default of an input");
@@ -101,10 +101,12 @@ bool IRGen::bindEntryInputs(Instance &inner, llvm::SmallVectorImpl<mlir::NamedAt
     bool ids = entry.isModel && !formal.hasAxes;
     mlir::Type element = ids ? mlir::Type(mlir::IntegerType::get(&context, 64)) : mlir::Type(mlir::Float32Type::get(&context));
     mlir::Value argument = root->block->addArgument(typeOf(axes, true, element), location(formal.place));
-    forward.setFunctionType(mlir::FunctionType::get(&context, root->block->getArgumentTypes(), {}));
-    forward.setArgAttr(index++, "rondo.name", StringAttr::get(&context, formal.name));
+    names.push_back(formal.name);
     bind(formal.name, made(argument), formal.place);
   }
+  forward.setFunctionType(mlir::FunctionType::get(&context, root->block->getArgumentTypes(), {}));
+  for (unsigned i = 0; i < names.size(); ++i)
+    forward.setArgAttr(i, "rondo.name", StringAttr::get(&context, names[i]));
   return good;
 }
 
@@ -120,8 +122,7 @@ void IRGen::buildEntry() {
   main.scopes.push_back({&top, {}, {}, {}, {}});
   root = frame = &top;
   instance = &main;
-  llvm::SmallVector<mlir::NamedAttribute> names;
-  if (!bindEntryInputs(main, names))
+  if (!bindEntryInputs())
     return;
   runBlock(entry.body);
   finishEntry(main);

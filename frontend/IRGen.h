@@ -122,7 +122,7 @@ public:
 private:
   //--- IRGen.cpp
   void buildEntry();
-  bool bindEntryInputs(Instance &instance, llvm::SmallVectorImpl<mlir::NamedAttribute> &names);
+  bool bindEntryInputs();
   void finishEntry(Instance &instance);
   void runBlock(const ast::Block &block);
   void run(const ast::Stmt &stmt);
