@@ -1,39 +1,147 @@
 // executor.cpp - Runs the entries of a package.
+//
+// An entry is prepared once: each step's kernel, counts and addresses that stay. Running a piece then fills in where its inputs and outputs lie, and
+// goes through the steps.
 
 #include "runtime/executor.h"
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace rondo {
 
-/// A part of the call that fits the arena: some rows of some sequences, in order.
-struct Executor::Piece {
-  std::vector<State *> states;
-  std::vector<int64_t> lengths;      // > 0
-  std::vector<size_t> sequences;     // of the call
-  std::vector<const std::byte *> inputs;
-  std::vector<std::byte *> outputs;
-  int64_t rows = 0;
-  rondo_batch tokens{}, last{};
+struct Executor::Launch {
+  package::StepKind kind{};
+  bool lastSpace = false;
+  package::Per per{};
+  int64_t unit = 1, factor = 1, grain = 1;
+  rondo_kernel function = nullptr;
+  std::vector<void *> operands;
+  struct Patch {
+    size_t operand, index;
+    bool isOutput;
+  };
+  std::vector<Patch> patches; // operands that are inputs or outputs
+  int64_t stateOffset = 0, stateTokens = 0;
+  size_t rowBytes = 0;
 };
 
-Executor::Executor(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool)
-    : prog(std::move(program)), pool(std::move(pool)) {
+struct Executor::Prepared {
+  const package::Entry *entry = nullptr;
+  std::vector<Launch> launches;
+  /// An input or output: where the current piece has it. Kernels expect 64-byte alignment, which not every caller and not every row has: then the piece
+  /// has a copy.
+  struct Place {
+    uint64_t rowBytes = 0;
+    std::byte *address = nullptr;
+    AlignedBytes copy;
+    bool copied() const { return address == copy.data(); }
+    Status bind(std::byte *wanted, int64_t maxRows) {
+      address = wanted;
+      if (reinterpret_cast<uintptr_t>(wanted) % 64 == 0)
+        return {};
+      if (!copy.data())
+        if (std::optional<uint64_t> size = checkedMul(rowBytes, static_cast<uint64_t>(maxRows)))
+          copy = AlignedBytes(*size);
+      if (!copy.data())
+        return Error{"not enough memory for an aligned copy of an input or output"};
+      address = copy.data();
+      return {};
+    }
+  };
+  std::vector<Place> inputs, outputs;
+};
+
+Executor::~Executor() = default;
+
+Executor::Executor(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> threads)
+    : prog(std::move(program)), pool(std::move(threads)) {
   const package::Package &manifest = prog->manifest();
   int64_t arenaSize = 0, scratchSize = 0;
-  size_t mostOperands = 0;
-  for (const package::Entry *entry : *manifest.entries()) {
+  for (const package::Entry *entry : *manifest.entries())
     arenaSize = std::max(arenaSize, entry->arena());
-    for (const package::Step *step : *entry->steps())
-      mostOperands = std::max<size_t>(mostOperands, step->operands()->size());
-  }
   for (const package::Kernel *kernel : *manifest.kernels())
     scratchSize = std::max(scratchSize, kernel->scratch());
   scratchOfWorker = static_cast<size_t>((scratchSize + 63) / 64 * 64);
   arena = AlignedBytes(static_cast<size_t>(arenaSize));
-  scratch = AlignedBytes(scratchOfWorker * static_cast<size_t>(this->pool->threads()));
-  operands.resize(mostOperands);
+  scratch = AlignedBytes(scratchOfWorker * static_cast<size_t>(pool->threads()));
+}
+
+Result<Executor::Prepared *> Executor::prepare(const package::Entry &entry) {
+  if (auto found = entries.find(&entry); found != entries.end())
+    return found->second.get();
+  const package::Package &manifest = prog->manifest();
+  auto prepared = std::make_unique<Prepared>();
+  prepared->entry = &entry;
+  for (const package::Value *value : *entry.inputs())
+    prepared->inputs.push_back({static_cast<uint64_t>(rowBytes(*value)), nullptr, {}});
+  for (const package::Value *value : *entry.outputs())
+    prepared->outputs.push_back({static_cast<uint64_t>(rowBytes(*value)), nullptr, {}});
+  for (const package::Step *step : *entry.steps()) {
+    Launch &launch = prepared->launches.emplace_back();
+    launch.kind = step->kind();
+    launch.lastSpace = step->space() == package::Space::Last;
+    launch.rowBytes = static_cast<size_t>(step->row_bytes());
+    if (step->kind() == package::StepKind::Launch) {
+      const package::Kernel &kernel = *manifest.kernels()->Get(static_cast<unsigned>(step->kernel()));
+      launch.function = prog->kernel(static_cast<size_t>(step->kernel()));
+      launch.per = kernel.per();
+      launch.unit = kernel.unit();
+      launch.factor = kernel.factor();
+      launch.grain = kernel.grain();
+    }
+    for (const package::Operand *operand : *step->operands()) {
+      void *address = nullptr;
+      auto index = static_cast<size_t>(operand->index());
+      switch (operand->kind()) {
+      case package::OperandKind::Arena:
+        address = arena.data() + index;
+        break;
+      case package::OperandKind::Weight:
+        // Kernels only read weights and inputs; the call's operands have one type for all.
+        address = const_cast<std::byte *>(prog->file().weight(index).data());
+        break;
+      case package::OperandKind::State: {
+        // A state's operand is its place in every sequence's block, or a cache's index.
+        const package::State &state = *manifest.states()->Get(static_cast<unsigned>(index));
+        launch.stateOffset = state.offset();
+        launch.stateTokens = state.tokens();
+        address = reinterpret_cast<void *>(state.offset());
+        break;
+      }
+      case package::OperandKind::Input:
+      case package::OperandKind::Output:
+        launch.patches.push_back({launch.operands.size(), index, operand->kind() == package::OperandKind::Output});
+        break;
+      }
+      launch.operands.push_back(address);
+    }
+  }
+  // A piece has at most as many sequences as rows.
+  auto rows = static_cast<size_t>(entry.max_rows()), caches = static_cast<size_t>(manifest.caches());
+  if (rows > position.size()) {
+    pieceStates.reserve(rows);
+    for (auto *list : {&rowBegin, &lastBegin})
+      list->resize(rows + 1);
+    lastPosition.resize(rows);
+    for (auto *list : {&sequenceOfRow, &sequenceOfLast})
+      list->resize(rows);
+    blocks.resize(rows);
+    cacheBases.resize(rows * caches);
+    capacities.resize(rows * caches);
+    position.resize(rows); // last: its size says that all have theirs
+    for (size_t i = 0; i < rows; ++i) {
+      lastBegin[i + 1] = static_cast<int64_t>(i) + 1;
+      sequenceOfLast[i] = static_cast<int32_t>(i);
+    }
+    tokens = {0, 0, rowBegin.data(), position.data(), sequenceOfRow.data(), blocks.data(), cacheBases.data(), capacities.data(), manifest.caches()};
+    last = tokens;
+    last.row_begin = lastBegin.data();
+    last.position = lastPosition.data();
+    last.sequence_of_row = sequenceOfLast.data();
+  }
+  return entries.emplace(&entry, std::move(prepared)).first->second.get();
 }
 
 Status Executor::checkArguments(const package::Entry &entry, std::span<State *const> states, std::span<const int64_t> lengths,
@@ -52,6 +160,8 @@ Status Executor::checkArguments(const package::Entry &entry, std::span<State *co
     if (lengths[i] < 0 || lengths[i] > (int64_t(1) << 40))
       return Error{name + ": sequence " + std::to_string(i) + " has length " + std::to_string(lengths[i])};
     rows += static_cast<uint64_t>(lengths[i]);
+    if (rows > (uint64_t(1) << 40))
+      return Error{name + ": found more than 2^40 rows"};
     if (states[i]->program != prog)
       return Error{name + ": the state of sequence " + std::to_string(i) + " is of another package"};
     if (std::count(states.begin(), states.end(), states[i]) > 1)
@@ -81,8 +191,8 @@ Status Executor::checkArguments(const package::Entry &entry, std::span<State *co
       int64_t id = 0;
       std::memcpy(&id, inputs[i].data() + row * sizeof id, sizeof id);
       if (id < 0 || (value.id_limit() > 0 && id >= value.id_limit()))
-        return Error{name + ": input '" + value.name()->str() + "': element " + std::to_string(row) + " is " + std::to_string(id) +
-                     ", expected 0 to " + std::to_string(value.id_limit() - 1)};
+        return Error{name + ": input '" + value.name()->str() + "': element " + std::to_string(row) + ": found id " + std::to_string(id) +
+                     ", expected " + (value.id_limit() > 0 ? "0 to " + std::to_string(value.id_limit() - 1) : "at least 0")};
     }
   }
   for (size_t i = 0; i < outputs.size(); ++i)
@@ -92,184 +202,147 @@ Status Executor::checkArguments(const package::Entry &entry, std::span<State *co
 }
 
 Status Executor::run(const package::Entry &entry, std::span<State *const> states, std::span<const int64_t> lengths,
-                     std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs) {
+                     std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs) try {
   RONDO_CHECK(checkArguments(entry, states, lengths, inputs, outputs));
+  RONDO_TAKE(Prepared * prepared, prepare(entry));
+  for (size_t i = 0; i < states.size(); ++i)
+    RONDO_CHECK(states[i]->reserve(lengths[i]));
   bool lastOnly = entry.outputs_in_last_space();
   if (lastOnly)
     for (std::span<std::byte> output : outputs)
-      std::memset(output.data(), 0, output.size());
-  std::vector<uint64_t> inputRow, outputRow;
-  for (const package::Value *value : *entry.inputs())
-    inputRow.push_back(static_cast<uint64_t>(rowBytes(*value)));
-  for (const package::Value *value : *entry.outputs())
-    outputRow.push_back(static_cast<uint64_t>(rowBytes(*value)));
+      std::fill(output.begin(), output.end(), std::byte(0));
 
+  int64_t limit = entry.max_rows();
+  if (pieceLimit > 0 && !entry.whole_sequence())
+    limit = std::min(limit, pieceLimit);
   size_t sequence = 0;
   int64_t taken = 0; // of the current sequence
   uint64_t firstRow = 0;
   while (sequence < states.size()) {
-    Piece piece;
-    while (sequence < states.size() && piece.rows < entry.max_rows()) {
-      int64_t left = lengths[sequence] - taken;
-      int64_t count = std::min(left, entry.max_rows() - piece.rows);
+    // The next piece: rows that follow each other, of sequences that follow each other.
+    pieceStates.clear();
+    tokens.rows = 0;
+    size_t firstSequence = sequence;
+    while (sequence < states.size() && tokens.rows < limit) {
+      int64_t left = lengths[sequence] - taken, count = std::min(left, limit - tokens.rows);
       if (entry.whole_sequence() && count < left)
         break;
-      if (count > 0) {
-        piece.states.push_back(states[sequence]);
-        piece.lengths.push_back(count);
-        piece.sequences.push_back(sequence);
-        piece.rows += count;
-      }
+      // An empty sequence is in no piece; where a piece makes one row a sequence, it ends the piece, so that these rows stand beside each other.
+      if (left == 0 && lastOnly && !pieceStates.empty())
+        break;
+      if (count > 0)
+        addToPiece(*states[sequence], count);
       taken += count;
       if (taken == lengths[sequence]) {
         ++sequence;
         taken = 0;
       }
+      if (pieceStates.empty())
+        firstSequence = sequence;
     }
-    if (piece.rows == 0)
+    if (pieceStates.empty())
       continue;
-    for (size_t i = 0; i < inputs.size(); ++i)
-      piece.inputs.push_back(inputs[i].data() + firstRow * inputRow[i]);
-    if (lastOnly) {
-      uint64_t total = 0;
-      for (uint64_t bytes : outputRow)
-        total += (bytes * piece.states.size() + 63) / 64 * 64;
-      if (lastOutput.size() < total)
-        lastOutput.resize(total);
-      uint64_t offset = 0;
-      for (uint64_t bytes : outputRow) {
-        piece.outputs.push_back(lastOutput.data() + offset);
-        offset += (bytes * piece.states.size() + 63) / 64 * 64;
-      }
-    } else {
-      for (size_t i = 0; i < outputs.size(); ++i)
-        piece.outputs.push_back(outputs[i].data() + firstRow * outputRow[i]);
+
+    auto rows = static_cast<uint64_t>(tokens.rows), outputRows = lastOnly ? pieceStates.size() : rows;
+    uint64_t firstOutput = lastOnly ? firstSequence : firstRow;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      Prepared::Place &place = prepared->inputs[i];
+      const std::byte *wanted = inputs[i].data() + firstRow * place.rowBytes;
+      RONDO_CHECK(place.bind(const_cast<std::byte *>(wanted), entry.max_rows()));
+      if (place.copied())
+        std::memcpy(place.address, wanted, rows * place.rowBytes);
     }
-    RONDO_CHECK(growCaches(piece));
-    runPiece(entry, piece);
-    if (lastOnly)
-      for (size_t i = 0; i < outputs.size(); ++i)
-        for (size_t s = 0; s < piece.sequences.size(); ++s)
-          std::memcpy(outputs[i].data() + piece.sequences[s] * outputRow[i], piece.outputs[i] + s * outputRow[i], outputRow[i]);
-    firstRow += static_cast<uint64_t>(piece.rows);
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      Prepared::Place &place = prepared->outputs[i];
+      RONDO_CHECK(place.bind(outputs[i].data() + firstOutput * place.rowBytes, entry.max_rows()));
+    }
+    runPiece(*prepared);
+    for (size_t i = 0; i < outputs.size(); ++i)
+      if (Prepared::Place &place = prepared->outputs[i]; place.copied())
+        std::memcpy(outputs[i].data() + firstOutput * place.rowBytes, place.address, outputRows * place.rowBytes);
+    firstRow += rows;
   }
   return {};
+} catch (const std::bad_alloc &) {
+  return Error{prog->file().path() + ": entry '" + entry.name()->str() + "': not enough memory"};
 }
 
-Status Executor::growCaches(const Piece &piece) {
-  for (const package::State *s : *prog->manifest().states())
-    if (s->kind() == package::StateKind::Cache)
-      for (size_t i = 0; i < piece.states.size(); ++i)
-        RONDO_CHECK(piece.states[i]->reserve(*s, piece.states[i]->tokens + piece.lengths[i]));
-  return {};
+void Executor::addToPiece(State &state, int64_t rows) {
+  size_t s = pieceStates.size();
+  std::fill_n(sequenceOfRow.begin() + tokens.rows, rows, static_cast<int32_t>(s));
+  tokens.rows += rows;
+  rowBegin[s + 1] = tokens.rows;
+  position[s] = state.tokens;
+  lastPosition[s] = state.tokens + rows - 1;
+  blocks[s] = reinterpret_cast<char *>(state.block.data());
+  for (size_t c = 0; c < state.caches.size(); ++c) {
+    cacheBases[s * state.caches.size() + c] = reinterpret_cast<char *>(state.caches[c].bytes.data());
+    capacities[s * state.caches.size() + c] = state.caches[c].capacity;
+  }
+  pieceStates.push_back(&state);
 }
 
-void Executor::runPiece(const package::Entry &entry, const Piece &planned) {
-  Piece piece = planned;
-  size_t count = piece.states.size();
-  auto caches = static_cast<size_t>(prog->manifest().caches());
-  rowBegin.assign(1, 0);
-  position.clear();
-  sequenceOfRow.clear();
-  lastBegin.assign(1, 0);
-  lastPosition.clear();
-  sequenceOfLast.clear();
-  blocks.clear();
-  cacheBases.clear();
-  capacities.clear();
-  for (size_t s = 0; s < count; ++s) {
-    State &state = *piece.states[s];
-    rowBegin.push_back(rowBegin.back() + piece.lengths[s]);
-    position.push_back(state.tokens);
-    sequenceOfRow.insert(sequenceOfRow.end(), static_cast<size_t>(piece.lengths[s]), static_cast<int32_t>(s));
-    lastBegin.push_back(static_cast<int64_t>(s) + 1);
-    lastPosition.push_back(state.tokens + piece.lengths[s] - 1);
-    sequenceOfLast.push_back(static_cast<int32_t>(s));
-    blocks.push_back(reinterpret_cast<char *>(state.block.data()));
-    for (State::Cache &cache : state.caches) {
-      cacheBases.push_back(reinterpret_cast<char *>(cache.bytes.data()));
-      capacities.push_back(cache.capacity);
+void Executor::runPiece(Prepared &prepared) {
+  tokens.sequences = last.sequences = last.rows = static_cast<int64_t>(pieceStates.size());
+  for (Launch &launch : prepared.launches)
+    runStep(launch, prepared);
+  for (size_t s = 0; s < pieceStates.size(); ++s)
+    pieceStates[s]->tokens += rowBegin[s + 1] - rowBegin[s];
+}
+
+void Executor::runStep(Launch &launch, const Prepared &prepared) {
+  for (const Launch::Patch &patch : launch.patches)
+    launch.operands[patch.operand] = (patch.isOutput ? prepared.outputs : prepared.inputs)[patch.index].address;
+  switch (launch.kind) {
+  case package::StepKind::Append:
+    return append(launch);
+  case package::StepKind::Tail:
+    return keepTail(launch);
+  case package::StepKind::Last:
+    return takeLast(launch);
+  case package::StepKind::Launch:
+    break;
+  }
+  const rondo_batch &batch = launch.lastSpace ? last : tokens;
+  int64_t count = launch.per == package::Per::Rows ? batch.rows : launch.per == package::Per::Sequences ? batch.sequences : 1;
+  int64_t items = (count + launch.unit - 1) / launch.unit * launch.factor;
+  rondo_call call{launch.operands.data(), &batch};
+  pool->parallelFor(items, launch.grain, [&](int64_t begin, int64_t end, int worker) {
+    launch.function(&call, begin, end, scratch.data() + scratchOfWorker * static_cast<size_t>(worker));
+  });
+}
+
+void Executor::append(const Launch &launch) {
+  const auto *rows = static_cast<const std::byte *>(launch.operands[0]);
+  auto index = static_cast<size_t>(launch.stateOffset);
+  for (size_t s = 0; s < pieceStates.size(); ++s) {
+    State::Cache &cache = pieceStates[s]->caches[index];
+    for (int64_t row = rowBegin[s], token = position[s]; row < rowBegin[s + 1];) {
+      int64_t slot = token % cache.capacity, count = std::min(rowBegin[s + 1] - row, cache.capacity - slot);
+      std::memcpy(cache.bytes.data() + static_cast<size_t>(slot) * launch.rowBytes, rows + static_cast<size_t>(row) * launch.rowBytes,
+                  static_cast<size_t>(count) * launch.rowBytes);
+      row += count;
+      token += count;
     }
   }
-  piece.tokens = rondo_batch{piece.rows, static_cast<int64_t>(count), rowBegin.data(), position.data(), sequenceOfRow.data(),
-                             blocks.data(), cacheBases.data(), capacities.data(), static_cast<int64_t>(caches)};
-  piece.last = piece.tokens;
-  piece.last.rows = static_cast<int64_t>(count);
-  piece.last.row_begin = lastBegin.data();
-  piece.last.position = lastPosition.data();
-  piece.last.sequence_of_row = sequenceOfLast.data();
-  for (const package::Step *step : *entry.steps())
-    runStep(*step, piece);
-  for (size_t s = 0; s < count; ++s)
-    piece.states[s]->tokens += piece.lengths[s];
 }
 
-std::byte *Executor::address(const package::Operand &operand, const Piece &piece) const {
-  auto index = static_cast<size_t>(operand.index());
-  switch (operand.kind()) {
-  case package::OperandKind::Arena: return arena.data() + index;
-  // Kernels only read weights and inputs; the call's operands have one type for all.
-  case package::OperandKind::Weight: return const_cast<std::byte *>(prog->file().weight(index).data());
-  case package::OperandKind::Input: return const_cast<std::byte *>(piece.inputs[index]);
-  case package::OperandKind::Output: return piece.outputs[index];
-  // A state's operand is its place in every sequence's block, or a cache's index.
-  case package::OperandKind::State:
-    return reinterpret_cast<std::byte *>(prog->manifest().states()->Get(static_cast<unsigned>(index))->offset());
+void Executor::keepTail(const Launch &launch) {
+  const auto *rows = static_cast<const std::byte *>(launch.operands[0]);
+  for (size_t s = 0; s < pieceStates.size(); ++s) {
+    std::byte *tail = pieceStates[s]->block.data() + launch.stateOffset;
+    int64_t fresh = std::min(launch.stateTokens, rowBegin[s + 1] - rowBegin[s]), old = launch.stateTokens - fresh;
+    std::memmove(tail, tail + static_cast<size_t>(fresh) * launch.rowBytes, static_cast<size_t>(old) * launch.rowBytes);
+    std::memcpy(tail + static_cast<size_t>(old) * launch.rowBytes, rows + static_cast<size_t>(rowBegin[s + 1] - fresh) * launch.rowBytes,
+                static_cast<size_t>(fresh) * launch.rowBytes);
   }
-  return nullptr;
 }
 
-void Executor::runStep(const package::Step &step, const Piece &piece) {
-  const rondo_batch &batch = step.space() == package::Space::Last ? piece.last : piece.tokens;
-  auto bytes = static_cast<size_t>(step.row_bytes());
-  switch (step.kind()) {
-  case package::StepKind::Launch: {
-    for (unsigned i = 0; i < step.operands()->size(); ++i)
-      operands[i] = address(*step.operands()->Get(i), piece);
-    auto index = static_cast<unsigned>(step.kernel());
-    const package::Kernel &kernel = *prog->manifest().kernels()->Get(index);
-    int64_t count = kernel.per() == package::Per::Rows ? batch.rows : kernel.per() == package::Per::Sequences ? batch.sequences : 1;
-    int64_t items = (count + kernel.unit() - 1) / kernel.unit() * kernel.factor();
-    rondo_call call{operands.data(), &batch};
-    rondo_kernel function = prog->kernel(index);
-    pool->parallelFor(items, kernel.grain(), [&](int64_t begin, int64_t end, int worker) {
-      function(&call, begin, end, scratch.data() + scratchOfWorker * static_cast<size_t>(worker));
-    });
-    return;
-  }
-  case package::StepKind::Append: {
-    const std::byte *rows = address(*step.operands()->Get(0), piece);
-    const package::State &state = *prog->manifest().states()->Get(static_cast<unsigned>(step.operands()->Get(1)->index()));
-    for (size_t s = 0; s < piece.states.size(); ++s) {
-      State::Cache &cache = piece.states[s]->caches[static_cast<size_t>(state.offset())];
-      for (int64_t i = 0; i < piece.lengths[s]; ++i) {
-        auto slot = static_cast<size_t>((piece.states[s]->tokens + i) % cache.capacity);
-        std::memcpy(cache.bytes.data() + slot * bytes, rows + static_cast<size_t>(rowBegin[s] + i) * bytes, bytes);
-      }
-    }
-    return;
-  }
-  case package::StepKind::Tail: {
-    const std::byte *rows = address(*step.operands()->Get(0), piece);
-    const package::State &state = *prog->manifest().states()->Get(static_cast<unsigned>(step.operands()->Get(1)->index()));
-    int64_t kept = state.tokens();
-    for (size_t s = 0; s < piece.states.size(); ++s) {
-      std::byte *tail = piece.states[s]->block.data() + state.offset();
-      int64_t fresh = std::min(kept, piece.lengths[s]), old = kept - fresh;
-      std::memmove(tail, tail + static_cast<size_t>(fresh) * bytes, static_cast<size_t>(old) * bytes);
-      std::memcpy(tail + static_cast<size_t>(old) * bytes, rows + static_cast<size_t>(rowBegin[s + 1] - fresh) * bytes,
-                  static_cast<size_t>(fresh) * bytes);
-    }
-    return;
-  }
-  case package::StepKind::Last: {
-    const std::byte *rows = address(*step.operands()->Get(0), piece);
-    std::byte *target = address(*step.operands()->Get(1), piece);
-    for (size_t s = 0; s < piece.states.size(); ++s)
-      std::memcpy(target + s * bytes, rows + static_cast<size_t>(rowBegin[s + 1] - 1) * bytes, bytes);
-    return;
-  }
-  }
+void Executor::takeLast(const Launch &launch) {
+  const auto *rows = static_cast<const std::byte *>(launch.operands[0]);
+  auto *target = static_cast<std::byte *>(launch.operands[1]);
+  for (size_t s = 0; s < pieceStates.size(); ++s)
+    std::memcpy(target + s * launch.rowBytes, rows + static_cast<size_t>(rowBegin[s + 1] - 1) * launch.rowBytes, launch.rowBytes);
 }
 
 } // namespace rondo

@@ -16,6 +16,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -80,6 +81,8 @@ public:
   int64_t position() const { return tokens; }
   /// Bytes held now (caches grow).
   size_t bytes() const;
+  /// Room in all caches for `more` further tokens, so that running them allocates nothing. On failure nothing has changed.
+  Status reserve(int64_t more);
   /// The state's tensors by name (see package.fbs); a cache as [kept tokens, axes...]; plus "position" (I64, []).
   Result<std::vector<Tensor>> save() const;
   /// Replaces everything; every state must be there with its shape.
@@ -89,15 +92,14 @@ public:
 
 private:
   friend class Executor;
-  /// Room in a cache for `total` tokens of the sequence (a ring: for its window).
-  Status reserve(const package::State &state, int64_t total);
-
   std::shared_ptr<const Program> program;
   AlignedBytes block;
   struct Cache {
     AlignedBytes bytes;
-    int64_t capacity = 0; // tokens
+    int64_t capacity = 0; // tokens; token p lies in slot p mod capacity
   };
+  /// That cache with room for `total` tokens of the sequence (a ring: for its window and a piece), or nothing when it has it already.
+  Result<std::optional<Cache>> grown(const package::State &state, int64_t total) const;
   std::vector<Cache> caches;
   int64_t tokens = 0;
 };
@@ -105,35 +107,49 @@ private:
 class Executor {
 public:
   Executor(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool);
+  Executor(Executor &&) = delete;
+  ~Executor();
 
   /// Runs `entry` on `states.size()` sequences; `lengths[i]` tokens each, the inputs' rows in that order. Inputs and outputs are in the entry's order; an input is
   /// dense [rows, axes...] of its dtype, an output f32 [rows, axes...] or, for an entry with outputs_in_last_space, [sequences, axes...] (zeros for a
-  /// sequence of length 0). Advances the states. Errors: sizes that do not match, ids out of range, a bidirectional entry given a split or carried sequence.
+  /// sequence of length 0). Advances the states. Errors: sizes that do not match, ids out of range, a bidirectional entry given a split or carried sequence,
+  /// not enough memory; a call that is refused has changed nothing. Allocates only where a cache must grow (see State::reserve) and when an entry is run for
+  /// the first time.
   Status run(const package::Entry &entry, std::span<State *const> states, std::span<const int64_t> lengths,
              std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs);
+
+  /// Cuts into pieces of at most `rows` from here on, if that is less than an entry's own max_rows; 0: those. Results do not depend on it: for tests of just that.
+  void limitPieces(int64_t rows) { pieceLimit = rows; }
 
   const Program &program() const { return *prog; }
   size_t arenaBytes() const { return arena.size(); }
 
 private:
-  struct Piece;
+  struct Prepared; // an entry with all addresses resolved that stay
+  struct Launch;
+  Result<Prepared *> prepare(const package::Entry &entry);
   Status checkArguments(const package::Entry &entry, std::span<State *const> states, std::span<const int64_t> lengths,
                         std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs);
-  Status growCaches(const Piece &piece);
-  void runPiece(const package::Entry &entry, const Piece &piece);
-  void runStep(const package::Step &step, const Piece &piece);
-  std::byte *address(const package::Operand &operand, const Piece &piece) const;
+  void addToPiece(State &state, int64_t rows);
+  void runPiece(Prepared &prepared);
+  void runStep(Launch &launch, const Prepared &prepared);
+  void append(const Launch &launch);
+  void keepTail(const Launch &launch);
+  void takeLast(const Launch &launch);
 
   std::shared_ptr<const Program> prog;
   std::shared_ptr<ThreadPool> pool;
   AlignedBytes arena, scratch;
   size_t scratchOfWorker = 0;
-  // Of the piece being run; kept so that a step allocates nothing.
+  int64_t pieceLimit = 0;
+  std::map<const package::Entry *, std::unique_ptr<Prepared>> entries;
+
+  // The piece being run, one element a sequence in it. They hold the largest piece of any prepared entry.
+  std::vector<State *> pieceStates;
   std::vector<int64_t> rowBegin, position, lastBegin, lastPosition, capacities;
   std::vector<int32_t> sequenceOfRow, sequenceOfLast;
   std::vector<char *> blocks, cacheBases;
-  std::vector<void *> operands;
-  std::vector<std::byte> lastOutput;
+  rondo_batch tokens{}, last{};
 };
 
 } // namespace rondo

@@ -216,9 +216,8 @@ private:
       RONDO_TAKE(int64_t bytes, axesBytes(place, value->dtype(), *value->axes(), /*rows=*/true));
       RONDO_CHECK(inRange(place + ": bytes of a row", bytes, 1, int64_t(1) << 32));
       RONDO_CHECK(inRange(place + ": id_limit", value->id_limit(), 0, int64_t(1) << 40));
-      bool integer = value->dtype() == package::DType::I64 || value->dtype() == package::DType::I32;
-      if (value->id_limit() != 0 && !integer)
-        return bad(place, "found id_limit {} for {}, expected one for integers only", value->id_limit(), nameOf(dtypeOf(value->dtype())));
+      if (value->id_limit() != 0 && value->dtype() != package::DType::I64)
+        return bad(place, "found id_limit {} for {}, expected one for I64 only", value->id_limit(), nameOf(dtypeOf(value->dtype())));
     }
     return {};
   }

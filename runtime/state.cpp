@@ -2,6 +2,7 @@
 
 #include "runtime/executor.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -24,6 +25,9 @@ AlignedBytes::AlignedBytes(const AlignedBytes &other) : AlignedBytes(other.count
 }
 
 void AlignedBytes::Free::operator()(std::byte *bytes) const { std::free(bytes); }
+
+/// More than any sequence has; sums of two such numbers fit.
+static constexpr int64_t mostTokens = int64_t(1) << 40;
 
 static std::vector<int64_t> shapeOf(const package::State &state) {
   std::vector<int64_t> shape;
@@ -122,8 +126,11 @@ Status State::load(std::span<const TensorView> tensors, const std::string &file)
     return Error{file + ": expected a tensor 'position' of one I64, as a saved state has"};
   int64_t seen = 0;
   std::memcpy(&seen, at->bytes.data(), sizeof seen);
-  if (seen < 0 || seen > (int64_t(1) << 40))
-    return Error{file + ": position " + std::to_string(seen) + " is not a number of tokens"};
+  if (seen < 0 || seen > mostTokens)
+    return Error{file + ": tensor 'position': found " + std::to_string(seen) + ", expected a number of tokens from 0 to " + std::to_string(mostTokens)};
+  if (tensors.size() != program->manifest().states()->size() + 1)
+    return Error{file + ": found " + std::to_string(tensors.size()) + " tensors, expected " + std::to_string(program->manifest().states()->size() + 1) +
+                 ": the states of " + program->manifest().model()->str() + ", and position"};
   // Built aside, so that a bad file leaves this state as it was.
   RONDO_TAKE(State next, State::create(program));
   next.tokens = seen;
@@ -142,7 +149,10 @@ Status State::load(std::span<const TensorView> tensors, const std::string &file)
       return mismatch(*found, dtypeOf(s->dtype()), shape);
     Cache &cache = next.caches[static_cast<size_t>(s->offset())];
     auto row = static_cast<size_t>(s->bytes());
-    RONDO_CHECK(next.reserve(*s, seen));
+    // Its size was compared with the file's first: a position that no data backs allocates nothing.
+    RONDO_TAKE(std::optional<Cache> larger, next.grown(*s, seen));
+    if (larger)
+      cache = std::move(*larger);
     for (int64_t i = 0; i < kept; ++i) {
       int64_t slot = (seen - kept + i) % cache.capacity;
       std::memcpy(cache.bytes.data() + static_cast<size_t>(slot) * row, found->bytes.data() + static_cast<size_t>(i) * row, row);
@@ -152,7 +162,7 @@ Status State::load(std::span<const TensorView> tensors, const std::string &file)
   return {};
 }
 
-Status State::reserve(const package::State &state, int64_t total) {
+Result<std::optional<State::Cache>> State::grown(const package::State &state, int64_t total) const {
   // A key tile of 64 tokens starts at a multiple of 64 and may not wrap; a ring keeps the window and one piece besides, so that a piece can be
   // appended before its first query is answered.
   constexpr int64_t tile = 64;
@@ -163,9 +173,9 @@ Status State::reserve(const package::State &state, int64_t total) {
       piece = std::max(piece, entry->max_rows());
     ring = (state.tokens() + piece + 2 * tile - 1) / tile * tile;
   }
-  Cache &cache = caches[static_cast<size_t>(state.offset())];
+  const Cache &cache = caches[static_cast<size_t>(state.offset())];
   if (cache.capacity >= total || (ring && cache.capacity == ring))
-    return {};
+    return std::optional<Cache>();
   int64_t capacity = std::max(tile, cache.capacity);
   while (capacity < total)
     capacity *= 2;
@@ -173,15 +183,30 @@ Status State::reserve(const package::State &state, int64_t total) {
     capacity = std::min(capacity, ring);
   auto row = static_cast<uint64_t>(state.bytes());
   std::optional<uint64_t> size = checkedMul(static_cast<uint64_t>(capacity), row);
-  AlignedBytes larger = size ? AlignedBytes(*size) : AlignedBytes();
-  if (!larger.data())
+  Cache larger{size ? AlignedBytes(*size) : AlignedBytes(), capacity};
+  if (!larger.bytes.data())
     return Error{"state '" + state.name()->str() + "': not enough memory for a cache of " + std::to_string(capacity) + " tokens of " +
                  std::to_string(row) + " bytes"};
   // Nothing has wrapped yet: a ring has its full size before its first token is overwritten.
   if (cache.bytes.size())
-    std::memcpy(larger.data(), cache.bytes.data(), cache.bytes.size());
-  cache.bytes = std::move(larger);
-  cache.capacity = capacity;
+    std::memcpy(larger.bytes.data(), cache.bytes.data(), cache.bytes.size());
+  return std::optional<Cache>(std::move(larger));
+}
+
+Status State::reserve(int64_t more) {
+  if (more < 0 || more > mostTokens - tokens)
+    return Error{"state: found " + std::to_string(more) + " further tokens after " + std::to_string(tokens) + ", expected at most " +
+                 std::to_string(mostTokens) + " in all"};
+  std::vector<std::pair<size_t, Cache>> larger;
+  for (const package::State *s : *program->manifest().states()) {
+    if (s->kind() != package::StateKind::Cache)
+      continue;
+    RONDO_TAKE(std::optional<Cache> cache, grown(*s, tokens + more));
+    if (cache)
+      larger.emplace_back(static_cast<size_t>(s->offset()), std::move(*cache));
+  }
+  for (auto &[index, cache] : larger)
+    caches[index] = std::move(cache);
   return {};
 }
 

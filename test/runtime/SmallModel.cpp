@@ -55,7 +55,7 @@ std::unique_ptr<KernelT> kernel(const char *name, const char *kind, Per per, int
   result->name = name;
   result->kind = kind;
   auto variant = std::make_unique<VariantT>();
-  variant->isa = "x86-64";
+  variant->isa = "x86-64-v3";
   variant->symbol = name;
   result->variants.push_back(std::move(variant));
   result->per = per;
