@@ -56,19 +56,19 @@ class BadCheckpoints(refusals.RefusalTest):
     def test_truncated(self):
         size = os.path.getsize(self.weights)
         os.truncate(self.weights, size - 100)
-        self.refused_by_rondoc(WEIGHTS, "expected")
+        self.refused_by_rondoc(WEIGHTS, "expect")
 
     def test_truncated_in_header(self):
         os.truncate(self.weights, 200)
-        self.refused_by_rondoc(WEIGHTS, "header", "expected")
+        self.refused_by_rondoc(WEIGHTS, "header", "expect")
 
     def test_shorter_than_header_length(self):
         os.truncate(self.weights, 5)
-        self.refused_by_rondoc(WEIGHTS, r"\b5\b", "expected")
+        self.refused_by_rondoc(WEIGHTS, r"\b5\b", "expect")
 
     def test_empty(self):
         os.truncate(self.weights, 0)
-        self.refused_by_rondoc(WEIGHTS, "expected")
+        self.refused_by_rondoc(WEIGHTS, "expect")
 
     def test_header_length_beyond_file(self):
         with open(self.weights, "r+b") as file:
@@ -81,7 +81,7 @@ class BadCheckpoints(refusals.RefusalTest):
 
     def test_header_is_not_an_object(self):
         self.write(header=b"[1, 2, 3]")
-        self.refused_by_rondoc(WEIGHTS, "header", "expected")
+        self.refused_by_rondoc(WEIGHTS, "header", "expect")
 
     def test_header_nested_without_end(self):
         self.write(header=b"[" * 200000)
@@ -95,33 +95,33 @@ class BadCheckpoints(refusals.RefusalTest):
     def test_unknown_type(self):
         self.header[TENSOR]["dtype"] = "F7"
         self.write()
-        self.refused_by_rondoc(WEIGHTS, TENSOR, "F7", "expected")
+        self.refused_by_rondoc(WEIGHTS, TENSOR, "F7", "expect")
 
     def test_type_of_another_size(self):
         self.header[TENSOR]["dtype"] = "F64"
         self.write()
-        self.refused_by_rondoc(WEIGHTS, TENSOR, "expected")
+        self.refused_by_rondoc(WEIGHTS, TENSOR, "expect")
 
     def test_wrong_shape(self):
         self.header[TENSOR]["shape"] = [2, 2]
         self.write()
-        self.refused_by_rondoc(WEIGHTS, TENSOR, r"2,? ?x? ?2", "expected", r"\b4\b")
+        self.refused_by_rondoc(WEIGHTS, TENSOR, r"2,? ?x? ?2", "expect", r"\b4\b")
 
     def test_wrong_size_of_an_axis(self):
         rows, columns = self.header[LARGE]["shape"]
         self.header[LARGE]["shape"] = [columns, rows]
         self.write()
-        self.refused_by_rondoc(WEIGHTS, LARGE, str(rows), str(columns), "expected")
+        self.refused_by_rondoc(WEIGHTS, LARGE, str(rows), str(columns), "expect")
 
     def test_missing_tensor(self):
         self.header["other"] = self.header.pop(TENSOR)
         self.write()
-        self.refused_by_rondoc(self.folder, TENSOR, "expected|missing|no tensor|not found")
+        self.refused_by_rondoc(self.folder, TENSOR, "expect|missing")
 
     def test_shape_lies_about_the_bytes(self):
         self.header[TENSOR]["shape"] = [400]
         self.write()
-        self.refused_by_rondoc(WEIGHTS, TENSOR, "expected")
+        self.refused_by_rondoc(WEIGHTS, TENSOR, "expect")
 
     def test_shape_overflows(self):
         self.header[TENSOR]["shape"] = [1 << 40, 1 << 40]
@@ -142,13 +142,13 @@ class BadCheckpoints(refusals.RefusalTest):
     def test_shape_is_not_integers(self):
         self.header[TENSOR]["shape"] = ["four"]
         self.write()
-        self.refused_by_rondoc(WEIGHTS, TENSOR, "expected")
+        self.refused_by_rondoc(WEIGHTS, TENSOR, "expect")
 
     def test_offsets_beyond_file(self):
         begin, end = self.header[TENSOR]["data_offsets"]
         self.header[TENSOR]["data_offsets"] = [begin + (1 << 40), end + (1 << 40)]
         self.write()
-        self.refused_by_rondoc(WEIGHTS, TENSOR, "expected")
+        self.refused_by_rondoc(WEIGHTS, TENSOR, "expect")
 
     def test_offsets_reversed(self):
         begin, end = self.header[TENSOR]["data_offsets"]
@@ -190,7 +190,7 @@ class BadCheckpoints(refusals.RefusalTest):
 
     def test_config_of_unknown_class(self):
         self.config(architectures=["NobodyForCausalLM"])
-        self.refused_by_rondoc("config.json", "NobodyForCausalLM", "expected")
+        self.refused_by_rondoc("config.json", "NobodyForCausalLM", "Mamba2ForCausalLM")
 
     def test_config_without_class(self):
         self.config(architectures=None)
@@ -198,7 +198,7 @@ class BadCheckpoints(refusals.RefusalTest):
 
     def test_config_size_is_text(self):
         self.config(hidden_size="sixteen")
-        self.refused_by_rondoc("config.json", "hidden_size", "sixteen", "expected")
+        self.refused_by_rondoc("config.json", "hidden_size", "sixteen", "expect")
 
     def test_config_size_is_negative(self):
         self.config(num_heads=-4)
@@ -210,7 +210,7 @@ class BadCheckpoints(refusals.RefusalTest):
 
     def test_config_disagrees_with_weights(self):
         self.config(state_size=8)
-        self.refused_by_rondoc(WEIGHTS, "backbone.layers.0.mixer", "expected")
+        self.refused_by_rondoc(WEIGHTS, "backbone.layers.0.mixer", "expect")
 
     def test_config_layers_more_than_weights(self):
         self.config(num_hidden_layers=3)
