@@ -64,6 +64,38 @@ Value productWeight(ContractOp contract) {
   return Value();
 }
 
+/// In which order a recurrence's state is best stored: what work items share out first, then the axes that every read sums over, so that a
+/// read adds whole vectors along the others. Empty: the order of its type.
+SmallVector<int64_t> storageOrder(Block &body, Value state) {
+  auto axes = axesOf(state.getType());
+  llvm::SmallDenseSet<StringAttr> summed(axes.begin(), axes.end());
+  bool isRead = false;
+  // Every value with all of the state's axes is the state at some moment of the token.
+  for (auto contract : body.getOps<ContractOp>())
+    for (Value operand : contract->getOperands()) {
+      auto has = [&](StringAttr axis) { return llvm::is_contained(axesOf(operand.getType()), axis); };
+      if (!llvm::all_of(axes, has))
+        continue;
+      isRead = true;
+      for (StringAttr axis : axes)
+        if (!llvm::is_contained(contract.getAxes(), Attribute(axis)))
+          summed.erase(axis);
+    }
+  if (!isRead || summed.empty() || summed.size() == axes.size())
+    return {};
+  SmallVector<int64_t> order;
+  auto append = [&](auto wanted) {
+    for (auto [i, axis] : llvm::enumerate(axes))
+      if (!llvm::is_contained(order, int64_t(i)) && wanted(axis))
+        order.push_back(i);
+  };
+  if (axes.size() - summed.size() > 1)
+    append([&](StringAttr axis) { return order.empty() && !summed.contains(axis); });
+  append([&](StringAttr axis) { return summed.contains(axis); });
+  append([](StringAttr) { return true; });
+  return llvm::is_sorted(order) ? SmallVector<int64_t>() : order;
+}
+
 enum class Kind { Rows, Product, Scan, Attend, Other };
 
 Kind kindOf(Operation *op) {
@@ -215,25 +247,30 @@ static void collectInputs(Group &group, llvm::SetVector<Value> &inputs, llvm::Se
 void Outliner::describeStates(Group &group, ArrayRef<Value> inputs, func::FuncOp kernel) {
   SmallVector<Attribute> names, infos;
   auto place = [&](Value value) { return int64_t(llvm::find(inputs, value) - inputs.begin()); };
-  auto add = [&](const Twine &name, StringRef kind, Type type, int64_t tokens, int64_t source, int64_t init) {
+  auto add = [&](const Twine &name, StringRef kind, Type type, int64_t tokens, int64_t source, int64_t init, ArrayRef<int64_t> order = {}) {
     names.push_back(builder.getStringAttr(name));
-    infos.push_back(builder.getDictionaryAttr({
-        builder.getNamedAttr("init", builder.getI64IntegerAttr(init)),
-        builder.getNamedAttr("kind", builder.getStringAttr(kind)),
-        builder.getNamedAttr("source", builder.getI64IntegerAttr(source)),
-        builder.getNamedAttr("tokens", builder.getI64IntegerAttr(tokens)),
-        builder.getNamedAttr("type", TypeAttr::get(type)),
-    }));
+    NamedAttrList info;
+    info.set("init", builder.getI64IntegerAttr(init));
+    info.set("kind", builder.getStringAttr(kind));
+    if (!order.empty())
+      info.set("order", builder.getDenseI64ArrayAttr(order));
+    info.set("source", builder.getI64IntegerAttr(source));
+    info.set("tokens", builder.getI64IntegerAttr(tokens));
+    info.set("type", TypeAttr::get(type));
+    infos.push_back(info.getDictionary(builder.getContext()));
   };
   llvm::SetVector<Value> shifted;
   for (Operation *op : group.ops) {
-    if (auto scan = dyn_cast<ScanOp>(op))
-      for (auto [init, name] : llvm::zip(scan.getInits(), scan.getStates())) {
+    if (auto scan = dyn_cast<ScanOp>(op)) {
+      Block &token = scan->getRegion(0).front();
+      for (auto [i, init, name] : llvm::enumerate(scan.getInits(), scan.getStates())) {
         auto constant = init.getDefiningOp<ConstantOp>();
         auto dense = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : DenseElementsAttr();
         bool zero = dense && dense.isSplat() && dense.getElementType().isF32() && dense.getSplatValue<APFloat>().isZero();
-        add(scan.getName() + "." + cast<StringAttr>(name).getValue(), "fixed", init.getType(), 0, -1, zero ? -1 : place(init));
+        add(scan.getName() + "." + cast<StringAttr>(name).getValue(), "fixed", init.getType(), 0, -1, zero ? -1 : place(init),
+            storageOrder(token, token.getArgument(scan.getInputs().size() + i)));
       }
+    }
     if (auto attend = dyn_cast<AttendOp>(op))
       for (auto [i, keys] : llvm::enumerate(attend.getKeys()))
         add(attend.getName() + ".key" + Twine(i), "cache", withoutTime(keys.getType()), attend.getWindow(), place(keys), -1);

@@ -140,6 +140,22 @@ private:
     return {};
   }
 
+  /// A storage order names every axis once.
+  Status checkOrder(const std::string &place, const State &state) {
+    if (!state.order() || state.order()->size() == 0)
+      return {};
+    std::vector<bool> seen(state.axes()->size(), false);
+    bool whole = state.kind() == StateKind::Fixed && state.order()->size() == seen.size();
+    for (int32_t axis : *state.order()) {
+      whole = whole && axis >= 0 && size_t(axis) < seen.size() && !seen[size_t(axis)];
+      if (whole)
+        seen[size_t(axis)] = true;
+    }
+    if (!whole)
+      return bad(place, "found a storage order that does not name each of its {} axes once, expected one that does, on a fixed state only", seen.size());
+    return {};
+  }
+
   Status checkStates() {
     RONDO_CHECK(uniqueNames("states", *manifest.states()));
     std::vector<std::pair<int64_t, int64_t>> blocks; // [begin, end) in the sequence's block
@@ -150,6 +166,7 @@ private:
       RONDO_TAKE(int64_t bytes, axesBytes(place, state->dtype(), *state->axes(), /*rows=*/false));
       if (state->bytes() != bytes)
         return bad(place, "found {} bytes, expected {} for its axes", state->bytes(), bytes);
+      RONDO_CHECK(checkOrder(place, *state));
       if (state->kind() == StateKind::Cache) {
         RONDO_CHECK(inRange(place + ": index of the cache", state->offset(), 0, int64_t(manifest.caches()) - 1));
         RONDO_CHECK(inRange(place + ": window", state->tokens(), 0, int64_t(1) << 32));

@@ -38,6 +38,33 @@ static std::vector<int64_t> shapeOf(const package::State &state) {
   return shape;
 }
 
+/// Copies a state between the order of its axes and the order in which kernels store it.
+static void copyState(const package::State &state, const std::byte *from, std::byte *to, bool toStorage) {
+  auto total = static_cast<size_t>(state.bytes());
+  if (!state.order() || state.order()->size() == 0) {
+    std::memcpy(to, from, total);
+    return;
+  }
+  size_t rank = state.axes()->size(), element = bytesOf(dtypeOf(state.dtype()));
+  std::vector<size_t> extents(rank), strides(rank), index(rank, 0);
+  for (size_t i = 0; i < rank; ++i)
+    extents[i] = static_cast<size_t>(state.axes()->Get(static_cast<unsigned>(i))->extent());
+  size_t stride = 1;
+  for (size_t i = rank; i-- > 0;) {
+    auto axis = static_cast<size_t>(state.order()->Get(static_cast<unsigned>(i)));
+    strides[axis] = stride;
+    stride *= extents[axis];
+  }
+  for (size_t at = 0; at < total / element; ++at) {
+    size_t stored = 0;
+    for (size_t i = 0; i < rank; ++i)
+      stored += index[i] * strides[i];
+    std::memcpy(to + (toStorage ? stored : at) * element, from + (toStorage ? at : stored) * element, element);
+    for (size_t i = rank; i-- > 0 && ++index[i] == extents[i];)
+      index[i] = 0;
+  }
+}
+
 Result<State> State::create(std::shared_ptr<const Program> program) {
   const package::Package &manifest = program->manifest();
   State state;
@@ -47,8 +74,7 @@ Result<State> State::create(std::shared_ptr<const Program> program) {
   state.caches.resize(static_cast<size_t>(manifest.caches()));
   for (const package::State *s : *manifest.states())
     if (s->kind() == package::StateKind::Fixed && s->init() >= 0)
-      std::memcpy(state.block.data() + s->offset(), program->file().weight(static_cast<size_t>(s->init())).data(),
-                  static_cast<size_t>(s->bytes()));
+      copyState(*s, program->file().weight(static_cast<size_t>(s->init())).data(), state.block.data() + s->offset(), /*toStorage=*/true);
   state.program = std::move(program);
   return state;
 }
@@ -75,7 +101,10 @@ Result<std::vector<Tensor>> State::save() const {
     auto dtype = dtypeOf(s->dtype());
     if (s->kind() != package::StateKind::Cache) {
       RONDO_TAKE(Tensor tensor, makeTensor(s->name()->str(), dtype, shape));
-      std::memcpy(tensor.bytes.data(), block.data() + s->offset(), tensor.bytes.size());
+      if (s->kind() == package::StateKind::Fixed)
+        copyState(*s, block.data() + s->offset(), tensor.bytes.data(), /*toStorage=*/false);
+      else
+        std::memcpy(tensor.bytes.data(), block.data() + s->offset(), tensor.bytes.size());
       tensors.push_back(std::move(tensor));
       continue;
     }
@@ -108,7 +137,10 @@ Status State::set(std::string_view name, const TensorView &value) {
       return Error{value.file + ": state '" + std::string(name) + "' is a cache: it can only be loaded with the whole state"};
     if (value.dtype != dtype || value.shape != shape)
       return mismatch(value, dtype, shape);
-    std::memcpy(block.data() + s->offset(), value.bytes.data(), value.bytes.size());
+    if (s->kind() == package::StateKind::Fixed)
+      copyState(*s, value.bytes.data(), block.data() + s->offset(), /*toStorage=*/true);
+    else
+      std::memcpy(block.data() + s->offset(), value.bytes.data(), value.bytes.size());
     return {};
   }
   return Error{value.file + ": no state is called '" + std::string(name) + "'"};

@@ -37,6 +37,7 @@ static std::unique_ptr<package::ValueT> value(const PlannedValue &planned) {
 static std::unique_ptr<package::StateT> state(const PlannedState &planned) {
   auto result = std::make_unique<package::StateT>();
   result->name = planned.name;
+  result->order.assign(planned.order.begin(), planned.order.end());
   result->kind = planned.kind == PlannedState::Kind::Fixed  ? package::StateKind::Fixed
                  : planned.kind == PlannedState::Kind::Tail ? package::StateKind::Tail
                                                             : package::StateKind::Cache;

@@ -133,7 +133,8 @@ FailureOr<int64_t> Shared::state(PlannedState state, Operation *at) {
   auto [it, inserted] = states.try_emplace(state.name, plan.states.size());
   if (!inserted) {
     const PlannedState &known = plan.states[it->second];
-    if (known.kind == state.kind && known.type == state.type && known.tokens == state.tokens && known.init == state.init)
+    if (known.kind == state.kind && known.type == state.type && known.tokens == state.tokens && known.init == state.init &&
+        known.order == state.order)
       return it->second;
     return at->emitOpError("state '") << state.name << "' was " << known.type << " for " << known.tokens << " tokens at its first use; found "
                                       << state.type << " for " << state.tokens << "; every state needs a name of its own";
@@ -227,6 +228,8 @@ FailureOr<int64_t> EntryWalker::addState(Attribute attr, StringRef name, LaunchO
 
   auto inRange = [&](int64_t index) { return index >= 0 && index < int64_t(inputs.size()); };
   if (state.kind == PlannedState::Kind::Fixed) {
+    if (auto order = info.getAs<DenseI64ArrayAttr>("order"))
+      state.order.assign(order.asArrayRef().begin(), order.asArrayRef().end());
     if (int64_t init = number("init", -1); init >= 0) {
       if (!inRange(init) || inputs[init].kind != Place::Kind::Constant)
         return launch.emitOpError("state '") << state.name << "' starts from a value that depends on tokens; expected one of parameters alone";

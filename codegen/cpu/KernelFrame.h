@@ -12,6 +12,7 @@ struct StateInfo {
   enum class Kind { Fixed, Tail, Cache } kind;
   mlir::RankedTensorType type; ///< of one token's value (Tail, Cache) or the state, without t
   int64_t tokens = 0;          ///< Tail: rows kept. Cache: the window, 0 = all
+  llvm::SmallVector<int64_t> order; ///< Fixed: the axes from the outermost in memory on; empty: as in the type
   int64_t source = -1;         ///< Tail, Cache: the kernel operand whose rows it keeps
 };
 

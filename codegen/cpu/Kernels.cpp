@@ -36,6 +36,8 @@ static StateInfo readStateInfo(Attribute attr) {
     info.tokens = tokens.getInt();
   if (auto source = dict.getAs<IntegerAttr>("source"))
     info.source = source.getInt();
+  if (auto order = dict.getAs<DenseI64ArrayAttr>("order"))
+    info.order.assign(order.asArrayRef().begin(), order.asArrayRef().end());
   return info;
 }
 

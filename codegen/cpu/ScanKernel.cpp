@@ -115,9 +115,15 @@ LogicalResult cpu::emitScan(KernelFrame &frame, ScanOp scan, KernelRecord &recor
     Value stateBlock = frame.stateBlock(sequence);
     SmallVector<Buffer> stateBuffers;
     for (auto [i, info] : llvm::enumerate(frame.stateInfos())) {
-      SmallVector<StringAttr> axes(axesOf(info.type));
-      stateBuffers.push_back(nest.rowMajor(nest.addressOf(stateBlock, frame.state(i), b.getI8Type()), axes,
-                                           info.type.getShape(), info.type.getElementType()));
+      SmallVector<StringAttr> axes;
+      SmallVector<int64_t> extents;
+      for (int64_t place = 0; place < info.type.getRank(); ++place) {
+        int64_t axis = info.order.empty() ? place : info.order[place];
+        axes.push_back(axesOf(info.type)[axis]);
+        extents.push_back(info.type.getDimSize(axis));
+      }
+      stateBuffers.push_back(nest.rowMajor(nest.addressOf(stateBlock, frame.state(i), b.getI8Type()), axes, extents,
+                                           info.type.getElementType()));
     }
     BodyEmitter emitter{frame, scan, sharing, ranges, stateBuffers};
     Value first = frame.firstRow(sequence), last = frame.endRow(sequence), rest = first;

@@ -164,6 +164,20 @@ func.func private @k(%x: tensor<?x3x10xf32, #thp>, %b: tensor<?x21xf32, #tn>, %q
   }
   return %y : tensor<?x3x10xf32, #thp>
 })", 1e-5},
+    {"scan_with_a_state_stored_in_another_order", R"(
+func.func private @k(%x: tensor<?x3x10xf32, #thp>, %b: tensor<?x21xf32, #tn>) -> tensor<?x3x10xf32, #thp> attributes {rondo.kernel = "scan", rondo.states = ["r.S"],
+    rondo.state_info = [{init = -1 : i64, kind = "fixed", order = array<i64: 0, 2, 1>, source = -1 : i64, tokens = 0 : i64, type = tensor<3x10x21xf32, #hpn>}]} {
+  %zero = rondo.constant dense<0.0> : tensor<3x10x21xf32, #hpn>
+  %y = rondo.scan "r" inputs(%x, %b : tensor<?x3x10xf32, #thp>, tensor<?x21xf32, #tn>) states("S" = %zero : tensor<3x10x21xf32, #hpn>) chunk 1 form "sequential" transition "none" -> (tensor<?x3x10xf32, #thp>) token(%xt, %bt, %S) {
+    %half = rondo.constant dense<0.5> : tensor<f32>
+    %0 = rondo.map mul(%half, %S) : (tensor<f32>, tensor<3x10x21xf32, #hpn>) -> tensor<3x10x21xf32, #hpn>
+    %1 = rondo.map mul(%xt, %bt) : (tensor<3x10xf32, #hp>, tensor<21xf32, #n>) -> tensor<3x10x21xf32, #hpn>
+    %2 = rondo.map add(%0, %1) : (tensor<3x10x21xf32, #hpn>, tensor<3x10x21xf32, #hpn>) -> tensor<3x10x21xf32, #hpn>
+    %3 = rondo.contract %2, %bt over [n] : tensor<3x10x21xf32, #hpn>, tensor<21xf32, #n> -> tensor<3x10xf32, #hp>
+    rondo.yield (%2 : tensor<3x10x21xf32, #hpn>) (%3 : tensor<3x10xf32, #hp>)
+  }
+  return %y : tensor<?x3x10xf32, #thp>
+})", 1e-5},
     {"two_states_exchange_their_values", R"(
 func.func private @k(%x: tensor<?x21xf32, #tn>) -> (tensor<?x21xf32, #tn>, tensor<?xf32, #t>) attributes {rondo.kernel = "scan", rondo.states = ["r.A", "r.B"],
     rondo.state_info = [{init = -1 : i64, kind = "fixed", source = -1 : i64, tokens = 0 : i64, type = tensor<21xf32, #n>}, {init = -1 : i64, kind = "fixed", source = -1 : i64, tokens = 0 : i64, type = tensor<21xf32, #n>}]} {
@@ -229,6 +243,18 @@ func.func private @k(%v: tensor<?x4x10xf32, #thk>) -> tensor<?x4x10xf32, #thk> a
   return %y : tensor<?x4x10xf32, #thk>
 })", 8e-6},
 };
+
+/// Elements of a state [h, p, n] moved between the order of its axes and storage in the order h, n, p.
+std::vector<float> swapLastTwo(const std::vector<float> &from, ArrayRef<int64_t> shape, bool toStorage) {
+  std::vector<float> to(from.size());
+  for (int64_t h = 0; h < shape[0]; ++h)
+    for (int64_t p = 0; p < shape[1]; ++p)
+      for (int64_t n = 0; n < shape[2]; ++n) {
+        int64_t plain = (h * shape[1] + p) * shape[2] + n, stored = (h * shape[2] + n) * shape[1] + p;
+        to[toStorage ? stored : plain] = from[toStorage ? plain : stored];
+      }
+  return to;
+}
 
 class Kernels : public ::testing::TestWithParam<Case> {
 protected:
@@ -361,6 +387,8 @@ TEST_P(Kernels, EqualTheInterpreter) {
             cacheAddresses.push_back(reinterpret_cast<char *>(caches.back().data()));
             capacities.push_back(128);
           } else if (!data.empty()) {
+            if (cast<DictionaryAttr>(infos[i]).contains("order"))
+              data = swapLastTwo(data, it->second.shape, true);
             std::memcpy(blocks[s].data() + offsets[i], data.data(), data.size() * 4);
           }
         }
@@ -396,7 +424,10 @@ TEST_P(Kernels, EqualTheInterpreter) {
           continue;
         for (size_t s = 0; s < sequences; ++s) {
           const Array &left = reference[s].values[cast<StringAttr>(states[i]).getValue().str()];
-          auto *found = reinterpret_cast<const float *>(blocks[s].data() + offsets[i]);
+          auto *stored = reinterpret_cast<const float *>(blocks[s].data() + offsets[i]);
+          std::vector<float> found(stored, stored + left.data.size());
+          if (cast<DictionaryAttr>(infos[i]).contains("order"))
+            found = swapLastTwo(found, left.shape, false);
           for (size_t j = 0; j < left.data.size(); ++j)
             ASSERT_NEAR(found[j], left.data[j], GetParam().bound * std::max(1.0, std::fabs(left.data[j]))) << level << ", state " << i << ", element " << j;
         }
