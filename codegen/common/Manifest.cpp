@@ -116,6 +116,7 @@ FailureOr<package::PackageT> rondo::makeManifest(const Plan &plan, ArrayRef<Emit
       return constant.source->emitError("weight '") << constant.name << "' is " << constant.type << "; packages hold f32 weights";
     auto &weight = result.weights.emplace_back(std::make_unique<package::WeightT>());
     weight->name = constant.name;
+    weight->derived = !isa<ParamOp>(constant.source);
     weight->dtype = package::DType::F32;
     weight->shape.assign(constant.type.getShape().begin(), constant.type.getShape().end());
     weight->layout = planned.layout;

@@ -1,0 +1,222 @@
+// Bench.cpp - `rondo bench`: tokens a second of prompts (ppN) and of generation (tgN), in the columns that such tables have elsewhere (model, size, params, backend, threads, test, t/s).
+
+#include "tools/rondo/Command.h"
+#include "tools/rondo/Console.h"
+#include "tools/rondo/MachineRead.h"
+#include "tools/rondo/Session.h"
+
+#include <cmath>
+#include <fmt/format.h>
+#include <random>
+#include <set>
+
+namespace rondo::cli {
+
+namespace {
+
+struct BenchOptions {
+  std::string package, format = "md";
+  int64_t prompt = 512, generate = 128, repeats = 5;
+  uint64_t seed = 1;
+  bool warmUp = true;
+  MachineOptions machine;
+};
+
+struct Measured {
+  std::string test;
+  int64_t tokens = 0;
+  std::vector<double> seconds;
+  double readBandwidth = 0; ///< of the machine, bytes/s; 0: no such limit was measured
+  uint64_t bytesPerToken = 0;
+
+  double mean() const {
+    double sum = 0;
+    for (double s : seconds)
+      sum += static_cast<double>(tokens) / s;
+    return sum / static_cast<double>(seconds.size());
+  }
+  double deviation() const {
+    if (seconds.size() < 2)
+      return 0;
+    double sum = 0, middle = mean();
+    for (double s : seconds)
+      sum += std::pow(static_cast<double>(tokens) / s - middle, 2);
+    return std::sqrt(sum / static_cast<double>(seconds.size() - 1));
+  }
+  /// Of the speed at which the machine could read the weights of every token; 0: not measured.
+  double share() const { return readBandwidth > 0 ? mean() * static_cast<double>(bytesPerToken) / readBandwidth : 0; }
+};
+
+/// Bytes of the weights of all products of one step: each is read once a token. Tables of which a token reads one row do not count, nor does the state, so
+/// the share of the machine's limit is never too high.
+uint64_t productBytes(const package::Package &manifest, const package::Entry &entry) {
+  std::set<int64_t> seen;
+  uint64_t bytes = 0;
+  for (const package::Step *step : *entry.steps()) {
+    if (step->kind() != package::StepKind::Launch ||
+        manifest.kernels()->Get(static_cast<unsigned>(step->kernel()))->kind()->string_view() != "product")
+      continue;
+    for (const package::Operand *operand : *step->operands())
+      if (operand->kind() == package::OperandKind::Weight && seen.insert(operand->index()).second)
+        bytes += manifest.weights()->Get(static_cast<unsigned>(operand->index()))->bytes();
+  }
+  return bytes;
+}
+
+std::string processorName() {
+  std::string name = "CPU";
+  if (std::FILE *file = std::fopen("/proc/cpuinfo", "r")) {
+    char line[512];
+    while (std::fgets(line, sizeof line, file)) {
+      std::string_view text(line);
+      size_t colon = text.find(": ");
+      if (text.starts_with("model name") && colon != std::string_view::npos) {
+        name = text.substr(colon + 2, text.find('\n') - colon - 2);
+        break;
+      }
+    }
+    std::fclose(file);
+  }
+  return name;
+}
+
+void printMarkdown(const Session &session, const std::string &model, const std::vector<Measured> &all) {
+  std::vector<std::vector<std::string>> rows;
+  double bandwidth = 0;
+  for (const Measured &m : all) {
+    bandwidth = std::max(bandwidth, m.readBandwidth);
+    rows.push_back({model, printBytes(session.weightBytes()), printCount(countParameters(session.manifest())), "CPU " + session.isa(),
+                    std::to_string(session.threads()), m.test, fmt::format("{:.2f} ± {:.2f}", m.mean(), m.deviation()),
+                    m.share() > 0 ? fmt::format("{:.0f} %", m.share() * 100) : ""});
+  }
+  fmt::print("{}", markdownTable({"model", "size", "params", "backend", "threads", "test", "t/s", "of read limit"},
+                                 {false, true, true, false, true, true, true, true}, rows));
+  fmt::print("\n{}", processorName());
+  if (bandwidth > 0)
+    fmt::print("; reads {:.1f} GB/s from a buffer of the size of the products' weights ({} a token)", bandwidth / 1e9,
+               printBytes(all.back().bytesPerToken));
+  fmt::print("\n");
+}
+
+nlohmann::ordered_json describe(const Session &session, const std::string &model, const Measured &m) {
+  std::vector<double> speeds;
+  for (double seconds : m.seconds)
+    speeds.push_back(static_cast<double>(m.tokens) / seconds);
+  nlohmann::ordered_json row{{"model", model},
+                             {"model_size", session.weightBytes()},
+                             {"model_n_params", countParameters(session.manifest())},
+                             {"backend", "CPU"},
+                             {"isa", session.isa()},
+                             {"cpu", processorName()},
+                             {"threads", session.threads()},
+                             {"test", m.test},
+                             {"avg_ts", m.mean()},
+                             {"stddev_ts", m.deviation()},
+                             {"samples_ts", speeds}};
+  row["bytes_per_token"] = m.readBandwidth > 0 ? nlohmann::ordered_json(m.bytesPerToken) : nlohmann::ordered_json();
+  row["read_bytes_per_second"] = m.readBandwidth > 0 ? nlohmann::ordered_json(m.readBandwidth) : nlohmann::ordered_json();
+  row["share_of_read_limit"] = m.readBandwidth > 0 ? nlohmann::ordered_json(m.share()) : nlohmann::ordered_json();
+  return row;
+}
+
+void printCsv(const Session &session, const std::string &model, const std::vector<Measured> &all) {
+  fmt::print("model,model_size,model_n_params,backend,isa,threads,test,avg_ts,stddev_ts,share_of_read_limit\n");
+  std::string quoted = model;
+  for (size_t at = 0; (at = quoted.find('"', at)) != std::string::npos; at += 2)
+    quoted.insert(at, 1, '"');
+  for (const Measured &m : all)
+    fmt::print("\"{}\",{},{},CPU,{},{},{},{:.4f},{:.4f},{}\n", quoted, session.weightBytes(), countParameters(session.manifest()), session.isa(),
+               session.threads(), m.test, m.mean(), m.deviation(), m.share() > 0 ? fmt::format("{:.4f}", m.share()) : "");
+}
+
+Result<int> bench(const BenchOptions &options) {
+  RONDO_TAKE(Session session, Session::open(options.package, options.machine));
+  const std::string_view inputs[] = {"tokens"};
+  std::vector<Measured> all;
+  std::vector<float> logits;
+  std::mt19937_64 random(options.seed);
+  Progress progress("bench");
+
+  auto measure = [&](Measured m, const package::Entry &entry, bool oneByOne) -> Status {
+    std::vector<int64_t> tokens(static_cast<size_t>(m.tokens));
+    uint64_t vocabulary = static_cast<uint64_t>(std::max<int64_t>(1, vocabularyOf(entry)));
+    for (int64_t &token : tokens)
+      token = static_cast<int64_t>(random() % vocabulary);
+    for (int64_t repeat = options.warmUp ? -1 : 0; repeat < options.repeats; ++repeat) {
+      progress.show(repeat < 0 ? fmt::format("{} warm-up", m.test) : fmt::format("{} run {} of {}", m.test, repeat + 1, options.repeats));
+      RONDO_TAKE(State state, session.newState());
+      std::span<const int64_t> rest(tokens);
+      Stopwatch watch;
+      while (!rest.empty()) {
+        size_t count = oneByOne ? 1 : rest.size();
+        const std::span<const int64_t> rows[] = {rest.first(count)};
+        RONDO_CHECK(session.run(entry, state, rows, logits));
+        rest = rest.subspan(count);
+      }
+      if (repeat >= 0)
+        m.seconds.push_back(watch.seconds());
+    }
+    all.push_back(std::move(m));
+    return {};
+  };
+
+  if (options.prompt > 0) {
+    RONDO_TAKE(const package::Entry *entry, session.tokenEntry("prefill", inputs, "logits"));
+    Measured m;
+    m.test = fmt::format("pp{}", options.prompt);
+    m.tokens = options.prompt;
+    RONDO_CHECK(measure(std::move(m), *entry, false));
+  }
+  if (options.generate > 0) {
+    RONDO_TAKE(const package::Entry *entry, session.tokenEntry("step", inputs, "logits"));
+    Measured m;
+    m.test = fmt::format("tg{}", options.generate);
+    m.tokens = options.generate;
+    m.bytesPerToken = productBytes(session.manifest(), *entry);
+    progress.show("read bandwidth");
+    m.readBandwidth = m.bytesPerToken ? measureReadBandwidth(session.threadPool(), m.bytesPerToken) : 0;
+    RONDO_CHECK(measure(std::move(m), *entry, true));
+  }
+  progress.clear();
+
+  std::string model = session.manifest().model()->str();
+  if (options.format == "json") {
+    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+    for (const Measured &m : all)
+      rows.push_back(describe(session, model, m));
+    printJson(rows);
+  } else if (options.format == "csv") {
+    printCsv(session, model, all);
+  } else {
+    printMarkdown(session, model, all);
+  }
+  return Success;
+}
+
+} // namespace
+
+Command addBench(CLI::App &app) {
+  auto options = std::make_shared<BenchOptions>();
+  CLI::App *command = app.add_subcommand("bench", "Tokens a second of prompts (ppN) and of generation (tgN)");
+  command->add_option("PKG", options->package, "The package")->required();
+  auto tokens = CLI::Range(int64_t(0), int64_t(1) << 24);
+  command->add_option("-p,--n-prompt", options->prompt, "Tokens of the prompt; 0: do not measure")->check(tokens)->capture_default_str();
+  command->add_option("-n,--n-gen", options->generate, "Tokens to generate; 0: do not measure")->check(tokens)->capture_default_str();
+  command->add_option("-r,--repetitions", options->repeats, "Runs of each test")->check(CLI::Range(1, 10000))->capture_default_str();
+  command->add_option("-o,--output", options->format, "md, json or csv")->check(CLI::IsMember({"md", "json", "csv"}))->capture_default_str();
+  command->add_option("--seed", options->seed, "Of the random tokens")->capture_default_str();
+  command->add_flag("!--no-warmup", options->warmUp, "Do not run each test once before measuring it");
+  command->add_flag_callback("--json", [options] { options->format = "json"; }, "The same as -o json");
+  options->machine.addTo(*command);
+  command->callback([options] {
+    if (options->prompt == 0 && options->generate == 0)
+      throw CLI::ValidationError("-p 0 -n 0", "there is nothing to measure");
+  });
+  command->footer("Mean ± standard deviation. The read limit is how often a second this machine reads the weights of all products, measured in the same run.\n"
+                  "Examples:\n"
+                  "  rondo bench model.rpk -p 512 -n 128 -t 2\n"
+                  "  rondo bench model.rpk -p 0 -n 64 -r 10 -o json");
+  return {command, [options] { return bench(*options); }};
+}
+
+} // namespace rondo::cli

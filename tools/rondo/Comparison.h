@@ -1,0 +1,50 @@
+// Comparison.h - What two ways of computing the same thing made, and how far apart they are.
+
+#ifndef RONDO_TOOLS_RONDO_COMPARISON_H
+#define RONDO_TOOLS_RONDO_COMPARISON_H
+
+#include "runtime/tensor.h"
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace rondo::cli {
+
+/// Outputs and states, as doubles.
+struct Numbers {
+  std::string name;
+  std::vector<int64_t> shape;
+  std::vector<double> values;
+};
+Result<Numbers> numbersOf(const Tensor &tensor);
+Result<Numbers> numbersOf(const TensorView &tensor);
+
+/// How far apart two forms may be: the largest difference of a tensor, divided by the largest magnitude in the expected one.
+struct Bound {
+  double relative = 0; ///< 0: every bit equal
+  std::string reason;
+};
+
+enum class Verdict { Passed, Failed, NotApplicable };
+
+/// One line of the table.
+struct Comparison {
+  std::string what;
+  double maxAbs = 0, maxRel = 0; ///< over all tensors; maxRel as in Bound
+  Bound bound;
+  Verdict verdict = Verdict::Passed;
+  std::string note; ///< the worst tensor and place; why nothing was compared
+};
+
+/// Compares tensors of the same names, shape by shape. A tensor that is missing, of another shape, or not finite fails.
+Comparison compare(std::string what, const std::vector<Numbers> &expected, const std::vector<Numbers> &found, const Bound &bound);
+Comparison failure(std::string what, std::string why);
+Comparison notApplicable(std::string what, std::string why);
+
+std::string printComparisons(const std::vector<Comparison> &all);
+nlohmann::ordered_json describe(const std::vector<Comparison> &all);
+
+} // namespace rondo::cli
+
+#endif // RONDO_TOOLS_RONDO_COMPARISON_H

@@ -1,0 +1,178 @@
+// Eval.cpp - `rondo eval`: one entry on tensors of a safetensors file.
+//
+// Inputs are [B, T, axes...], or [1, T, axes...] with cu_seqlens [S + 1] for packed sequences of different lengths. `state.NAME`, [sequences, axes...],
+// is where that state of each sequence begins; the final states come back under the same names.
+
+#include "runtime/safetensors.h"
+#include "tools/rondo/Command.h"
+#include "tools/rondo/EntryInputs.h"
+#include "tools/rondo/Session.h"
+#include "tools/rondo/Sibling.h"
+
+#include <cstring>
+#include <fmt/format.h>
+
+namespace rondo::cli {
+
+namespace {
+
+struct EvalOptions {
+  std::string package, entry = "forward", inputs, outputs, precision = "f32";
+  bool reference = false;
+  MachineOptions machine;
+};
+
+constexpr std::string_view statePrefix = "state.";
+
+const package::State *findState(const package::Package &manifest, std::string_view name) {
+  for (const package::State *state : *manifest.states())
+    if (state->name()->string_view() == name)
+      return state;
+  return nullptr;
+}
+
+/// Sets the initial states that the file gives, and says which of its tensors nothing reads.
+Status readStates(const TensorFile &file, const Session &session, const package::Entry &entry, std::vector<State> &states) {
+  for (const TensorView &tensor : file.tensors()) {
+    std::string_view name = tensor.name;
+    if (!name.starts_with(statePrefix)) {
+      bool used = name == "cu_seqlens";
+      for (const package::Value *value : *entry.inputs())
+        used |= value->name()->string_view() == name;
+      if (!used)
+        fmt::print(stderr, "note: {}: tensor '{}' is no input of entry '{}' and was not used\n", file.path(), name, entry.name()->string_view());
+      continue;
+    }
+    name.remove_prefix(statePrefix.size());
+    const package::State *state = findState(session.manifest(), name);
+    if (!state)
+      return Error{fmt::format("{}: tensor '{}': {} has no state '{}'; `rondo inspect` lists its states", file.path(), tensor.name, session.path(), name)};
+    if (state->kind() == package::StateKind::Cache)
+      return Error{fmt::format("{}: tensor '{}': an attention cache grows with the sequence and cannot be given here; expected fixed states and tails "
+                               "(`rondo run --state-in` loads whole states)", file.path(), tensor.name)};
+    std::vector<int64_t> shape{static_cast<int64_t>(states.size())};
+    if (state->kind() == package::StateKind::Tail)
+      shape.push_back(state->tokens());
+    for (const package::Axis *axis : *state->axes())
+      shape.push_back(axis->extent());
+    if (tensor.shape != shape)
+      return wrongTensor(tensor, fmt::format("F32 {}: one for each of {} sequences", printShape(shape), states.size()));
+    RONDO_TAKE(std::vector<float> numbers, toF32(tensor));
+    size_t each = states.empty() ? 0 : numbers.size() / states.size();
+    for (size_t i = 0; i < states.size(); ++i) {
+      TensorView one{std::string(name), DType::F32, {shape.begin() + 1, shape.end()},
+                     std::as_bytes(std::span(numbers).subspan(i * each, each)), file.path()};
+      RONDO_CHECK(states[i].set(name, one));
+    }
+  }
+  return {};
+}
+
+/// Appends the final states, [sequences, axes...], to the outputs.
+Status addStates(const package::Package &manifest, const std::vector<State> &states, std::vector<Tensor> &outputs) {
+  std::vector<std::vector<Tensor>> saved;
+  for (const State &state : states) {
+    RONDO_TAKE(std::vector<Tensor> tensors, state.save());
+    saved.push_back(std::move(tensors));
+  }
+  if (saved.empty())
+    return {};
+  for (size_t t = 0; t < saved.front().size(); ++t) {
+    const package::State *state = findState(manifest, saved.front()[t].name);
+    if (!state || state->kind() == package::StateKind::Cache)
+      continue;
+    std::vector<int64_t> shape = saved.front()[t].shape;
+    shape.insert(shape.begin(), static_cast<int64_t>(saved.size()));
+    RONDO_TAKE(Tensor all, makeTensor(std::string(statePrefix) + saved.front()[t].name, saved.front()[t].dtype, std::move(shape)));
+    for (size_t i = 0; i < saved.size(); ++i)
+      std::memcpy(all.bytes.data() + i * saved[i][t].bytes.size(), saved[i][t].bytes.data(), saved[i][t].bytes.size());
+    outputs.push_back(std::move(all));
+  }
+  return {};
+}
+
+Status evaluateReference(const EvalOptions &options) {
+  std::optional<std::string> program = findProgram("rondo-interp");
+  if (!program)
+    return Error{"rondo-interp was not found beside this program or on PATH; the reference is computed by it"};
+  std::vector<std::string> command{*program, options.package, "--inputs", options.inputs, "--outputs", options.outputs};
+  if (options.precision == "f64")
+    command.push_back("--f64");
+  if (options.entry != "forward")
+    command.insert(command.end(), {"--entry", options.entry});
+  return runProgram(command);
+}
+
+Result<int> evaluate(const EvalOptions &options) {
+  if (options.reference) {
+    RONDO_CHECK(evaluateReference(options));
+    return Success;
+  }
+  RONDO_TAKE(Session session, Session::open(options.package, options.machine));
+  RONDO_TAKE(const package::Entry *entry, session.entry(options.entry));
+  RONDO_TAKE(TensorFile file, TensorFile::open(options.inputs));
+
+  Batch batch;
+  std::vector<Tensor> inputs;
+  std::vector<std::span<const std::byte>> bytes;
+  for (const package::Value *value : *entry->inputs()) {
+    RONDO_TAKE(Tensor tensor, readInput(file, *entry, *value, batch));
+    inputs.push_back(std::move(tensor));
+  }
+  for (const Tensor &tensor : inputs)
+    bytes.emplace_back(tensor.bytes);
+  if (batch.leading.empty())
+    return Error{fmt::format("{}: entry '{}' takes no input, so nothing says how many tokens to run", session.path(), options.entry)};
+  RONDO_CHECK(splitIntoSequences(file, batch));
+
+  std::vector<State> states;
+  std::vector<State *> pointers;
+  for (size_t i = 0; i < batch.lengths.size(); ++i) {
+    RONDO_TAKE(State state, session.newState());
+    states.push_back(std::move(state));
+  }
+  for (State &state : states)
+    pointers.push_back(&state);
+  RONDO_CHECK(readStates(file, session, *entry, states));
+
+  RONDO_TAKE(std::vector<Tensor> outputs, session.run(*entry, pointers, batch.lengths, bytes));
+  if (!entry->outputs_in_last_space())
+    for (Tensor &tensor : outputs) {
+      tensor.shape.erase(tensor.shape.begin());
+      tensor.shape.insert(tensor.shape.begin(), batch.leading.begin(), batch.leading.end());
+    }
+  RONDO_CHECK(addStates(session.manifest(), states, outputs));
+  RONDO_CHECK(writeTensors(options.outputs, outputs));
+  return Success;
+}
+
+} // namespace
+
+Command addEval(CLI::App &app) {
+  auto options = std::make_shared<EvalOptions>();
+  CLI::App *command = app.add_subcommand("eval", "Runs one entry on tensors of a safetensors file");
+  command->add_option("PKG", options->package, "The package")->required();
+  command->add_option("--entry", options->entry, "forward, prefill, step, score")->capture_default_str();
+  command->add_option("--inputs", options->inputs,
+                      "Tensors named as the entry's inputs, [B, T, axes...]; `state.NAME` [B, axes...]: initial states; with cu_seqlens "
+                      "[S + 1] the inputs are [1, T, axes...] and the states [S, axes...]")
+      ->required();
+  command->add_option("--outputs", options->outputs,
+                      "Where to write the outputs, [B, T, axes...] ([B, axes...] of prefill and step), and the final states as `state.NAME`")
+      ->required();
+  command->add_option("--precision", options->precision, "f64 only with --reference")
+      ->check(CLI::IsMember({"f32", "f64"}))
+      ->capture_default_str();
+  command->add_flag("--reference", options->reference, "Let the reference interpreter (rondo-interp) compute it");
+  options->machine.addTo(*command);
+  command->callback([options] {
+    if (options->precision == "f64" && !options->reference)
+      throw CLI::ValidationError("--precision f64", "kernels compute in f32; add --reference to let the interpreter compute in f64");
+  });
+  command->footer("Examples:\n"
+                  "  rondo eval model.rpk --entry forward --inputs tokens.safetensors --outputs logits.safetensors\n"
+                  "  rondo eval model.rpk --inputs tokens.safetensors --outputs exact.safetensors --precision f64 --reference");
+  return {command, [options] { return evaluate(*options); }};
+}
+
+} // namespace rondo::cli

@@ -1,0 +1,227 @@
+// Inspect.cpp - `rondo inspect`: what a package says of itself.
+
+#include "tools/rondo/Command.h"
+#include "tools/rondo/Console.h"
+#include "tools/rondo/Session.h"
+
+#include <fmt/format.h>
+
+namespace rondo::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string textOf(const flatbuffers::String *text) { return text ? text->str() : std::string(); }
+
+std::string kindOf(const package::State &state) {
+  switch (state.kind()) {
+  case package::StateKind::Fixed:
+    return "fixed";
+  case package::StateKind::Tail:
+    return fmt::format("last {} tokens", state.tokens());
+  case package::StateKind::Cache:
+    return state.tokens() > 0 ? fmt::format("window of {} tokens", state.tokens()) : std::string("all tokens");
+  }
+  return {};
+}
+
+Json describeValue(const package::Value &value) {
+  Json axes = Json::array();
+  for (const package::Axis *axis : *value.axes())
+    axes.push_back({{"name", textOf(axis->name())}, {"extent", axis->extent() < 0 ? Json() : Json(axis->extent())}});
+  Json result{{"name", textOf(value.name())}, {"dtype", std::string(nameOf(dtypeOf(value.dtype())))}, {"axes", axes}};
+  if (value.id_limit() > 0)
+    result["id_limit"] = value.id_limit();
+  return result;
+}
+
+Json describeEntries(const package::Package &manifest) {
+  Json entries = Json::array();
+  for (const package::Entry *entry : *manifest.entries()) {
+    Json inputs = Json::array(), outputs = Json::array();
+    for (const package::Value *value : *entry->inputs())
+      inputs.push_back(describeValue(*value));
+    for (const package::Value *value : *entry->outputs())
+      outputs.push_back(describeValue(*value));
+    entries.push_back({{"name", textOf(entry->name())},
+                       {"inputs", inputs},
+                       {"outputs", outputs},
+                       {"one_row_a_sequence", entry->outputs_in_last_space()},
+                       {"whole_sequence", entry->whole_sequence()},
+                       {"steps", entry->steps()->size()},
+                       {"arena_bytes", entry->arena()},
+                       {"max_rows", entry->max_rows()}});
+  }
+  return entries;
+}
+
+Json describeStates(const package::Package &manifest) {
+  Json states = Json::array();
+  for (const package::State *state : *manifest.states())
+    states.push_back({{"name", textOf(state->name())},
+                      {"kind", state->kind() == package::StateKind::Fixed  ? "fixed"
+                               : state->kind() == package::StateKind::Tail ? "tail"
+                                                                           : "cache"},
+                      {"axes", printAxes(*state->axes())},
+                      {"tokens", state->tokens()},
+                      {"bytes", state->bytes()}});
+  return states;
+}
+
+/// Bytes that every sequence holds from its start, and those that every further token adds (until windows are full).
+struct StateBytes {
+  int64_t fixed = 0, perToken = 0;
+};
+
+StateBytes stateBytesOf(const package::Package &manifest) {
+  StateBytes bytes{manifest.state_bytes(), 0};
+  for (const package::State *state : *manifest.states())
+    if (state->kind() == package::StateKind::Cache)
+      bytes.perToken += state->bytes();
+  return bytes;
+}
+
+Json describe(const Package &package, bool checked) {
+  const package::Package &manifest = package.manifest();
+  StateBytes bytes = stateBytesOf(manifest);
+  Json kernels = Json::array(), weights = Json::array();
+  for (const package::Kernel *kernel : *manifest.kernels()) {
+    Json isas = Json::array();
+    for (const package::Variant *variant : *kernel->variants())
+      isas.push_back(textOf(variant->isa()));
+    kernels.push_back({{"name", textOf(kernel->name())},
+                       {"kind", textOf(kernel->kind())},
+                       {"isas", isas},
+                       {"scratch_bytes", kernel->scratch()},
+                       {"from", textOf(kernel->location())}});
+  }
+  for (const package::Weight *weight : *manifest.weights())
+    weights.push_back({{"name", textOf(weight->name())},
+                       {"dtype", std::string(nameOf(dtypeOf(weight->dtype())))},
+                       {"shape", std::vector<int64_t>(weight->shape()->begin(), weight->shape()->end())},
+                       {"layout", textOf(weight->layout())},
+                       {"derived", weight->derived()},
+                       {"bytes", weight->bytes()}});
+  Json result{{"file", package.path()},
+              {"model", textOf(manifest.model())},
+              {"architecture", textOf(manifest.architecture())},
+              {"hash", package.contentHash()},
+              {"file_bytes", package.fileBytes()},
+              {"code_bytes", package.code().size()},
+              {"weight_bytes", package.weightBytes()},
+              {"parameters", countParameters(manifest)},
+              {"state_bytes_per_sequence", bytes.fixed},
+              {"cache_bytes_per_token", bytes.perToken},
+              {"tokenizer", manifest.tokenizer() && manifest.tokenizer()->size() > 0},
+              {"entries", describeEntries(manifest)},
+              {"states", describeStates(manifest)},
+              {"kernels", kernels},
+              {"weights", weights}};
+  result["eos"] = manifest.eos() ? std::vector<int32_t>(manifest.eos()->begin(), manifest.eos()->end()) : std::vector<int32_t>();
+  if (const package::Provenance *from = manifest.provenance())
+    result["provenance"] = {{"producer", textOf(from->producer())},     {"spec", textOf(from->spec())},
+                            {"config", textOf(from->config())},         {"checkpoint", textOf(from->checkpoint())},
+                            {"precision", textOf(from->precision())},   {"command", textOf(from->command())}};
+  if (checked)
+    result["weights_checked"] = true;
+  return result;
+}
+
+std::string signatureOf(const flatbuffers::Vector<flatbuffers::Offset<package::Value>> &values) {
+  std::string text;
+  for (const package::Value *value : values)
+    text += fmt::format("{}{}[{}] {}{}", text.empty() ? "" : ", ", textOf(value->name()), printAxes(*value->axes()),
+                        nameOf(dtypeOf(value->dtype())), value->id_limit() > 0 ? fmt::format(" below {}", value->id_limit()) : "");
+  return text;
+}
+
+void printTables(const package::Package &manifest) {
+  std::vector<std::vector<std::string>> rows;
+  for (const package::Entry *entry : *manifest.entries())
+    rows.push_back({textOf(entry->name()), signatureOf(*entry->inputs()),
+                    signatureOf(*entry->outputs()) + (entry->outputs_in_last_space() ? " (one row a sequence)" : ""),
+                    std::to_string(entry->steps()->size()), printBytes(static_cast<uint64_t>(entry->arena())),
+                    std::to_string(entry->max_rows()) + (entry->whole_sequence() ? " (whole sequence)" : "")});
+  fmt::print("\n{}", markdownTable({"entry", "inputs", "outputs", "steps", "arena", "rows a piece"},
+                                   {false, false, false, true, true, true}, rows));
+  rows.clear();
+  for (const package::State *state : *manifest.states())
+    rows.push_back({textOf(state->name()), kindOf(*state), printAxes(*state->axes()), printBytes(static_cast<uint64_t>(state->bytes())),
+                    state->kind() == package::StateKind::Fixed ? "" : "a token"});
+  if (!rows.empty())
+    fmt::print("\n{}", markdownTable({"state", "keeps", "axes", "bytes", ""}, {false, false, false, true, false}, rows));
+  rows.clear();
+  for (const package::Kernel *kernel : *manifest.kernels()) {
+    std::string isas;
+    for (const package::Variant *variant : *kernel->variants())
+      isas += (isas.empty() ? "" : ", ") + textOf(variant->isa());
+    rows.push_back({textOf(kernel->name()), textOf(kernel->kind()), isas, printBytes(static_cast<uint64_t>(kernel->scratch())), textOf(kernel->location())});
+  }
+  fmt::print("\n{}", markdownTable({"kernel", "kind", "levels", "scratch a worker", "from"}, {false, false, false, true, false}, rows));
+}
+
+void print(const Package &package, bool checked) {
+  const package::Package &manifest = package.manifest();
+  StateBytes bytes = stateBytesOf(manifest);
+  std::string architecture = textOf(manifest.architecture());
+  fmt::print("model       {}{}\n", textOf(manifest.model()), architecture.empty() ? "" : fmt::format(" ({})", architecture));
+  fmt::print("file        {}: {}, of which weights {}, code {}\n", package.path(), printBytes(package.fileBytes()),
+             printBytes(package.weightBytes()), printBytes(package.code().size()));
+  fmt::print("hash        {}{}\n", package.contentHash(), checked ? " (weights checked)" : "");
+  fmt::print("parameters  {} in {} stored tensors\n", printCount(countParameters(manifest)), manifest.weights()->size());
+  fmt::print("a sequence  {} of states{}\n", printBytes(static_cast<uint64_t>(bytes.fixed)),
+             bytes.perToken ? fmt::format(", and {} of caches a token", printBytes(static_cast<uint64_t>(bytes.perToken))) : "");
+  if (manifest.tokenizer() && manifest.tokenizer()->size() > 0)
+    fmt::print("tokenizer   tokenizer.json, {}\n", printBytes(manifest.tokenizer()->size()));
+  if (manifest.eos() && manifest.eos()->size() > 0)
+    fmt::print("ends at     id {}\n", fmt::join(manifest.eos()->begin(), manifest.eos()->end(), ", "));
+  if (const package::Provenance *from = manifest.provenance()) {
+    auto line = [](const char *label, const flatbuffers::String *text) {
+      if (text && text->size() > 0)
+        fmt::print("{:<12}{}\n", label, text->string_view());
+    };
+    line("made by", from->producer());
+    line("spec", from->spec());
+    line("checkpoint", from->checkpoint());
+    line("precision", from->precision());
+    line("command", from->command());
+  }
+  printTables(manifest);
+}
+
+struct InspectOptions {
+  std::string package;
+  bool json = false, check = false, explain = false;
+};
+
+Result<int> inspect(const InspectOptions &options) {
+  RONDO_TAKE(Package package, Package::open(options.package));
+  if (options.check)
+    RONDO_CHECK(package.checkWeights());
+  if (options.explain)
+    fmt::print("{}\n", textOf(package.manifest().explain()));
+  else if (options.json)
+    printJson(describe(package, options.check));
+  else
+    print(package, options.check);
+  return Success;
+}
+
+} // namespace
+
+Command addInspect(CLI::App &app) {
+  auto options = std::make_shared<InspectOptions>();
+  CLI::App *command = app.add_subcommand("inspect", "What a package says of itself: entries, states, kernels, weights, where it comes from");
+  command->add_option("PKG", options->package, "The package")->required();
+  auto *json = command->add_flag("--json", options->json, "Print an object for programs, with every weight");
+  command->add_flag("--check", options->check, "Read all weights and compare them with their hash");
+  command->add_flag("--explain", options->explain, "Print what the compiler derived, instead")->excludes(json);
+  command->footer("Nothing of the package is run.\n"
+                  "Examples:\n"
+                  "  rondo inspect model.rpk --check\n"
+                  "  rondo inspect model.rpk --json");
+  return {command, [options] { return inspect(*options); }};
+}
+
+} // namespace rondo::cli

@@ -1,0 +1,220 @@
+// Run.cpp - `rondo run`: continues a prompt: the prompt through the entry `prefill`, what is generated through `step`.
+
+#include "runtime/file.h"
+#include "runtime/safetensors.h"
+#include "tools/rondo/Command.h"
+#include "tools/rondo/Console.h"
+#include "tools/rondo/Session.h"
+#include "tools/rondo/TokenText.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <numeric>
+#include <random>
+
+namespace rondo::cli {
+
+namespace {
+
+struct RunOptions {
+  std::string package, prompt, file, stateIn, stateOut;
+  std::vector<int64_t> tokens;
+  bool hasPrompt = false, json = false, ignoreEos = false;
+  int64_t count = 128;
+  double temperature = 0, topP = 1;
+  uint64_t seed = 1;
+  MachineOptions machine;
+};
+
+struct Timings {
+  double load = 0, prompt = 0, generate = 0; ///< seconds
+};
+
+struct Generated {
+  std::vector<int64_t> tokens;
+  bool ended = false; ///< by one of the package's eos ids
+};
+
+class Sampler {
+public:
+  Sampler(double temperature, double topP, uint64_t seed) : temperature(temperature), topP(topP), random(seed) {}
+
+  /// The largest logit's id at temperature 0 (the first of equals); otherwise one drawn from the most probable ids whose probabilities reach top-p.
+  int64_t pick(const std::vector<float> &logits) {
+    if (temperature == 0)
+      return std::max_element(logits.begin(), logits.end()) - logits.begin();
+    order.resize(logits.size());
+    std::iota(order.begin(), order.end(), 0);
+    auto logit = [&](int64_t id) { return logits[static_cast<size_t>(id)]; };
+    std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return logit(a) != logit(b) ? logit(a) > logit(b) : a < b; });
+    double largest = logit(order.front()), total = 0;
+    weights.clear();
+    for (int64_t id : order)
+      total += weights.emplace_back(std::exp((logit(id) - largest) / temperature));
+    double kept = 0;
+    size_t count = 0;
+    while (count < weights.size() && (count == 0 || kept < topP * total))
+      kept += weights[count++];
+    double drawn = static_cast<double>(random() >> 11) * 0x1p-53 * kept;
+    for (size_t i = 0; i + 1 < count; ++i)
+      if ((drawn -= weights[i]) < 0)
+        return order[i];
+    return order[count - 1];
+  }
+
+private:
+  double temperature, topP;
+  std::mt19937_64 random;
+  std::vector<int64_t> order;
+  std::vector<double> weights;
+};
+
+Result<std::vector<int64_t>> readPrompt(const RunOptions &options, const TokenText &text) {
+  if (!options.tokens.empty())
+    return options.tokens;
+  std::string content = options.prompt;
+  if (!options.file.empty()) {
+    RONDO_TAKE(content, readText(options.file));
+  }
+  RONDO_TAKE(std::vector<int64_t> tokens, text.encode(content));
+  if (tokens.empty())
+    return Error{fmt::format("{}: found no token in it, expected at least one to go on from", options.file.empty() ? "-p" : options.file)};
+  return tokens;
+}
+
+Status loadState(const std::string &path, State &state) {
+  RONDO_TAKE(TensorFile file, TensorFile::open(path));
+  return state.load(file.tensors(), path);
+}
+
+/// What one token adds to the text, shown at once on a terminal.
+void show(const RunOptions &options, const TokenText &text, int64_t token) {
+  if (options.json || !stdoutIsTerminal() || !text.hasText())
+    return;
+  fmt::print("{}", text.decode({&token, 1}));
+  std::fflush(stdout);
+}
+
+Result<Generated> generate(const RunOptions &options, Session &session, const TokenText &text, const std::vector<int64_t> &prompt, Timings &timings) {
+  const std::string_view inputs[] = {"tokens"};
+  RONDO_TAKE(const package::Entry *prefill, session.tokenEntry("prefill", inputs, "logits"));
+  RONDO_TAKE(const package::Entry *step, session.tokenEntry("step", inputs, "logits"));
+  RONDO_TAKE(State state, session.newState());
+  if (!options.stateIn.empty())
+    RONDO_CHECK(loadState(options.stateIn, state));
+  const auto *eos = session.manifest().eos();
+  auto ends = [&](int64_t id) { return !options.ignoreEos && eos && std::find(eos->begin(), eos->end(), id) != eos->end(); };
+
+  std::vector<float> logits;
+  Stopwatch watch;
+  {
+    Progress progress("prompt");
+    progress.show(fmt::format("{} tokens", prompt.size()));
+    const std::span<const int64_t> rows[] = {prompt};
+    RONDO_CHECK(session.run(*prefill, state, rows, logits));
+  }
+  timings.prompt = watch.seconds();
+
+  Generated result;
+  Sampler sampler(options.temperature, options.topP, options.seed);
+  watch = Stopwatch();
+  for (int64_t i = 0; i < options.count; ++i) {
+    if (std::any_of(logits.begin(), logits.end(), [](float logit) { return std::isnan(logit); }))
+      return Error{fmt::format("{}: the logits after {} tokens are not numbers", session.path(), state.position())};
+    int64_t token = sampler.pick(logits);
+    result.tokens.push_back(token);
+    result.ended = ends(token);
+    if (!result.ended)
+      show(options, text, token);
+    // The last token is only worth a step to whoever goes on from the state.
+    bool last = result.ended || i + 1 == options.count;
+    if (!last || !options.stateOut.empty()) {
+      const std::span<const int64_t> rows[] = {{&token, 1}};
+      RONDO_CHECK(session.run(*step, state, rows, logits));
+    }
+    if (last)
+      break;
+  }
+  timings.generate = watch.seconds();
+  if (!options.stateOut.empty()) {
+    RONDO_TAKE(std::vector<Tensor> saved, state.save());
+    RONDO_CHECK(writeTensors(options.stateOut, saved));
+  }
+  return result;
+}
+
+double perSecond(size_t count, double seconds) { return seconds > 0 ? static_cast<double>(count) / seconds : 0; }
+
+Result<int> run(const RunOptions &options) {
+  Timings timings;
+  Stopwatch watch;
+  RONDO_TAKE(Session session, Session::open(options.package, options.machine));
+  RONDO_TAKE(TokenText text, TokenText::of(session));
+  timings.load = watch.seconds();
+  RONDO_TAKE(std::vector<int64_t> prompt, readPrompt(options, text));
+  RONDO_TAKE(Generated generated, generate(options, session, text, prompt, timings));
+
+  std::span<const int64_t> shown(generated.tokens);
+  if (generated.ended)
+    shown = shown.first(shown.size() - 1);
+  double promptSpeed = perSecond(prompt.size(), timings.prompt), speed = perSecond(generated.tokens.size(), timings.generate);
+  if (options.json) {
+    printJson({{"tokens", generated.tokens},
+               {"text", text.decode(shown)},
+               {"stopped_by", generated.ended ? "eos" : "length"},
+               {"prompt_tokens", prompt.size()},
+               {"timings",
+                {{"load_ms", timings.load * 1e3},
+                 {"prompt_ms", timings.prompt * 1e3},
+                 {"prompt_tokens_per_second", promptSpeed},
+                 {"generate_ms", timings.generate * 1e3},
+                 {"tokens_per_second", speed}}},
+               {"threads", session.threads()},
+               {"isa", session.isa()}});
+    return Success;
+  }
+  if (!text.hasText())
+    fmt::print("{}", fmt::join(generated.tokens, ","));
+  else if (!stdoutIsTerminal())
+    fmt::print("{}", text.decode(shown));
+  fmt::print("\n");
+  if (stderrIsTerminal()) {
+    std::fflush(stdout);
+    fmt::print(stderr, "\nload {:.1f} ms; prompt {} tokens, {:.1f} ms, {:.1f} t/s; generated {} tokens, {:.1f} ms, {:.1f} t/s; {} threads, {}\n",
+               timings.load * 1e3, prompt.size(), timings.prompt * 1e3, promptSpeed, generated.tokens.size(), timings.generate * 1e3, speed,
+               session.threads(), session.isa());
+  }
+  return Success;
+}
+
+} // namespace
+
+Command addRun(CLI::App &app) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App *command = app.add_subcommand("run", "Continues a prompt");
+  command->add_option("PKG", options->package, "The package")->required();
+  auto *group = command->add_option_group("prompt", "What to go on from");
+  group->add_option("-p,--prompt", options->prompt, "The prompt as text");
+  group->add_option("--file", options->file, "The prompt as a file");
+  group->add_option("--tokens", options->tokens, "The prompt as ids: 1,2,3")->delimiter(',')->allow_extra_args(false);
+  group->require_option(1);
+  command->add_option("-n,--n-predict", options->count, "Tokens to generate at most")->check(CLI::Range(int64_t(0), int64_t(1) << 40))->capture_default_str();
+  command->add_option("--temp", options->temperature, "Temperature; 0: always the most probable token")->check(CLI::Range(0.0, 1e6))->capture_default_str();
+  command->add_option("--top-p", options->topP, "Draw from the most probable tokens that together have this probability")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  command->add_option("--seed", options->seed, "Of what is drawn")->capture_default_str();
+  command->add_option("--state-in", options->stateIn, "Go on from this saved state");
+  command->add_option("--state-out", options->stateOut, "Save the state after all tokens, given and generated (safetensors)");
+  command->add_flag("--ignore-eos", options->ignoreEos, "Go on after an end-of-sequence token");
+  command->add_flag("--json", options->json, "Print an object for programs");
+  options->machine.addTo(*command);
+  command->footer("Prints what was generated; ids where the package has no text.\n"
+                  "Examples:\n"
+                  "  rondo run model.rpk -p \"Once upon a time\" -n 64 --temp 0.8 --top-p 0.95 --seed 7\n"
+                  "  rondo run model.rpk --tokens 1,2,3 -n 16 --json\n"
+                  "  rondo run model.rpk --file chapter1.txt -n 0 --state-out chapter1.state\n"
+                  "  rondo run model.rpk --state-in chapter1.state -p \"Chapter 2\"");
+  return {command, [options] { return run(*options); }};
+}
+
+} // namespace rondo::cli

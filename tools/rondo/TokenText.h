@@ -1,0 +1,36 @@
+// TokenText.h - Text to token ids and back, as a package says.
+
+#ifndef RONDO_TOOLS_RONDO_TOKENTEXT_H
+#define RONDO_TOOLS_RONDO_TOKENTEXT_H
+
+#include "tools/rondo/Session.h"
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rondo::cli {
+
+/// A package has a tokenizer.json, or its vocabulary is the 256 byte values, or it knows ids alone.
+class TokenText {
+public:
+  static Result<TokenText> of(const Session &session);
+
+  /// Whether ids have a text.
+  bool hasText() const { return bytes; }
+  /// An error when the package knows ids alone.
+  Result<std::vector<int64_t>> encode(std::string_view text) const;
+  /// Empty when the package knows ids alone.
+  std::string decode(std::span<const int64_t> ids) const;
+
+private:
+  std::string package;
+  int64_t vocabulary = 0;
+  bool bytes = false;
+};
+
+} // namespace rondo::cli
+
+#endif // RONDO_TOOLS_RONDO_TOKENTEXT_H

@@ -1,0 +1,481 @@
+// Verify.cpp - `rondo verify`: every way of computing a model against every other.
+//
+// A package promises that its entries are one function of the tokens: however they are cut into calls, packed with others, shared out to threads, computed by
+// another level's kernels or taken from a saved state. All of that is run on the same seeded tokens and compared, and held against the reference interpreter.
+
+#include "runtime/cpu.h"
+#include "tools/rondo/Command.h"
+#include "tools/rondo/Console.h"
+#include "tools/rondo/EntryInputs.h"
+#include "tools/rondo/Forms.h"
+#include "tools/rondo/Sibling.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+
+namespace rondo::cli {
+
+namespace {
+
+struct VerifyOptions {
+  std::string package, inputs, config, module;
+  std::vector<std::string> sizes; ///< --set, for a spec
+  int64_t tokens = 0, referenceTokens = 0;
+  uint64_t seed = 1;
+  bool noReference = false, json = false;
+  MachineOptions machine;
+};
+
+/// The bound between forms that add the same numbers in another order. Published checkpoints are held to 5e-5 of logits that reach about 5.
+constexpr double reordered = 1e-5;
+const Bound bitEqual{0, "the same sums in the same order"};
+
+class Verifier {
+public:
+  Verifier(const VerifyOptions &options, Session &session, const package::Entry &forward, const ScratchFolder &scratch)
+      : options(options), session(session), forms(session), forward(forward), scratch(scratch), progress("verify") {}
+
+  Status prepare();
+  std::vector<Comparison> compareAll();
+  int64_t tokens() const { return sequence.tokens; }
+  int64_t tokensOfReference() const { return referenceTokens; }
+
+private:
+  using Tensors = Result<std::vector<Numbers>>;
+  /// Compares what `found` makes with what was expected; an error of either is the failure's note.
+  template <class Found> void check(const std::string &what, const std::vector<Numbers> &expected, const Bound &bound, Found found) {
+    progress.show(what);
+    Tensors made = found();
+    all.push_back(made ? compare(what, expected, *made, bound) : failure(what, made.error().message));
+  }
+  void skip(const std::string &what, const std::string &why) { all.push_back(notApplicable(what, why)); }
+
+  void compareReference();
+  Tensors interpret(const Sequence &of, bool f64);
+  void comparePieces();
+  void compareStep(const package::Entry &step);
+  void comparePrefill(const package::Entry &prefill, const package::Entry &step);
+  void compareScore(const package::Entry &score);
+  void comparePacked();
+  void compareShort();
+  void compareSavedState();
+  void compareMachines();
+
+  Tensors runForward(const Sequence &of, const std::vector<int64_t> &pieces) {
+    RONDO_TAKE(Outcome outcome, forms.run(forward, of, pieces));
+    return everything(outcome);
+  }
+
+  const VerifyOptions &options;
+  Session &session;
+  Forms forms;
+  const package::Entry &forward;
+  const ScratchFolder &scratch;
+  Progress progress;
+  Sequence sequence;
+  int64_t referenceTokens = 0;
+  Bound bound;
+  Outcome whole; ///< forward in one call
+  std::vector<Comparison> all;
+};
+
+/// Sizes of pieces that add up to `total`: those given, over and over.
+std::vector<int64_t> piecesOf(int64_t total, const std::vector<int64_t> &sizes) {
+  std::vector<int64_t> pieces;
+  for (size_t i = 0; total > 0; ++i) {
+    pieces.push_back(std::min(total, sizes[i % sizes.size()]));
+    total -= pieces.back();
+  }
+  return pieces;
+}
+
+Status Verifier::prepare() {
+  uint64_t parameters = std::max<uint64_t>(1, countParameters(session.manifest()));
+  if (!options.inputs.empty()) {
+    RONDO_TAKE(TensorFile file, TensorFile::open(options.inputs));
+    Batch batch;
+    for (const package::Value *value : *forward.inputs()) {
+      RONDO_TAKE(Tensor tensor, readInput(file, forward, *value, batch));
+      if (batch.leading[0] != 1)
+        return Error{fmt::format("{}: tensor '{}': found {} sequences, expected one", file.path(), tensor.name, batch.leading[0])};
+      tensor.shape.erase(tensor.shape.begin());
+      sequence.tokens = batch.leading[1];
+      std::string name = tensor.name;
+      sequence.inputs.emplace(name, std::move(tensor));
+    }
+    if (sequence.tokens < 2)
+      return Error{fmt::format("{}: found {} tokens, expected at least 2", file.path(), sequence.tokens)};
+  } else {
+    // Enough to fill more than two pieces of the arena, so that caches with a window go round; less of a model that takes long.
+    int64_t length = options.tokens;
+    if (length == 0)
+      length = forward.whole_sequence() ? std::min<int64_t>(forward.max_rows(), 100) : parameters > 50'000'000 ? 67 : 2 * forward.max_rows() + 45;
+    RONDO_TAKE(sequence, randomSequence(forward, length, options.seed));
+  }
+  // The interpreter is slow: about ten seconds of it.
+  referenceTokens = options.referenceTokens ? options.referenceTokens : std::clamp<int64_t>(static_cast<int64_t>(2'000'000'000 / parameters), 24, 150);
+  referenceTokens = std::min(referenceTokens, sequence.tokens);
+  return {};
+}
+
+Verifier::Tensors Verifier::interpret(const Sequence &of, bool f64) {
+  std::optional<std::string> program = findProgram("rondo-interp");
+  if (!program)
+    return Error{"not compared: rondo-interp not found beside this program or on PATH (--no-reference leaves it out)"};
+  std::string inputs = scratch.file("inputs.safetensors"), outputs = scratch.file("outputs.safetensors");
+  std::vector<TensorView> views;
+  for (const auto &[name, tensor] : of.inputs) {
+    views.push_back(tensor.view());
+    views.back().name = name;
+    views.back().shape.insert(views.back().shape.begin(), 1);
+  }
+  RONDO_CHECK(writeTensors(inputs, views));
+  std::vector<std::string> command{*program, session.path(), "--inputs", inputs, "--outputs", outputs};
+  if (f64)
+    command.push_back("--f64");
+  RONDO_CHECK(runProgram(command));
+  RONDO_TAKE(TensorFile file, TensorFile::open(outputs));
+  std::vector<Numbers> numbers;
+  for (const TensorView &tensor : file.tensors()) {
+    RONDO_TAKE(Numbers read, numbersOf(tensor));
+    if (!read.shape.empty())
+      read.shape.erase(read.shape.begin()); // one sequence
+    numbers.push_back(std::move(read));
+  }
+  return numbers;
+}
+
+void Verifier::compareReference() {
+  bound = {reordered, "f32 sums in another order"};
+  std::string what = fmt::format("forward = interpreter in f64, {} tokens", referenceTokens);
+  if (options.noReference) {
+    skip(what, "--no-reference");
+    return;
+  }
+  progress.show(what);
+  Result<Sequence> start = part(sequence, 0, referenceTokens);
+  if (!start) {
+    all.push_back(failure(what, start.error().message));
+    return;
+  }
+  Tensors exact = interpret(*start, true), rounded = exact ? interpret(*start, false) : exact;
+  if (!exact || !rounded) {
+    all.push_back(failure(what, (exact ? rounded : exact).error().message));
+    return;
+  }
+  // What f32 costs the model's own formulas, in the order in which they are written, is not the kernels' error.
+  Comparison own = compare("", *exact, *rounded, {HUGE_VAL, ""});
+  if (own.verdict == Verdict::Passed && 5 * own.maxRel > reordered)
+    bound = {5 * own.maxRel, fmt::format("five times {:.2g}, the interpreter's own error in f32", own.maxRel)};
+  check(what, *exact, bound, [&]() -> Tensors { return runForward(*start, {referenceTokens}); });
+}
+
+void Verifier::comparePieces() {
+  const std::vector<std::pair<std::string, std::vector<int64_t>>> splits = {
+      {"1, 2, 15, 16, 17, 3, 64, 65", {1, 2, 15, 16, 17, 3, 64, 65}}, {"16", {16}}, {"17", {17}}, {"64", {64}}};
+  if (forward.whole_sequence()) {
+    skip("forward in pieces", "every token reads the whole sequence");
+    return;
+  }
+  std::vector<Numbers> expected = everything(whole);
+  for (const auto &[name, sizes] : splits)
+    check(fmt::format("forward = forward in pieces of {}", name), expected, bound, [&] { return runForward(sequence, piecesOf(sequence.tokens, sizes)); });
+  check("forward = forward token by token", expected, bound, [&] { return runForward(sequence, piecesOf(sequence.tokens, {1})); });
+}
+
+void Verifier::compareStep(const package::Entry &step) {
+  auto lastAndStates = [&](Result<Outcome> outcome) -> Tensors {
+    RONDO_CHECK(outcome);
+    outcome->outputs = rowsOf(outcome->outputs, outcome->outputs.front().shape[0] - 1, 1);
+    return everything(*outcome);
+  };
+  Tensors last = lastAndStates(whole);
+  check("forward = step on the whole sequence", *last, bound, [&] { return lastAndStates(forms.run(step, sequence, {sequence.tokens})); });
+  check("forward = step token by token", everything(whole), bound, [&]() -> Tensors {
+    RONDO_TAKE(Outcome outcome, forms.run(step, sequence, piecesOf(sequence.tokens, {1})));
+    return everything(outcome);
+  });
+}
+
+void Verifier::comparePrefill(const package::Entry &prefill, const package::Entry &step) {
+  for (int64_t prompt : {int64_t(1), int64_t(2), int64_t(16), int64_t(17), sequence.tokens / 2, sequence.tokens}) {
+    if (prompt > sequence.tokens || prompt < 1)
+      continue;
+    int64_t generated = std::min<int64_t>(sequence.tokens - prompt, 20);
+    std::string what = fmt::format("forward = prefill of {}, then {} steps", prompt, generated);
+    check(what, rowsOf(whole.outputs, prompt - 1, generated + 1), bound, [&]() -> Tensors {
+      RONDO_TAKE(Sequence first, part(sequence, 0, prompt));
+      RONDO_TAKE(Sequence rest, part(sequence, prompt, generated));
+      RONDO_TAKE(Outcome outcome, forms.run(prefill, first, {prompt}));
+      RONDO_TAKE(State state, forms.stateAfter(prefill, first));
+      RONDO_TAKE(Outcome steps, forms.run(step, rest, piecesOf(generated, {1}), &state));
+      for (size_t i = 0; i < steps.outputs.size(); ++i) {
+        outcome.outputs[i].shape[0] += steps.outputs[i].shape[0];
+        outcome.outputs[i].values.insert(outcome.outputs[i].values.end(), steps.outputs[i].values.begin(), steps.outputs[i].values.end());
+      }
+      return outcome.outputs;
+    });
+  }
+}
+
+void Verifier::compareScore(const package::Entry &score) {
+  std::string what = "score = log softmax of forward";
+  auto logits = std::find_if(whole.outputs.begin(), whole.outputs.end(), [](const Numbers &n) { return n.name == "logits"; });
+  Result<Sequence> scored = withTargets(sequence);
+  if (logits == whole.outputs.end() || !scored || !scored->inputs.count("targets") || scored->tokens < 1) {
+    skip(what, "there are no logits of tokens");
+    return;
+  }
+  size_t vocabulary = static_cast<size_t>(logits->shape.back());
+  Numbers expected{score.outputs()->Get(0)->name()->str(), {scored->tokens}, {}};
+  std::span<const int64_t> targets = std::as_const(scored->inputs.at("targets")).as<int64_t>();
+  for (size_t row = 0; row < targets.size(); ++row) {
+    const double *values = logits->values.data() + row * vocabulary;
+    double largest = *std::max_element(values, values + vocabulary), sum = 0;
+    for (size_t i = 0; i < vocabulary; ++i)
+      sum += std::exp(values[i] - largest);
+    expected.values.push_back(values[targets[row]] - largest - std::log(sum));
+  }
+  check(what, {expected}, bound, [&]() -> Tensors {
+    RONDO_TAKE(Outcome outcome, forms.run(score, *scored, {scored->tokens}));
+    return outcome.outputs;
+  });
+}
+
+void Verifier::comparePacked() {
+  const std::string what = "each sequence alone = packed with others", reversed = "each sequence alone = packed in reverse";
+  std::vector<Sequence> sequences;
+  std::vector<Outcome> alone;
+  int64_t begin = 0;
+  for (int64_t length : {17, 0, 1, 40, 5}) {
+    length = std::min(length, sequence.tokens - begin);
+    Result<Sequence> one = part(sequence, begin, length);
+    Result<Outcome> outcome = one ? forms.run(forward, *one, {length}) : Result<Outcome>(one.error());
+    if (!outcome) {
+      all.push_back(failure(what, outcome.error().message));
+      return;
+    }
+    begin += length;
+    sequences.push_back(*std::move(one));
+    alone.push_back(*std::move(outcome));
+  }
+  auto gather = [](const std::vector<Outcome> &outcomes) {
+    std::vector<Numbers> tensors;
+    for (size_t s = 0; s < outcomes.size(); ++s)
+      for (Numbers &tensor : everything(outcomes[s])) {
+        tensor.name = fmt::format("sequence {}: {}", s, tensor.name);
+        tensors.push_back(std::move(tensor));
+      }
+    return tensors;
+  };
+  auto packed = [&](bool backwards) -> Tensors {
+    std::vector<const Sequence *> order;
+    for (const Sequence &one : sequences)
+      order.push_back(&one);
+    if (backwards)
+      std::reverse(order.begin(), order.end());
+    RONDO_TAKE(std::vector<Outcome> outcomes, forms.runPacked(forward, order));
+    if (backwards)
+      std::reverse(outcomes.begin(), outcomes.end());
+    return gather(outcomes);
+  };
+  check(what, gather(alone), bound, [&] { return packed(false); });
+  check(reversed, gather(alone), bound, [&] { return packed(true); });
+}
+
+void Verifier::compareShort() {
+  Result<Sequence> none = part(sequence, 0, 0), one = part(sequence, 0, 1);
+  Result<State> fresh = session.newState();
+  if (!none || !one || !fresh) {
+    all.push_back(failure("no tokens change no state", "no state can be made"));
+    return;
+  }
+  auto statesAfterNone = [&](const State &start) -> Tensors {
+    RONDO_TAKE(Outcome outcome, forms.run(forward, *none, {0}, &start));
+    return outcome.states;
+  };
+  Tensors before = numbersOf(*fresh);
+  if (before)
+    check("no tokens change no state", *before, bitEqual, [&] { return statesAfterNone(*fresh); });
+  if (!forward.whole_sequence()) {
+    Result<State> after = forms.stateAfter(forward, sequence);
+    before = after ? numbersOf(*after) : Tensors(after.error());
+    if (before)
+      check("no tokens change no later state", *before, bitEqual, [&] { return statesAfterNone(*after); });
+    else
+      all.push_back(failure("no tokens change no later state", before.error().message));
+    check("forward's first row = forward of one token", rowsOf(whole.outputs, 0, 1), bound, [&]() -> Tensors {
+      RONDO_TAKE(Outcome outcome, forms.run(forward, *one, {1}));
+      return outcome.outputs;
+    });
+  }
+}
+
+void Verifier::compareSavedState() {
+  const std::string what = "forward = forward from a saved and loaded state";
+  if (forward.whole_sequence()) {
+    skip(what, "every token reads the whole sequence");
+    return;
+  }
+  // Of a prompt that is no multiple of any block.
+  int64_t prompt = sequence.tokens / 2 | 1, rest = sequence.tokens - prompt;
+  Result<Sequence> first = part(sequence, 0, prompt), second = part(sequence, prompt, rest);
+  Result<State> state = first ? forms.stateAfter(forward, *first) : Result<State>(first.error());
+  Result<Outcome> direct = state && second ? forms.run(forward, *second, {rest}, &*state) : Result<Outcome>(Error{"there is no state"});
+  if (!direct) {
+    all.push_back(failure(what, (state ? direct.error() : state.error()).message));
+    return;
+  }
+  check("state = state saved to a file and loaded", everything(*direct), bitEqual, [&]() -> Tensors {
+    RONDO_TAKE(std::vector<Tensor> saved, state->save());
+    RONDO_CHECK(writeTensors(scratch.file("state.safetensors"), saved));
+    RONDO_TAKE(TensorFile file, TensorFile::open(scratch.file("state.safetensors")));
+    RONDO_TAKE(State loaded, session.newState());
+    RONDO_CHECK(loaded.load(file.tensors(), file.path()));
+    RONDO_TAKE(Outcome outcome, forms.run(forward, *second, {rest}, &loaded));
+    return everything(outcome);
+  });
+  std::vector<Numbers> expected = rowsOf(whole.outputs, prompt, rest);
+  check(what, expected, bound, [&]() -> Tensors { return direct->outputs; });
+}
+
+void Verifier::compareMachines() {
+  auto runOn = [&](const MachineOptions &machine) -> Tensors {
+    RONDO_TAKE(Session other, Session::open(session.path(), machine));
+    const package::Entry *entry = nullptr;
+    RONDO_TAKE(entry, other.entry("forward"));
+    Forms otherForms(other);
+    RONDO_TAKE(Outcome outcome, otherForms.run(*entry, sequence, {sequence.tokens}));
+    return everything(outcome);
+  };
+  Tensors single = runOn({1, session.isa()});
+  for (int threads : {2, 3}) {
+    std::string what = fmt::format("1 thread = {} threads", threads);
+    if (!single)
+      all.push_back(failure(what, single.error().message));
+    else
+      check(what, *single, bitEqual, [&] { return runOn({threads, session.isa()}); });
+  }
+  std::vector<std::string> levels = supportedIsas();
+  for (const std::string &level : {std::string("x86-64-v4"), std::string("x86-64-v3")}) {
+    std::string what = fmt::format("{} = {}", session.isa(), level);
+    auto emitted = [&](const package::Kernel *kernel) {
+      return std::any_of(kernel->variants()->begin(), kernel->variants()->end(),
+                         [&](const package::Variant *variant) { return variant->isa()->string_view() == level; });
+    };
+    const auto &kernels = *session.manifest().kernels();
+    if (level == session.isa())
+      continue;
+    if (!std::all_of(kernels.begin(), kernels.end(), emitted))
+      skip(what, "the package has no kernels for it");
+    else if (std::find(levels.begin(), levels.end(), level) == levels.end())
+      skip(what, "this machine does not have it");
+    else
+      check(what, everything(whole), bound, [&] { return runOn({options.machine.threads, level}); });
+  }
+}
+
+std::vector<Comparison> Verifier::compareAll() {
+  compareReference();
+  progress.show("forward");
+  Result<Outcome> outcome = forms.run(forward, sequence, {sequence.tokens});
+  if (!outcome) {
+    all.push_back(failure("forward", outcome.error().message));
+    return all;
+  }
+  whole = *std::move(outcome);
+  comparePieces();
+  Result<const package::Entry *> step = session.entry("step"), prefill = session.entry("prefill"), score = session.entry("score");
+  if (step)
+    compareStep(**step);
+  else
+    skip("forward = step", "the package has no entry 'step'");
+  if (prefill && step)
+    comparePrefill(**prefill, **step);
+  else
+    skip("forward = prefill, then steps", "the package does not have both entries");
+  if (score)
+    compareScore(**score);
+  else
+    skip("score = log softmax of forward", "the package has no entry 'score'");
+  comparePacked();
+  compareShort();
+  compareSavedState();
+  compareMachines();
+  progress.clear();
+  return std::move(all);
+}
+
+/// Compiles a spec with seeded parameters.
+Result<std::string> compileSpec(const VerifyOptions &options, const ScratchFolder &scratch) {
+  std::optional<std::string> program = findProgram("rondoc");
+  if (!program)
+    return Error{fmt::format("{}: to verify a spec, rondoc has to compile it; it was not found beside this program or on PATH", options.package)};
+  std::string package = scratch.file("spec.rpk");
+  std::vector<std::string> command{*program, options.package, "--random-init", std::to_string(options.seed), "-o", package};
+  if (!options.config.empty())
+    command.insert(command.end(), {"--config", options.config});
+  if (!options.module.empty())
+    command.insert(command.end(), {"--module", options.module});
+  for (const std::string &size : options.sizes)
+    command.insert(command.end(), {"--set", size});
+  RONDO_CHECK(runProgram(command));
+  return package;
+}
+
+Result<int> verify(const VerifyOptions &options) {
+  RONDO_TAKE(ScratchFolder scratch, ScratchFolder::create());
+  std::string path = options.package;
+  if (path.ends_with(".rondo")) {
+    RONDO_TAKE(path, compileSpec(options, scratch));
+  }
+  RONDO_TAKE(Session session, Session::open(path, options.machine));
+  RONDO_CHECK(session.checkWeights());
+  RONDO_TAKE(const package::Entry *forward, session.entry("forward"));
+  Verifier verifier(options, session, *forward, scratch);
+  RONDO_CHECK(verifier.prepare());
+  std::vector<Comparison> all = verifier.compareAll();
+
+  auto count = [&](Verdict verdict) { return std::count_if(all.begin(), all.end(), [&](const Comparison &c) { return c.verdict == verdict; }); };
+  bool passed = count(Verdict::Failed) == 0;
+  std::string repeat = fmt::format("rondo verify {} --tokens {} --reference-tokens {} --seed {}", options.package, verifier.tokens(),
+                                   verifier.tokensOfReference(), options.seed);
+  if (options.json)
+    printJson({{"package", options.package}, {"tokens", verifier.tokens()}, {"seed", options.seed},  {"isa", session.isa()},
+               {"threads", session.threads()}, {"passed", passed},           {"comparisons", describe(all)}});
+  else
+    fmt::print("{}\n{} tokens, seed {}, {}, {} threads: {} passed, {} failed, {} not applicable\n", printComparisons(all), verifier.tokens(), options.seed,
+               session.isa(), session.threads(), count(Verdict::Passed), count(Verdict::Failed), count(Verdict::NotApplicable));
+  if (!passed)
+    fmt::print(stderr, "error: {}: {} comparisons failed; repeat with: {}\n", options.package, count(Verdict::Failed), repeat);
+  return passed ? Success : Failure;
+}
+
+} // namespace
+
+Command addVerify(CLI::App &app) {
+  auto options = std::make_shared<VerifyOptions>();
+  CLI::App *command = app.add_subcommand("verify", "Every way of computing a model against every other, and against the reference interpreter");
+  command->add_option("PKG|SPEC", options->package, "A package, or a .rondo file, which rondoc compiles with seeded parameters")->required();
+  auto length = CLI::Range(int64_t(2), int64_t(1) << 20);
+  command->add_option("--tokens", options->tokens, "Length of the sequence (default: by the size of the model)")->check(length);
+  command->add_option("--reference-tokens", options->referenceTokens, "How many of them the interpreter computes (default: by the size of the model)")->check(length);
+  command->add_option("--seed", options->seed, "Of ids, inputs and a spec's parameters")->capture_default_str();
+  command->add_option("--inputs", options->inputs, "A safetensors file with the inputs, [1, T, axes...], instead of random ones")->excludes("--tokens");
+  command->add_flag("--no-reference", options->noReference, "Leave the interpreter out");
+  command->add_option("--config", options->config, "Of a spec: config.json with its sizes");
+  command->add_option("--set", options->sizes, "Of a spec: name=value of a size or option");
+  command->add_option("--module", options->module, "Of a spec without a model: the module to compile");
+  command->add_flag("--json", options->json, "Print an object for programs");
+  options->machine.addTo(*command);
+  command->footer("Prints a table: the largest difference, absolute and relative to the tensor's largest value, its bound and the bound's reason. Exit code 1 when any\n"
+                  "comparison fails.\n"
+                  "Examples:\n"
+                  "  rondo verify model.rpk\n"
+                  "  rondo verify layer.rondo --set h=4 --set n=32\n"
+                  "  rondo verify layer.rondo --inputs gates.safetensors --json");
+  return {command, [options] { return verify(*options); }};
+}
+
+} // namespace rondo::cli
