@@ -182,8 +182,9 @@ void IRGen::finishEntry(Instance &main) {
 
 void IRGen::runBlock(const ast::Block &block) {
   for (size_t i = 0; i < block.size(); ++i) {
-    if (instance->returned) {
-      error(block[i]->place, "nothing after 'return' is reached");
+    if (instance->returned) { // a return inside a chosen `if` ends the module early
+      if (i && block[i - 1]->kind == ast::Stmt::Return)
+        error(block[i]->place, "nothing after 'return' is reached");
       return;
     }
     run(*block[i]);

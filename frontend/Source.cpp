@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <tuple>
 
 using namespace rondo;
 
@@ -40,12 +41,9 @@ void DiagnosticSink::error(Place place, std::string message, std::vector<std::st
   std::string head = where + "error: " + message + "\n";
   if (!seen.insert(head).second)
     return;
-  if (++count > limit) {
-    if (count == limit + 1)
-      out += "error: more than " + std::to_string(limit) + " errors; the rest is not shown\n";
+  if (++count > limit)
     return;
-  }
-  out += head;
+  std::string out = head;
   if (place.file && place.line) {
     unsigned caret = 0;
     std::string number = std::to_string(place.line);
@@ -55,6 +53,29 @@ void DiagnosticSink::error(Place place, std::string message, std::vector<std::st
   }
   for (const std::string &note : notes)
     out += "  note: " + note + "\n";
+  messages.push_back({place, out});
+}
+
+std::string DiagnosticSink::text() const {
+  std::vector<const Message *> sorted;
+  for (const Message &message : messages)
+    sorted.push_back(&message);
+  // Reading order within a file; files in the order of their first message.
+  auto rank = [&](const Message *m) {
+    for (size_t i = 0; i < messages.size(); ++i)
+      if (messages[i].place.file == m->place.file)
+        return i;
+    return messages.size();
+  };
+  std::sort(sorted.begin(), sorted.end(), [&](const Message *a, const Message *b) {
+    return std::tuple(rank(a), a->place.line, a->place.column, a) < std::tuple(rank(b), b->place.line, b->place.column, b);
+  });
+  std::string out;
+  for (const Message *message : sorted)
+    out += message->text;
+  if (count > limit)
+    out += "error: more than " + std::to_string(limit) + " errors; the rest is not shown\n";
+  return out;
 }
 
 std::optional<std::string> rondo::readWhole(const std::string &path, size_t limit, std::string &why) {
@@ -138,7 +159,7 @@ std::vector<std::string> rondo::nearest(std::string_view name, const std::vector
   std::sort(found.begin(), found.end());
   found.erase(std::unique(found.begin(), found.end()), found.end());
   std::vector<std::string> names;
-  for (size_t i = 0; i < found.size() && i < 3; ++i)
+  for (size_t i = 0; i < found.size() && i < 3 && found[i].first <= found[0].first + 1; ++i)
     names.push_back(found[i].second);
   return names;
 }

@@ -42,14 +42,18 @@ public:
   unsigned errors() const { return count; }
   bool failed() const { return count != 0; }
 
-  /// All messages so far, as they are shown to the user.
-  const std::string &text() const { return out; }
+  /// All messages so far, as they are shown to the user: a file's in the order of its lines.
+  std::string text() const;
 
 private:
   unsigned limit;
   unsigned count = 0;
   std::set<std::string> seen;
-  std::string out;
+  struct Message {
+    Place place;
+    std::string text;
+  };
+  std::vector<Message> messages;
 };
 
 /// Keeps every file that was read alive, so that places stay valid.
