@@ -15,6 +15,7 @@
 
 #include "passes/LeadAxes.h"
 #include "passes/Passes.h"
+#include "passes/ScanInputs.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/DenseMap.h"
@@ -178,6 +179,7 @@ struct DeriveEntries : rondo::impl::DeriveEntriesPassBase<DeriveEntries> {
   void makeSequential(func::FuncOp function, Reaches &reaches) {
     ModuleOp module = getOperation();
     function->setAttr("rondo.sequential", UnitAttr::get(&getContext()));
+    function.walk([](ScanOp scan) { rondo::makeSequential(scan); });
     function.walk([&](CallOp call) {
       auto callee = module.lookupSymbol<func::FuncOp>(call.getCallee());
       if (!callee || callee->hasAttr("rondo.sequential") || !reaches.of(callee).recurs)

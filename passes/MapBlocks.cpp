@@ -15,6 +15,7 @@
 #include "passes/FreeWork.h"
 #include "passes/LeadAxes.h"
 #include "passes/Passes.h"
+#include "passes/RenameAxis.h"
 
 #include "mlir/IR/Matchers.h"
 
@@ -271,17 +272,7 @@ struct MapBlocks : rondo::impl::MapBlocksPassBase<MapBlocks> {
   }
 
   LogicalResult mapOne(OverOp op) {
-    auto result = op.getBody().walk([&](Operation *inner) {
-      for (Type type : inner->getResultTypes())
-        if (isa<RankedTensorType>(type) && (hasAxis(type, keyAxis) || hasAxis(type, timeAxis))) {
-          inner->emitOpError("has an axis 's' or 't', expected none inside an over: they name the "
-                             "blocks of keys and of queries");
-          return WalkResult::interrupt();
-        }
-      return WalkResult::advance();
-    });
-    if (result.wasInterrupted())
-      return failure(); // reported above
+    renameAxis(op, keyAxis);
     // First the predicate, as long as its constants stand in the body; what remains of it is an
     // expression like the others.
     Block &body = op.getBody().front();

@@ -9,13 +9,38 @@
 
 include "mlir/Pass/PassBase.td"
 
+def ChunkRecurrencesPass : Pass<"rondo-chunk-recurrences"> {
+  let summary = "give each recurrence its form: blocks of tokens, or the token loop";
+  let description = [{
+    Each `rondo.recur` becomes a `rondo.scan`. Its body is read into the algebra, which classifies it and picks a form by cost; where that is `chunk`, the block body is
+    derived from the class.
+
+    - Before: token-level recurrences whose state-free work was hoisted (`rondo-hoist-from-recur`).
+    - After: no `rondo.recur`; each scan carries its transition class, its form, and (`rondo.why`, `rondo.cost`) why and at what estimate, per token.
+    - Does not apply: a recurrence without a block form stays token by token, with a remark that names the term which prevents it; so does every recurrence of a function
+      marked `rondo.sequential`.
+
+    Options: `target` sets the block's size and the cost model's rates; `forms` overrides the choice for recurrences by name (`S=chunk:64`, `mixer.S=sequential`).
+    Exactness: up to rounding; no exponent is positive that the token loop would not multiply up itself. Example: test/passes/chunk-recurrences.mlir.
+  }];
+  let dependentDialects = ["::rondo::RondoDialect"];
+  let options = [
+    Option<"target", "target", "std::string", /*default=*/"\"x86-64-v4\"", "x86-64-v3 or x86-64-v4">,
+    ListOption<"forms", "forms", "std::string", "NAME=chunk, NAME=chunk:C or NAME=sequential">
+  ];
+  let statistics = [
+    Statistic<"numChunked", "num-chunked", "recurrences in blocks">,
+    Statistic<"numRefused", "num-refused", "recurrences left token by token">
+  ];
+}
+
 def DeriveEntriesPass : Pass<"rondo-derive-entries", "::mlir::ModuleOp"> {
   let summary = "derive prefill, step and score from forward";
   let description = [{
     From the entry `forward` (all tokens in, all outputs out):
 
     - `prefill`: the logits of each sequence's last token. `rondo.last` goes before the row-wise ops that follow the last op that mixes tokens, so that the head runs on one row a sequence.
-    - `step`: as prefill, for one or few tokens a sequence: its functions are marked `rondo.sequential`, so that recurrences stay token by token in them.
+    - `step`: as prefill, for one or few tokens a sequence: its functions are marked `rondo.sequential` and their recurrences go token by token (a scan loses its block body).
     - `score`: a further input `targets`; `logprobs`, the log-likelihood of each row's target.
 
     - Before: one function with `rondo.entry = "forward"`.

@@ -6,6 +6,7 @@
 
 #include "dialect/Rondo.h"
 #include "passes/Passes.h"
+#include "passes/Pipelines.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -19,5 +20,6 @@ int main(int argc, char **argv) {
   mlir::registerAllPasses();
   registry.insert<rondo::RondoDialect>();
   rondo::registerRondoPasses();
+  rondo::registerRondoPipelines();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "rondo optimizer driver\n", registry));
 }

@@ -65,8 +65,14 @@ Expr Pool::leaf(const std::string &name, AxisSet axes, bool perToken, Expr defin
   node.perToken = perToken;
   node.index = static_cast<int>(leaves.size());
   Expr e = intern(std::move(node));
-  leaves.push_back({name, e, definition});
+  leaves.push_back(LeafInfo{name, e, definition});
   return e;
+}
+
+void Pool::setBounds(Expr leaf, double least, double most) {
+  LeafInfo &info = leaves[(*this)[leaf].index];
+  info.least = least;
+  info.most = most;
 }
 
 Expr Pool::state(int index, AxisSet axes) {
@@ -166,8 +172,6 @@ Expr Pool::add(std::vector<Expr> termList) {
 static std::optional<double> fold(const std::string &name, double x) {
   if (name == "exp")
     return std::exp(x);
-  if (name == "log" && x > 0)
-    return std::log(x);
   if (name == "reciprocal" && x != 0)
     return 1 / x;
   if (name == "sqrt" && x >= 0)
@@ -254,6 +258,8 @@ std::string Pool::print(Expr e, const std::vector<std::string> &stateNames, int 
   case Kind::Constant:
     return printNumber(node.value);
   case Kind::Leaf:
+    if (Expr definition = leaves[node.index].definition)
+      return print(definition, stateNames, depth);
     return leaves[node.index].name;
   case Kind::State:
     return stateNames[node.index];

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <tuple>
@@ -56,10 +57,11 @@ struct Node {
 };
 
 struct LeafInfo {
-  std::string name = {};
+  std::string name;
   Expr node;
-  Expr definition =
-      0; // what the leaf is made of, where that is known; for logarithms and signs only
+  Expr definition = 0; // what it is made of, where known; for logarithms and bounds only
+  double least = -std::numeric_limits<double>::infinity(); // what its values lie between
+  double most = std::numeric_limits<double>::infinity();
 };
 
 class Pool {
@@ -86,6 +88,7 @@ public:
 
   const Node &operator[](Expr e) const { return nodes[e - 1]; }
   const LeafInfo &leafInfo(int index) const { return leaves[index]; }
+  void setBounds(Expr leaf, double least, double most);
   bool isConstant(Expr e, double value) const;
 
   /// Factors of a product (itself otherwise), terms of a sum (itself otherwise).

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 
 namespace rondo::algebra {
 
@@ -13,6 +14,66 @@ static Expr throughDefinitions(const Pool &pool, Expr e) {
   while (pool[e].kind == Kind::Leaf && pool.leafInfo(pool[e].index).definition)
     e = pool.leafInfo(pool[e].index).definition;
   return e;
+}
+
+Bounds boundsOf(const Pool &pool, Expr e) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  constexpr Bounds unknown{-infinity, infinity};
+  e = throughDefinitions(pool, e);
+  const Node &node = pool[e];
+  auto of = [&](size_t i) { return boundsOf(pool, node.arguments[i]); };
+  auto hull = [](std::initializer_list<double> values) {
+    return Bounds{std::min(values), std::max(values)};
+  };
+  // 0 * infinity is 0 here: the bound is never reached.
+  auto times = [](double a, double b) { return a == 0 || b == 0 ? 0 : a * b; };
+  switch (node.kind) {
+  case Kind::Constant:
+    return {node.value, node.value};
+  case Kind::Leaf:
+    return {pool.leafInfo(node.index).least, pool.leafInfo(node.index).most};
+  case Kind::Add: {
+    Bounds total{0, 0};
+    for (size_t i = 0; i < node.arguments.size(); ++i)
+      total = {total.least + of(i).least, total.most + of(i).most};
+    return total;
+  }
+  case Kind::Mul: {
+    Bounds total{1, 1};
+    for (size_t i = 0; i < node.arguments.size(); ++i) {
+      Bounds b = of(i);
+      total = hull({times(total.least, b.least), times(total.least, b.most),
+                    times(total.most, b.least), times(total.most, b.most)});
+    }
+    return total;
+  }
+  case Kind::Function:
+    break;
+  default:
+    return unknown;
+  }
+  const std::string &name = node.name;
+  if (name == "sigmoid" || name == "indicator")
+    return {0, 1};
+  if (name == "tanh" || name == "sin" || name == "cos" || name == "erf")
+    return {-1, 1};
+  if (name == "softplus" || name == "abs")
+    return {0, infinity};
+  if (name == "exp")
+    return {std::exp(of(0).least), std::exp(of(0).most)};
+  if (name == "sqrt")
+    return {std::sqrt(std::max(0.0, of(0).least)), std::sqrt(std::max(0.0, of(0).most))};
+  if (name == "reciprocal" && of(0).least > 0)
+    return {1 / of(0).most, 1 / of(0).least};
+  if (name == "max")
+    return {std::max(of(0).least, of(1).least), std::max(of(0).most, of(1).most)};
+  if (name == "min")
+    return {std::min(of(0).least, of(1).least), std::min(of(0).most, of(1).most)};
+  if (name == "pow" && of(0).least > 0 && of(0).least == of(0).most) {
+    double rate = std::log(of(0).least);
+    return hull({std::exp(times(rate, of(1).least)), std::exp(times(rate, of(1).most))});
+  }
+  return unknown;
 }
 
 /// The factors that all terms share.
@@ -66,14 +127,14 @@ static Expr logarithmOfSum(Pool &pool, Expr e) {
   return total;
 }
 
-Expr logarithm(Pool &pool, Expr e) {
+static Expr logarithmByStructure(Pool &pool, Expr e) {
   e = throughDefinitions(pool, e);
   const Node node = pool[e];
   if (node.readsState)
     return 0;
   switch (node.kind) {
   case Kind::Constant:
-    return node.value > 0 ? pool.constant(std::log(node.value)) : 0;
+    return node.value == 1 ? pool.constant(0) : node.value > 0 ? pool.function("log", {e}) : 0;
   case Kind::Mul: {
     std::vector<Expr> logs;
     for (Expr factor : node.arguments) {
@@ -100,6 +161,14 @@ Expr logarithm(Pool &pool, Expr e) {
   default:
     return 0;
   }
+}
+
+Expr logarithm(Pool &pool, Expr e) {
+  if (pool[e].readsState)
+    return 0;
+  if (Expr log = logarithmByStructure(pool, e))
+    return log;
+  return boundsOf(pool, e).least >= leastDecay ? pool.function("log", {e}) : 0;
 }
 
 } // namespace rondo::algebra

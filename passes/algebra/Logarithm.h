@@ -17,7 +17,17 @@
 
 namespace rondo::algebra {
 
-/// The logarithm, or 0 where the structure gives none.
+/// A value with a lower bound from here on may have its logarithm taken.
+inline constexpr double leastDecay = 1e-6;
+
+struct Bounds {
+  double least, most;
+};
+
+/// What the values of a state-free expression lie between.
+Bounds boundsOf(const Pool &pool, Expr e);
+
+/// The logarithm, or 0 where neither structure nor bounds give one.
 Expr logarithm(Pool &pool, Expr e);
 
 } // namespace rondo::algebra

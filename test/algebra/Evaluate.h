@@ -90,6 +90,8 @@ private:
     double x = at(node.arguments[0], index);
     if (name == "exp")
       return std::exp(x);
+    if (name == "log")
+      return std::log(x);
     if (name == "sigmoid")
       return 1 / (1 + std::exp(-x));
     if (name == "softplus")

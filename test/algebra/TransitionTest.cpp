@@ -182,6 +182,24 @@ TEST(Transition, LogarithmsByStructure) {
   EXPECT_EQ(logarithm(p, p.function("tanh", {e.gate})), 0u);
 }
 
+TEST(Transition, LogarithmsByBounds) {
+  Example e;
+  Pool &p = e.pool;
+  Expr index = p.leaf("index", e.h, false);
+  p.setBounds(index, 0, 1);
+  Expr two = p.constant(2), half = p.constant(0.5);
+  Expr perHead = p.sub(e.one(), p.function("pow", {two, p.sub(p.constant(-5), index)}));
+  Expr clamped = p.function("max", {e.gate, p.constant(0.01)});
+  Expr shifted = p.add({half, p.mul({p.constant(0.25), p.function("tanh", {e.gate})})});
+  for (Expr decay : {perHead, clamped, shifted})
+    EXPECT_EQ(logarithm(p, decay), p.function("log", {decay})) << p.print(decay, e.names);
+  // May come too close to zero.
+  EXPECT_EQ(logarithm(p, p.add({half, p.mul({half, p.function("tanh", {e.gate})})})), 0u);
+  EXPECT_EQ(logarithm(p, p.function("softplus", {e.gate})), 0u);
+  EXPECT_DOUBLE_EQ(boundsOf(p, perHead).least, 1 - 1.0 / 32);
+  EXPECT_DOUBLE_EQ(boundsOf(p, perHead).most, 1 - 1.0 / 64);
+}
+
 TEST(Transition, TwoOuterProductsInsideOneSum) {
   Example e;
   Pool &p = e.pool;

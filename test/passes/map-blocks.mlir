@@ -98,3 +98,17 @@ func.func @key_side_work_is_cached(%x: !d) -> !d {
   }
   return %y : !d
 }
+
+// CHECK-LABEL: @axis_named_like_the_key_block_is_renamed
+func.func @axis_named_like_the_key_block_is_renamed(%x: tensor<?x2xf32, #rondo.axes<[t, s]>>) -> tensor<?x2xf32, #rondo.axes<[t, s]>> {
+  // CHECK: %[[E:.*]] = rondo.map exp({{.*}} -> tensor<?x2xf32, #rondo.axes<[t, s0]>>
+  // CHECK: rondo.attend sum "all" keys(%[[E]] : {{.*}}) -> tensor<?x2xf32, #rondo.axes<[t, s0]>>
+  // CHECK: rondo.view %{{.*}} -> tensor<?x2xf32, #rondo.axes<[t, s]>>
+  %y = rondo.over sum "all" keys(%x : tensor<?x2xf32, #rondo.axes<[t, s]>>) -> tensor<?x2xf32, #rondo.axes<[t, s]>> body(%t, %s, %x_s) {
+    %zero = rondo.constant dense<0.0> : !pos
+    %p = rondo.constant dense<true> : !truth
+    %e = rondo.map exp(%x_s) : (tensor<2xf32, #rondo.axes<[s]>>) -> tensor<2xf32, #rondo.axes<[s]>>
+    rondo.yield () (%p, %zero, %e : !truth, !pos, tensor<2xf32, #rondo.axes<[s]>>)
+  }
+  return %y : tensor<?x2xf32, #rondo.axes<[t, s]>>
+}

@@ -1,0 +1,375 @@
+//===- BlockEmitter.cpp - The block body of a chunked recurrence ----------===//
+
+#include "passes/BlockEmitter.h"
+
+#include "passes/LeadAxes.h"
+
+using namespace mlir;
+
+namespace rondo {
+
+using algebra::AtomKind;
+using algebra::AxisSet;
+using algebra::Expr;
+using algebra::Kind;
+using algebra::Node;
+
+BlockEmitter::BlockEmitter(OpBuilder &builder, Location loc, RecurrenceReader &reader,
+                           const algebra::TransitionClass &transition, IRMapping arguments,
+                           ArrayRef<Value> entering, ArrayRef<Value> logs, int64_t chunk)
+    : builder(builder), loc(loc), reader(reader), transition(transition),
+      mapping(std::move(arguments)), entering(entering), logs(logs), chunk(chunk),
+      decays(transition.states.size()) {}
+
+Value BlockEmitter::map(MapKind kind, ValueRange inputs) {
+  return MapOp::create(builder, loc, kind, inputs);
+}
+
+Value BlockEmitter::constant(double value) {
+  auto type = RankedTensorType::get({}, builder.getF32Type());
+  return ConstantOp::create(builder, loc, type,
+                            DenseElementsAttr::get(type, static_cast<float>(value)));
+}
+
+bool BlockEmitter::sharesAxis(Value value, AxisSet axes) {
+  return llvm::any_of(reader.namesOf(axes),
+                      [&](StringRef axis) { return hasAxis(value.getType(), axis); });
+}
+
+/// A state-free value of the token body, for all tokens of the block.
+FailureOr<Value> BlockEmitter::valueInBlock(Value value) {
+  if (Value done = mapping.lookupOrNull(value))
+    return done;
+  Operation *op = value.getDefiningOp();
+  for (Value operand : op->getOperands())
+    if (failed(valueInBlock(operand)))
+      return failure(); // reported below, at the operand
+  std::string why;
+  if (failed(cloneOverLeadAxes(builder, op, mapping, why))) {
+    op->emitRemark() << "cannot run on blocks of tokens: " << why;
+    return failure();
+  }
+  return mapping.lookup(value);
+}
+
+FailureOr<Value> BlockEmitter::emit(Expr e) {
+  if (Value done = known.lookup(e))
+    return done;
+  auto value = emitNode(e);
+  if (succeeded(value))
+    known[e] = *value;
+  return value;
+}
+
+FailureOr<Value> BlockEmitter::emitNode(Expr e) {
+  const Node node = reader.body.pool[e];
+  SmallVector<Value> in;
+  auto emitArguments = [&]() -> LogicalResult {
+    for (Expr argument : node.arguments) {
+      auto value = emit(argument);
+      if (failed(value))
+        return failure(); // reported by emit
+      in.push_back(*value);
+    }
+    return success();
+  };
+  switch (node.kind) {
+  case Kind::Constant:
+    return constant(node.value);
+  case Kind::Leaf:
+    return valueInBlock(reader.valueOf(node.index));
+  case Kind::Mul:
+    return emitProduct(node.arguments);
+  case Kind::Add: {
+    Value total;
+    SmallVector<Expr> subtracted;
+    for (Expr term : node.arguments) {
+      std::vector<Expr> factors = reader.body.pool.factors(term);
+      if (factors.size() > 1 && reader.body.pool.isConstant(factors[0], -1)) {
+        subtracted.push_back(reader.body.pool.mul({factors.begin() + 1, factors.end()}));
+        continue;
+      }
+      auto value = emit(term);
+      if (failed(value))
+        return value;
+      total = total ? map(MapKind::Add, {total, *value}) : *value;
+    }
+    for (Expr term : subtracted) {
+      auto value = emit(term);
+      if (failed(value))
+        return value;
+      total = total ? map(MapKind::Sub, {total, *value}) : map(MapKind::Neg, {*value});
+    }
+    return total;
+  }
+  case Kind::Function: {
+    if (failed(emitArguments()))
+      return failure(); // reported by emit
+    if (node.name == "reciprocal")
+      return map(MapKind::Div, {constant(1), in[0]});
+    if (node.name == "indicator")
+      return map(MapKind::Select, {in[0], constant(1), constant(0)});
+    return map(*symbolizeMapKind(node.name), in);
+  }
+  case Kind::Sum:
+    if (node.readsState)
+      return emitTerms(e);
+    if (auto value = emit(node.arguments[0]); succeeded(value)) {
+      Value sum =
+          ReduceOp::create(builder, loc, ReduceKind::Sum, *value, reader.namesOf(node.summed));
+      return sum;
+    }
+    return failure(); // reported by emit
+  case Kind::Foreign: {
+    if (failed(emitArguments()))
+      return failure(); // reported by emit
+    Operation *op = reader.foreignOp(node.index);
+    IRMapping inner;
+    for (auto [operand, value] : llvm::zip_equal(op->getOperands(), in)) {
+      // The op's index maps count on its operand's own axes and order.
+      auto type = cast<RankedTensorType>(operand.getType());
+      inner.map(operand, conform(value, hasAxis(value.getType(), blockAxis)
+                                            ? withLeadAxis(type, blockAxis, chunk)
+                                            : type));
+    }
+    std::string why;
+    if (failed(cloneOverLeadAxes(builder, op, inner, why))) {
+      op->emitRemark() << "cannot run on blocks of tokens: " << why;
+      return failure();
+    }
+    return inner.lookup(op->getResult(0));
+  }
+  case Kind::State:
+  case Kind::NewState:
+    break;
+  }
+  llvm_unreachable("a state that is used whole has no block form");
+}
+
+/// Small factors first, so that the product grows late; divisions last.
+FailureOr<Value> BlockEmitter::emitProduct(ArrayRef<Expr> factors) {
+  auto &pool = reader.body.pool;
+  SmallVector<std::pair<double, Expr>> order;
+  for (Expr factor : factors) {
+    const Node &node = pool[factor];
+    bool divides = node.kind == Kind::Function && node.name == "reciprocal";
+    order.push_back({pool.size(node.axes) + (divides ? 1e30 : 0), factor});
+  }
+  llvm::sort(order); // equal sizes by id, which is the order in which they were read
+  Value product;
+  bool negate = false;
+  for (auto [size, factor] : order) {
+    if (pool.isConstant(factor, -1)) {
+      negate = true;
+      continue;
+    }
+    bool divides = size >= 1e30 && product;
+    auto value = emit(divides ? pool[factor].arguments[0] : factor);
+    if (failed(value))
+      return value;
+    product = product ? map(divides ? MapKind::Div : MapKind::Mul, {product, *value}) : *value;
+  }
+  return negate ? map(MapKind::Neg, {product}) : product;
+}
+
+/// An affine function of reads.
+FailureOr<Value> BlockEmitter::emitTerms(Expr e) {
+  auto &pool = reader.body.pool;
+  Value total;
+  for (const algebra::Term &term : algebra::expand(pool, e)) {
+    FailureOr<Value> value = Value();
+    if (term.kind == AtomKind::Read && known.lookup(term.atom))
+      value = known.lookup(term.atom);
+    else if (term.kind == AtomKind::Read) {
+      value = emitRead(algebra::partsOf(pool, term.atom));
+      if (succeeded(value))
+        known[term.atom] = *value;
+    } else if (term.kind == AtomKind::Opaque && pool[term.atom].kind == Kind::Sum) {
+      value = emit(pool[term.atom].arguments[0]);
+      if (succeeded(value))
+        value = Value(ReduceOp::create(builder, loc, ReduceKind::Sum, *value,
+                                       reader.namesOf(pool[term.atom].summed)));
+    } else if (term.kind == AtomKind::Opaque)
+      value = emit(term.atom);
+    if (term.kind != AtomKind::None && failed(value))
+      return value;
+    if (!pool.isConstant(term.coefficient, 1) || !*value) {
+      auto coefficient = emit(term.coefficient);
+      if (failed(coefficient))
+        return coefficient;
+      value = *value ? map(MapKind::Mul, {*coefficient, *value}) : *coefficient;
+    }
+    total = total ? map(MapKind::Add, {total, *value}) : *value;
+  }
+  return total ? total : constant(0);
+}
+
+Value BlockEmitter::mask(bool strict) {
+  Value &mask = masks[strict];
+  if (!mask) {
+    auto index = [&](StringRef axis) -> Value {
+      auto type =
+          namedType(builder.getContext(), ArrayRef<StringRef>{axis}, {chunk}, builder.getF32Type());
+      return IndexOp::create(builder, loc, type);
+    };
+    auto type = namedType(builder.getContext(), ArrayRef<StringRef>{blockAxis, keyAxis},
+                          {chunk, chunk}, builder.getI1Type());
+    mask = MapOp::create(builder, loc, type, strict ? MapKind::Lt : MapKind::Le,
+                         ValueRange{index(keyAxis), index(blockAxis)});
+  }
+  return mask;
+}
+
+FailureOr<const BlockEmitter::Decay *> BlockEmitter::decayOf(int state) {
+  auto &decay = decays[state];
+  if (decay)
+    return &*decay;
+  const algebra::Decay &of = transition.states[state].decay;
+  decay.emplace();
+  if (of.kind == algebra::DecayKind::None)
+    return &*decay;
+  Value log = logs[state];
+  if (!log) {
+    auto value = emit(of.log);
+    if (failed(value))
+      return failure(); // reported by emit
+    log = *value;
+  }
+  // A decay that is constant in time has one logarithm for all tokens.
+  if (!hasAxis(log.getType(), blockAxis))
+    log = conform(log, withLeadAxis(log.getType(), blockAxis, chunk));
+  for (auto &other : decays)
+    if (other && other->log == log)
+      return &*(decay = *other);
+  decay->log = log;
+  decay->running =
+      CumsumOp::create(builder, loc, log.getType(), log, builder.getStringAttr(blockAxis));
+  decay->before = map(MapKind::Sub, {decay->running, log});
+  decay->total =
+      ReduceOp::create(builder, loc, ReduceKind::Sum, log, ArrayRef<StringRef>{blockAxis});
+  return &*decay;
+}
+
+Value BlockEmitter::atSources(Value value) {
+  auto type = cast<RankedTensorType>(value.getType());
+  if (!hasAxis(type, blockAxis))
+    return value;
+  SmallVector<StringAttr> names;
+  for (StringAttr name : axesOf(type))
+    names.push_back(name == blockAxis ? builder.getStringAttr(keyAxis) : name);
+  auto renamed = namedType(builder.getContext(), names, type.getShape(), type.getElementType());
+  return ViewOp::create(builder, loc, renamed, value,
+                        AffineMapAttr::get(builder.getMultiDimIdentityMap(type.getRank())));
+}
+
+Value BlockEmitter::decayBetween(const Decay &decay, bool strict) {
+  Value &result = between[{decay.running, strict}];
+  if (!result) {
+    Value difference =
+        map(MapKind::Sub, {strict ? decay.before : decay.running, atSources(decay.running)});
+    // Later sources would have positive exponents: they are masked before the exponential.
+    result = map(MapKind::Exp, {map(MapKind::Select, {mask(strict), difference, constant(0)})});
+  }
+  return result;
+}
+
+Value BlockEmitter::sumOfProducts(Value a, Value b, ArrayRef<StringRef> over) {
+  SmallVector<StringRef> both;
+  double scale = 1;
+  for (StringRef axis : over) {
+    bool inA = hasAxis(a.getType(), axis), inB = hasAxis(b.getType(), axis);
+    if (inA && inB)
+      both.push_back(axis);
+    else if (inA)
+      a = ReduceOp::create(builder, loc, ReduceKind::Sum, a, ArrayRef<StringRef>{axis});
+    else if (inB)
+      b = ReduceOp::create(builder, loc, ReduceKind::Sum, b, ArrayRef<StringRef>{axis});
+    else if (axis == blockAxis || axis == keyAxis)
+      scale *= static_cast<double>(chunk);
+    else
+      scale *= reader.body.pool.axisExtent(reader.body.pool.axis(axis.str(), 1));
+  }
+  Value product = both.empty() ? map(MapKind::Mul, {a, b})
+                               : ContractOp::create(builder, loc, a, b, both).getResult();
+  return scale == 1 ? product : map(MapKind::Mul, {product, constant(scale)});
+}
+
+FailureOr<Value> BlockEmitter::emitRead(const algebra::ReadParts &read) {
+  const algebra::StateClass &state = transition.states[read.state];
+  bool strict = !read.isNew;
+  SmallVector<StringRef> over = reader.namesOf(read.over);
+  auto decay = decayOf(read.state);
+  auto vector = emit(read.vector);
+  if (failed(decay) || failed(vector))
+    return failure(); // reported by emit
+  bool hasDecay = static_cast<bool>((*decay)->log);
+  bool overKey = hasDecay && sharesAxis((*decay)->log, read.over);
+
+  // What the entering state answers.
+  Value result;
+  if (!hasDecay) {
+    result = sumOfProducts(*vector, entering[read.state], over);
+  } else {
+    Value since = map(MapKind::Exp, {strict ? (*decay)->before : (*decay)->running});
+    if (overKey)
+      result = sumOfProducts(map(MapKind::Mul, {*vector, since}), entering[read.state], over);
+    else
+      result = map(MapKind::Mul, {sumOfProducts(*vector, entering[read.state], over), since});
+  }
+  // What the block's own tokens have written.
+  for (const algebra::Update &update : state.updates) {
+    auto key = emit(update.key), value = emit(update.value);
+    if (failed(key) || failed(value))
+      return failure(); // reported by emit
+    Value weights = *vector, sources = atSources(*key);
+    if (overKey)
+      weights = map(MapKind::Mul, {weights, decayBetween(**decay, strict)});
+    weights = sumOfProducts(weights, sources, over);
+    if (hasDecay && !overKey)
+      weights = map(MapKind::Mul, {weights, decayBetween(**decay, strict)});
+    weights = map(MapKind::Select, {mask(strict), weights, constant(0)});
+    result = map(MapKind::Add, {result, sumOfProducts(weights, atSources(*value), {keyAxis})});
+  }
+  return result;
+}
+
+FailureOr<Value> BlockEmitter::emitLeaving(int index) {
+  const algebra::StateClass &state = transition.states[index];
+  auto decay = decayOf(index);
+  if (failed(decay))
+    return failure(); // reported by emit
+  Value result = entering[index];
+  auto type = cast<RankedTensorType>(result.getType());
+  Value until;
+  if ((*decay)->log) {
+    result = map(MapKind::Mul, {result, map(MapKind::Exp, {(*decay)->total})});
+    until = map(MapKind::Exp, {map(MapKind::Sub, {(*decay)->total, (*decay)->running})});
+  }
+  for (const algebra::Update &update : state.updates) {
+    auto keyOr = emit(update.key), valueOr = emit(update.value);
+    if (failed(keyOr) || failed(valueOr))
+      return failure(); // reported by emit
+    Value key = *keyOr, value = *valueOr;
+    if (until) {
+      // Into the factor that has the decay's axes; into the smaller one when both do.
+      bool intoKey = sharesAxis(until, state.key) ||
+                     (!sharesAxis(until, state.value) &&
+                      elementsPerToken(key.getType()) <= elementsPerToken(value.getType()));
+      (intoKey ? key : value) = map(MapKind::Mul, {intoKey ? key : value, until});
+    }
+    result = map(MapKind::Add, {result, sumOfProducts(key, value, {blockAxis})});
+  }
+  return conform(result, type);
+}
+
+Value BlockEmitter::conform(Value value, RankedTensorType type) {
+  if (value.getType() == type)
+    return value;
+  SmallVector<AffineExpr> exprs;
+  for (StringAttr axis : axesOf(value.getType()))
+    exprs.push_back(builder.getAffineDimExpr(*axisIndex(type, axis)));
+  auto map = AffineMap::get(type.getRank(), 0, exprs, builder.getContext());
+  return ViewOp::create(builder, loc, type, value, AffineMapAttr::get(map));
+}
+
+} // namespace rondo

@@ -1,0 +1,80 @@
+//===- BlockEmitter.h - The block body of a chunked recurrence -*- C++ -*-===//
+//
+// Writes, for a transition class with a block form, the ops of a scan's `block` region: what C
+// tokens together do to the states, and their outputs. The mathematics is that of
+// passes/algebra/Transition.h; with S0 the entering state, `c` the block's tokens, `s` the same
+// tokens as sources,
+//
+//   G        = cumsum(log decay) along c                E[c, s] = exp(G[c] - G[s]) where s <= c (s
+//   < c with G before the token, for a read before the update), else 0 read[c]  = sum[k](x exp(G)
+//   S0) + sum[s]( (sum[k](x[c] key[s]) E[c, s]) value[s] ) S        = exp(sum of logs) S0 + sum[c](
+//   key exp(sum of logs - G) value )
+//
+// Which factor an exponential is multiplied into follows from the axes it has; nothing else
+// distinguishes a decay per head, per key channel and per value channel. Exponents are differences
+// of sums that the token loop would multiply up as well, masked before the exponential; they start
+// at zero in every block.
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/IRMapping.h"
+#include "passes/ReadRecurrence.h"
+
+namespace rondo {
+
+class BlockEmitter {
+public:
+  /// Emits at the builder's place; `arguments` maps the token body's arguments to the block body's.
+  /// `logs` holds each state's log decay with `c`, null where it is not made outside of the scan.
+  BlockEmitter(mlir::OpBuilder &builder, mlir::Location loc, RecurrenceReader &reader,
+               const algebra::TransitionClass &transition, mlir::IRMapping arguments,
+               llvm::ArrayRef<mlir::Value> entering, llvm::ArrayRef<mlir::Value> logs,
+               int64_t chunk);
+
+  /// An expression of the body for all tokens of the block. A failure is reported at the op that
+  /// cannot run on blocks.
+  mlir::FailureOr<mlir::Value> emit(algebra::Expr e);
+  /// A state after the block.
+  mlir::FailureOr<mlir::Value> emitLeaving(int state);
+  /// The value with exactly the axes of `type`, in its order; missing ones are broadcast.
+  mlir::Value conform(mlir::Value value, mlir::RankedTensorType type);
+
+private:
+  struct Decay {
+    mlir::Value log, running, before, total; // null: no decay
+  };
+  mlir::Value map(MapKind kind, mlir::ValueRange inputs);
+  mlir::Value constant(double value);
+  mlir::FailureOr<mlir::Value> valueInBlock(mlir::Value tokenValue);
+  mlir::FailureOr<mlir::Value> emitNode(algebra::Expr e);
+  mlir::FailureOr<mlir::Value> emitProduct(llvm::ArrayRef<algebra::Expr> factors);
+  mlir::FailureOr<mlir::Value> emitTerms(algebra::Expr e);
+  mlir::FailureOr<mlir::Value> emitRead(const algebra::ReadParts &read);
+  mlir::FailureOr<const Decay *> decayOf(int state);
+  /// exp(G[c] - G[s]) for s <= c, finite elsewhere; `strict`: G before the token, for s < c.
+  mlir::Value decayBetween(const Decay &decay, bool strict);
+  mlir::Value mask(bool strict);
+  /// sum[over](a b); an axis that only one side has is summed there first, one that neither has
+  /// counts its extent.
+  mlir::Value sumOfProducts(mlir::Value a, mlir::Value b, llvm::ArrayRef<llvm::StringRef> over);
+  /// The value at the source tokens: `c` renamed to `s`.
+  mlir::Value atSources(mlir::Value value);
+  bool sharesAxis(mlir::Value value, algebra::AxisSet axes);
+
+  mlir::OpBuilder &builder;
+  mlir::Location loc;
+  RecurrenceReader &reader;
+  const algebra::TransitionClass &transition;
+  mlir::IRMapping mapping;
+  llvm::SmallVector<mlir::Value> entering, logs;
+  int64_t chunk;
+  mlir::DenseMap<unsigned, mlir::Value> known;
+  llvm::SmallVector<std::optional<Decay>> decays;
+  mlir::Value masks[2];
+  mlir::DenseMap<std::pair<mlir::Value, unsigned>, mlir::Value> between;
+};
+
+} // namespace rondo

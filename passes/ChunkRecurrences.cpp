@@ -1,0 +1,286 @@
+//===- ChunkRecurrences.cpp - From a token's recurrence to blocks ---------===//
+//
+// Token level (`rondo.recur`) to block level (`rondo.scan`).
+//
+//   recur { S = exp(g) S + k v; yield dot[k](S, q) }   ->   scan chunk 16 token { the same } block
+//   { (q k' exp(G - G')) v + ... }
+//
+// The algebra (passes/algebra/) says what kind of recurrence it is, which form it has and what that
+// costs; BlockEmitter writes the block body. Sound because both bodies mean the same up to
+// rounding: the token body stays and runs on the ragged rest, and tests compare the two in f64.
+//
+//===----------------------------------------------------------------------===//
+
+#include "passes/BlockEmitter.h"
+#include "passes/Passes.h"
+#include "passes/ReadRecurrence.h"
+#include "passes/RenameAxis.h"
+#include "passes/ScanInputs.h"
+#include "passes/algebra/Schema.h"
+
+#include "llvm/ADT/StringExtras.h"
+
+namespace rondo {
+#define GEN_PASS_DEF_CHUNKRECURRENCESPASS
+#include "passes/Passes.h.inc"
+} // namespace rondo
+
+using namespace mlir;
+using namespace rondo;
+using rondo::algebra::Expr;
+using rondo::algebra::Kind;
+
+namespace {
+
+/// Computes an expression outside of the recurrence, for all tokens. Null where it has a leaf
+/// inside of the body.
+class OutsideEmitter {
+public:
+  OutsideEmitter(RecurOp op, RecurrenceReader &reader) : op(op), reader(reader), builder(op) {}
+
+  bool reaches(Expr e) {
+    const algebra::Node &node = reader.body.pool[e];
+    if (node.kind == Kind::Leaf)
+      return static_cast<bool>(outsideOf(node.index));
+    return llvm::all_of(node.arguments, [&](Expr argument) { return reaches(argument); }) &&
+           (node.kind == Kind::Constant || node.kind == Kind::Add || node.kind == Kind::Mul ||
+            node.kind == Kind::Function);
+  }
+
+  Value emit(Expr e) {
+    if (Value done = known.lookup(e))
+      return done;
+    return known[e] = emitNode(reader.body.pool[e]);
+  }
+
+private:
+  Value outsideOf(int leaf) {
+    Value value = reader.valueOf(leaf);
+    if (reader.isOutside(leaf))
+      return value;
+    auto argument = dyn_cast<BlockArgument>(value);
+    return argument ? op.getInputs()[argument.getArgNumber()] : Value();
+  }
+
+  Value map(MapKind kind, ValueRange in) { return MapOp::create(builder, op.getLoc(), kind, in); }
+
+  Value emitNode(const algebra::Node node) {
+    if (node.kind == Kind::Leaf)
+      return outsideOf(node.index);
+    if (node.kind == Kind::Constant) {
+      auto type = RankedTensorType::get({}, builder.getF32Type());
+      return ConstantOp::create(builder, op.getLoc(), type,
+                                DenseElementsAttr::get(type, static_cast<float>(node.value)));
+    }
+    SmallVector<Value> in;
+    for (Expr argument : node.arguments)
+      in.push_back(emit(argument));
+    if (node.kind == Kind::Function && node.name == "reciprocal") {
+      algebra::Node one{Kind::Constant};
+      one.value = 1;
+      return map(MapKind::Div, {emitNode(one), in[0]});
+    }
+    if (node.kind == Kind::Function)
+      return map(*symbolizeMapKind(node.name), in);
+    bool negate = node.kind == Kind::Mul && reader.body.pool.isConstant(node.arguments[0], -1);
+    if (negate)
+      in.erase(in.begin());
+    Value result = in[0];
+    for (Value next : ArrayRef(in).drop_front())
+      result = map(node.kind == Kind::Add ? MapKind::Add : MapKind::Mul, {result, next});
+    return negate ? map(MapKind::Neg, {result}) : result;
+  }
+
+  RecurOp op;
+  RecurrenceReader &reader;
+  OpBuilder builder;
+  DenseMap<unsigned, Value> known;
+};
+
+struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences> {
+  using ChunkRecurrencesPassBase::ChunkRecurrencesPassBase;
+
+  void runOnOperation() override {
+    auto machine = algebra::machineOf(target);
+    if (!machine) {
+      getOperation()->emitError() << "found the target '" << target
+                                  << "'; expected x86-64-v3 or x86-64-v4";
+      return signalPassFailure();
+    }
+    if (failed(readRequests()))
+      return signalPassFailure();
+    SmallVector<RecurOp> recurs;
+    getOperation()->walk([&](RecurOp op) { recurs.push_back(op); });
+    for (RecurOp op : recurs)
+      rewrite(op, *machine);
+  }
+
+  /// NAME=chunk[:C] or NAME=sequential.
+  LogicalResult readRequests() {
+    for (StringRef text : forms) {
+      auto [name, form] = text.split('=');
+      algebra::FormRequest request;
+      auto [kind, count] = form.split(':');
+      if (kind == "chunk")
+        request.form = algebra::Form::Chunk;
+      else if (kind == "sequential" && count.empty())
+        request.form = algebra::Form::Sequential;
+      if (!request.form || (!count.empty() && (count.getAsInteger(10, request.chunk) ||
+                                               request.chunk < 1 || request.chunk > 1024)))
+        return getOperation()->emitError()
+               << "found the form '" << text
+               << "'; expected NAME=chunk, NAME=chunk:C (C from 1 to 1024) or NAME=sequential";
+      requests[name.str()] = request;
+    }
+    return success();
+  }
+
+  algebra::FormRequest requestFor(RecurOp op) {
+    if (op->getParentOp()->hasAttr("rondo.sequential"))
+      return {algebra::Form::Sequential, 0};
+    // By full name or by its last part.
+    for (auto &[name, request] : requests)
+      if (op.getName() == name || op.getName().ends_with("." + name))
+        return request;
+    return {};
+  }
+
+  void rewrite(RecurOp op, const algebra::Machine &machine) {
+    renameAxis(op, blockAxis);
+    renameAxis(op, keyAxis);
+    RecurrenceReader reader(op);
+    auto transition = algebra::classify(reader.body);
+    if (!reader.fits())
+      transition.refusal = "its body names more than 64 axes";
+    else if (op.getEvery())
+      transition.refusal = "its groups of tokens share a first state";
+    auto choice = algebra::chooseForm(reader.body, transition, machine, requestFor(op));
+    std::string printed = transition.print(reader.body.pool);
+
+    SmallVector<Value> logs(transition.states.size());
+    if (choice.form == algebra::Form::Chunk)
+      logs = logsOutside(op, reader, transition);
+    ScanOp scan = makeScan(op, choice, printed);
+    if (choice.form == algebra::Form::Chunk && failed(emitBlock(scan, reader, transition, logs))) {
+      // The op at fault has a remark of its own.
+      makeSequential(scan);
+      choice.form = algebra::Form::Sequential;
+      choice.why = "an op of its body cannot run on blocks";
+    }
+    pruneScan(scan);
+    report(scan, choice, printed);
+  }
+
+  /// Each state's log decay as a further input, null where it is made inside.
+  static SmallVector<Value> logsOutside(RecurOp op, RecurrenceReader &reader,
+                                        const algebra::TransitionClass &transition) {
+    OutsideEmitter outside(op, reader);
+    SmallVector<Value> logs;
+    for (const algebra::StateClass &state : transition.states) {
+      Expr log = state.decay.log;
+      const algebra::Node &node = reader.body.pool[log ? log : state.decay.value];
+      logs.push_back({});
+      if (!log || node.kind == Kind::Constant || !outside.reaches(log))
+        continue;
+      Value argument = addInput(op, outside.emit(log));
+      logs.back() = argument;
+      // The token body takes the exponential itself, so that the decay need not be stored as well.
+      const algebra::Node &value = reader.body.pool[state.decay.value];
+      if (value.kind != Kind::Leaf || !isa<BlockArgument>(reader.valueOf(value.index)))
+        continue;
+      OpBuilder builder = OpBuilder::atBlockBegin(op.getBlock());
+      Value decay = MapOp::create(builder, op.getLoc(), MapKind::Exp, ValueRange{argument});
+      Value before = reader.valueOf(value.index);
+      if (before != argument && before.getType() == decay.getType())
+        before.replaceAllUsesWith(decay);
+    }
+    return logs;
+  }
+
+  static Value addInput(RecurOp op, Value input) {
+    for (auto [i, known] : llvm::enumerate(op.getInputs()))
+      if (known == input)
+        return op.getBlock()->getArgument(i);
+    unsigned at = op.getInputs().size();
+    Value argument =
+        op.getBlock()->insertArgument(at, withoutTime(input.getType()), input.getLoc());
+    op.getInputsMutable().append(input);
+    return argument;
+  }
+
+  static ScanOp makeScan(RecurOp op, const algebra::FormChoice &choice, StringRef printed) {
+    OpBuilder builder(op);
+    bool chunked = choice.form == algebra::Form::Chunk;
+    auto scan = ScanOp::create(builder, op.getLoc(), op.getResultTypes(), op.getNameAttr(),
+                               op.getStatesAttr(), op.getInputs(), op.getInits(),
+                               builder.getI64IntegerAttr(choice.chunk),
+                               builder.getStringAttr(chunked ? "chunk" : "sequential"),
+                               builder.getStringAttr(printed), op.getEveryAttr());
+    scan->setDiscardableAttrs(op->getDiscardableAttrDictionary());
+    scan.getToken().takeBody(op.getBody());
+    op.replaceAllUsesWith(scan.getOperation());
+    op.erase();
+    return scan;
+  }
+
+  static LogicalResult emitBlock(ScanOp scan, RecurrenceReader &reader,
+                                 const algebra::TransitionClass &transition, ArrayRef<Value> logs) {
+    Block &token = scan.getToken().front();
+    OpBuilder builder(scan.getContext());
+    Block *block = builder.createBlock(&scan.getBlock());
+    IRMapping mapping;
+    auto types = recurrenceArguments(scan.getInputs().getTypes(), scan.getInits().getTypes(),
+                                     /*grouped=*/false, scan.getChunk());
+    for (auto [argument, type] : llvm::zip_equal(token.getArguments(), types))
+      mapping.map(argument, block->addArgument(type, argument.getLoc()));
+    SmallVector<Value> entering(block->getArguments().drop_front(scan.getInputs().size()));
+    SmallVector<Value> blockLogs;
+    for (Value log : logs)
+      blockLogs.push_back(log ? mapping.lookup(log) : Value());
+    BlockEmitter emitter(builder, scan.getLoc(), reader, transition, mapping, entering, blockLogs,
+                         scan.getChunk());
+    SmallVector<Value> outputs, states;
+    for (auto [e, result] : llvm::zip_equal(reader.body.outputs, scan.getOutputs())) {
+      auto value = emitter.emit(e);
+      if (failed(value))
+        return failure(); // reported by emit
+      outputs.push_back(emitter.conform(
+          *value, withLeadingAxis(withoutTime(result.getType()), blockAxis, scan.getChunk())));
+    }
+    for (size_t i = 0; i < transition.states.size(); ++i) {
+      auto value = emitter.emitLeaving(static_cast<int>(i));
+      if (failed(value))
+        return failure(); // reported by emit
+      states.push_back(*value);
+    }
+    YieldOp::create(builder, scan.getLoc(), states, outputs);
+    return success();
+  }
+
+  void report(ScanOp scan, const algebra::FormChoice &choice, StringRef printed) {
+    bool chunked = choice.form == algebra::Form::Chunk;
+    numChunked += chunked;
+    numRefused += !chunked;
+    OpBuilder builder(scan);
+    auto number = [&](double value) { return builder.getF64FloatAttr(value); };
+    scan->setAttr("rondo.why", builder.getStringAttr(choice.why));
+    scan->setAttr("rondo.cost",
+                  builder.getDictionaryAttr(
+                      {builder.getNamedAttr("bytes", number(choice.cost.bytes)),
+                       builder.getNamedAttr("cycles", number(choice.cost.cycles)),
+                       builder.getNamedAttr("exps", number(choice.cost.exps)),
+                       builder.getNamedAttr("flops", number(choice.cost.flops)),
+                       builder.getNamedAttr("other_cycles", number(choice.other.cycles))}));
+    if (scan->getParentOp()->hasAttr("rondo.sequential"))
+      return; // said for the function that this one is a copy of
+    auto remark = scan.emitRemark() << "'" << scan.getName() << "': " << printed << "; ";
+    if (chunked)
+      remark << "in blocks of " << choice.chunk << " tokens: " << choice.why;
+    else
+      remark << "token by token: " << choice.why;
+  }
+
+  std::map<std::string, algebra::FormRequest> requests;
+};
+
+} // namespace

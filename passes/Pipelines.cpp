@@ -1,0 +1,56 @@
+//===- Pipelines.cpp - The recipes from stage to stage --------------------===//
+
+#include "passes/Pipelines.h"
+
+#include "passes/Passes.h"
+
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+
+namespace rondo {
+
+void buildBlockPipeline(OpPassManager &passes, const BlockPipelineOptions &options) {
+  // Constants meet: bounds of predicates and constant decays are recognised below.
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+  // First, so that what leaves a recurrence can be lifted when it depends on parameters alone, and
+  // the algebra sees leaves.
+  passes.addPass(createHoistFromRecurPass());
+  // Before entries, since a bidirectional read of other tokens has no step.
+  passes.addPass(createMapBlocksPass());
+  // Hoisted work may repeat what stood outside already.
+  passes.addPass(createCSEPass());
+  // Before lifting: logarithms of decays are parameter-only work where the decay is.
+  ChunkRecurrencesPassOptions chunks;
+  chunks.target = options.target;
+  chunks.forms.assign(options.forms.begin(), options.forms.end());
+  passes.addPass(createChunkRecurrencesPass(chunks));
+  // Exponentials that only the token body reads now, and other leftovers, must not become weights.
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+  // Before entries, so that they share the derived weights by name; equal expressions are one op by
+  // now.
+  passes.addPass(createLiftParametersPass());
+  passes.addPass(createCSEPass());
+  // Last: it clones what is finished, and takes the block bodies out of step's copies.
+  DeriveEntriesPassOptions entries;
+  entries.entries.assign(options.entries.begin(), options.entries.end());
+  passes.addPass(createDeriveEntriesPass(entries));
+  // Values that only a block body read are dead in step's copies.
+  passes.addPass(createCanonicalizerPass());
+}
+
+void buildKernelPipeline(OpPassManager &passes, const KernelPipelineOptions &) {
+  passes.addPass(createFormKernelsPass());
+}
+
+void registerRondoPipelines() {
+  PassPipelineRegistration<BlockPipelineOptions>(
+      "rondo-block-pipeline", "from token level to block level", buildBlockPipeline);
+  PassPipelineRegistration<KernelPipelineOptions>(
+      "rondo-kernel-pipeline", "from block level to kernel level", buildKernelPipeline);
+}
+
+} // namespace rondo

@@ -1,0 +1,38 @@
+//===- Pipelines.h - The recipes from stage to stage -----------*- C++ -*-===//
+//
+//   token  --buildBlockPipeline-->  block  --buildKernelPipeline-->  kernel
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassOptions.h"
+
+#include <string>
+
+namespace rondo {
+
+struct BlockPipelineOptions : mlir::PassPipelineOptions<BlockPipelineOptions> {
+  Option<std::string> target{
+      *this, "target",
+      llvm::cl::desc("x86-64-v3 or x86-64-v4: sizes of blocks and the cost model's rates"),
+      llvm::cl::init("x86-64-v4")};
+  ListOption<std::string> forms{*this, "forms",
+                                llvm::cl::desc("NAME=chunk, NAME=chunk:C or NAME=sequential")};
+  ListOption<std::string> entries{
+      *this, "entries", llvm::cl::desc("entries beside forward (default: all that apply)")};
+};
+
+struct KernelPipelineOptions : mlir::PassPipelineOptions<KernelPipelineOptions> {};
+
+/// From what one token does to scans and attends over blocks, for every entry.
+void buildBlockPipeline(mlir::OpPassManager &passes, const BlockPipelineOptions &options);
+
+/// From block level to launches of outlined kernels.
+void buildKernelPipeline(mlir::OpPassManager &passes, const KernelPipelineOptions &options);
+
+/// `-rondo-block-pipeline` and `-rondo-kernel-pipeline` for rondo-opt.
+void registerRondoPipelines();
+
+} // namespace rondo
