@@ -2,16 +2,14 @@
 
 #include "runtime/file.h"
 #include "runtime/safetensors.h"
+#include "runtime/sampling.h"
 #include "tools/rondo/Command.h"
 #include "tools/rondo/Console.h"
 #include "tools/rondo/Session.h"
 #include "tools/rondo/TokenText.h"
 
 #include <algorithm>
-#include <cmath>
 #include <fmt/format.h>
-#include <numeric>
-#include <random>
 
 namespace rondo::cli {
 
@@ -20,10 +18,9 @@ namespace {
 struct RunOptions {
   std::string package, prompt, file, stateIn, stateOut;
   std::vector<int64_t> tokens;
-  bool hasPrompt = false, json = false, ignoreEos = false;
+  bool json = false, ignoreEos = false;
   int64_t count = 128;
-  double temperature = 0, topP = 1;
-  uint64_t seed = 1;
+  SamplingOptions sampling;
   MachineOptions machine;
 };
 
@@ -36,40 +33,6 @@ struct Generated {
   bool ended = false; ///< by one of the package's eos ids
 };
 
-class Sampler {
-public:
-  Sampler(double temperature, double topP, uint64_t seed) : temperature(temperature), topP(topP), random(seed) {}
-
-  /// The largest logit's id at temperature 0 (the first of equals); otherwise one drawn from the most probable ids whose probabilities reach top-p.
-  int64_t pick(const std::vector<float> &logits) {
-    if (temperature == 0)
-      return std::max_element(logits.begin(), logits.end()) - logits.begin();
-    order.resize(logits.size());
-    std::iota(order.begin(), order.end(), 0);
-    auto logit = [&](int64_t id) { return logits[static_cast<size_t>(id)]; };
-    std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return logit(a) != logit(b) ? logit(a) > logit(b) : a < b; });
-    double largest = logit(order.front()), total = 0;
-    weights.clear();
-    for (int64_t id : order)
-      total += weights.emplace_back(std::exp((logit(id) - largest) / temperature));
-    double kept = 0;
-    size_t count = 0;
-    while (count < weights.size() && (count == 0 || kept < topP * total))
-      kept += weights[count++];
-    double drawn = static_cast<double>(random() >> 11) * 0x1p-53 * kept;
-    for (size_t i = 0; i + 1 < count; ++i)
-      if ((drawn -= weights[i]) < 0)
-        return order[i];
-    return order[count - 1];
-  }
-
-private:
-  double temperature, topP;
-  std::mt19937_64 random;
-  std::vector<int64_t> order;
-  std::vector<double> weights;
-};
-
 Result<std::vector<int64_t>> readPrompt(const RunOptions &options, const TokenText &text) {
   if (!options.tokens.empty())
     return options.tokens;
@@ -77,7 +40,7 @@ Result<std::vector<int64_t>> readPrompt(const RunOptions &options, const TokenTe
   if (!options.file.empty()) {
     RONDO_TAKE(content, readText(options.file));
   }
-  RONDO_TAKE(std::vector<int64_t> tokens, text.encode(content));
+  RONDO_TAKE(std::vector<int64_t> tokens, text.encode(content, /*framed=*/options.stateIn.empty()));
   if (tokens.empty())
     return Error{fmt::format("{}: found no token in it, expected at least one to go on from", options.file.empty() ? "-p" : options.file)};
   return tokens;
@@ -88,11 +51,11 @@ Status loadState(const std::string &path, State &state) {
   return state.load(file.tensors(), path);
 }
 
-/// What one token adds to the text, shown at once on a terminal.
-void show(const RunOptions &options, const TokenText &text, int64_t token) {
-  if (options.json || !stdoutIsTerminal() || !text.hasText())
-    return;
-  fmt::print("{}", text.decode({&token, 1}));
+/// Text is shown as it is made on a terminal, and in one piece anywhere else.
+bool streams(const RunOptions &options) { return !options.json && stdoutIsTerminal(); }
+
+void show(const std::string &text) {
+  fmt::print("{}", text);
   std::fflush(stdout);
 }
 
@@ -117,16 +80,15 @@ Result<Generated> generate(const RunOptions &options, Session &session, const To
   timings.prompt = watch.seconds();
 
   Generated result;
-  Sampler sampler(options.temperature, options.topP, options.seed);
+  RONDO_TAKE(Sampler sampler, Sampler::create(options.sampling));
+  Utf8Stream stream;
   watch = Stopwatch();
   for (int64_t i = 0; i < options.count; ++i) {
-    if (std::any_of(logits.begin(), logits.end(), [](float logit) { return std::isnan(logit); }))
-      return Error{fmt::format("{}: the logits after {} tokens are not numbers", session.path(), state.position())};
-    int64_t token = sampler.pick(logits);
+    RONDO_TAKE(int64_t token, sampler.sample(logits));
     result.tokens.push_back(token);
     result.ended = ends(token);
-    if (!result.ended)
-      show(options, text, token);
+    if (!result.ended && streams(options))
+      show(stream.add(text.decode({&token, 1})));
     // The last token is only worth a step to whoever goes on from the state.
     bool last = result.ended || i + 1 == options.count;
     if (!last || !options.stateOut.empty()) {
@@ -136,6 +98,8 @@ Result<Generated> generate(const RunOptions &options, Session &session, const To
     if (last)
       break;
   }
+  if (streams(options))
+    show(stream.finish());
   timings.generate = watch.seconds();
   if (!options.stateOut.empty()) {
     RONDO_TAKE(std::vector<Tensor> saved, state.save());
@@ -176,7 +140,7 @@ Result<int> run(const RunOptions &options) {
   }
   if (!text.hasText())
     fmt::print("{}", fmt::join(generated.tokens, ","));
-  else if (!stdoutIsTerminal())
+  else if (!streams(options))
     fmt::print("{}", text.decode(shown));
   fmt::print("\n");
   if (stderrIsTerminal()) {
@@ -200,9 +164,9 @@ Command addRun(CLI::App &app) {
   group->add_option("--tokens", options->tokens, "The prompt as ids: 1,2,3")->delimiter(',')->allow_extra_args(false);
   group->require_option(1);
   command->add_option("-n,--n-predict", options->count, "Tokens to generate at most")->check(CLI::Range(int64_t(0), int64_t(1) << 40))->capture_default_str();
-  command->add_option("--temp", options->temperature, "Temperature; 0: always the most probable token")->check(CLI::Range(0.0, 1e6))->capture_default_str();
-  command->add_option("--top-p", options->topP, "Draw from the most probable tokens that together have this probability")->check(CLI::Range(0.0, 1.0))->capture_default_str();
-  command->add_option("--seed", options->seed, "Of what is drawn")->capture_default_str();
+  command->add_option("--temp", options->sampling.temperature, "Temperature; 0: always the most probable token")->check(CLI::Range(0.0f, 1e6f))->capture_default_str();
+  command->add_option("--top-p", options->sampling.topP, "Draw from the most probable tokens that together have this probability")->check(CLI::Range(1e-6f, 1.0f))->capture_default_str();
+  command->add_option("--seed", options->sampling.seed, "Of what is drawn")->capture_default_str();
   command->add_option("--state-in", options->stateIn, "Go on from this saved state");
   command->add_option("--state-out", options->stateOut, "Save the state after all tokens, given and generated (safetensors)");
   command->add_flag("--ignore-eos", options->ignoreEos, "Go on after an end-of-sequence token");

@@ -25,7 +25,7 @@ Result<int> score(const ScoreOptions &options) {
   RONDO_TAKE(const package::Entry *entry, session.tokenEntry("score", inputs, "logprobs"));
   RONDO_TAKE(TokenText text, TokenText::of(session));
   RONDO_TAKE(std::string content, readText(options.file));
-  RONDO_TAKE(std::vector<int64_t> tokens, text.encode(content));
+  RONDO_TAKE(std::vector<int64_t> tokens, text.encode(content, /*framed=*/true));
   if (tokens.size() < 2)
     return Error{fmt::format("{}: found {} tokens, expected at least 2: the first one is not predicted", options.file, tokens.size())};
 

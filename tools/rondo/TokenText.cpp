@@ -11,26 +11,21 @@ Result<TokenText> TokenText::of(const Session &session) {
   result.package = session.path();
   for (const package::Entry *entry : *session.manifest().entries())
     result.vocabulary = std::max(result.vocabulary, vocabularyOf(*entry));
-  const flatbuffers::String *tokenizer = session.manifest().tokenizer();
-  result.bytes = result.vocabulary == 256 && !(tokenizer && tokenizer->size() > 0);
+  const flatbuffers::String *json = session.manifest().tokenizer();
+  if (json && json->size() > 0) {
+    RONDO_TAKE(result.tokenizer, Tokenizer::fromJson(json->string_view(), session.path() + ": tokenizer.json"));
+  } else if (result.vocabulary == 256) {
+    result.tokenizer = Tokenizer::bytes();
+  }
   return result;
 }
 
-Result<std::vector<int64_t>> TokenText::encode(std::string_view text) const {
-  if (!bytes)
+Result<std::vector<int64_t>> TokenText::encode(std::string_view text, bool framed) const {
+  if (!tokenizer)
     return Error{fmt::format("{}: it has no tokenizer, and its vocabulary of {} is not the 256 byte values: text cannot be read; give ids with --tokens", package, vocabulary)};
-  std::vector<int64_t> ids;
-  for (char c : text)
-    ids.push_back(static_cast<unsigned char>(c));
-  return ids;
+  return tokenizer->encode(text, framed);
 }
 
-std::string TokenText::decode(std::span<const int64_t> ids) const {
-  std::string text;
-  if (bytes)
-    for (int64_t id : ids)
-      text += static_cast<char>(id);
-  return text;
-}
+std::string TokenText::decode(std::span<const int64_t> ids) const { return tokenizer ? tokenizer->decode(ids) : std::string(); }
 
 } // namespace rondo::cli

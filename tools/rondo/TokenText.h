@@ -3,6 +3,7 @@
 #ifndef RONDO_TOOLS_RONDO_TOKENTEXT_H
 #define RONDO_TOOLS_RONDO_TOKENTEXT_H
 
+#include "runtime/tokenizer.h"
 #include "tools/rondo/Session.h"
 
 #include <optional>
@@ -19,16 +20,16 @@ public:
   static Result<TokenText> of(const Session &session);
 
   /// Whether ids have a text.
-  bool hasText() const { return bytes; }
-  /// An error when the package knows ids alone.
-  Result<std::vector<int64_t>> encode(std::string_view text) const;
-  /// Empty when the package knows ids alone.
+  bool hasText() const { return tokenizer.has_value(); }
+  /// An error when the package knows ids alone. `framed`: with the special tokens around a text, as at the beginning of a sequence.
+  Result<std::vector<int64_t>> encode(std::string_view text, bool framed) const;
+  /// Empty when the package knows ids alone. A token may end inside a character.
   std::string decode(std::span<const int64_t> ids) const;
 
 private:
   std::string package;
   int64_t vocabulary = 0;
-  bool bytes = false;
+  std::optional<Tokenizer> tokenizer;
 };
 
 } // namespace rondo::cli
