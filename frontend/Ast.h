@@ -1,6 +1,7 @@
 //===- Ast.h - What a spec says, as a tree ---------------------*- C++ -*-===//
 //
-// Plain C++, one struct a kind of node, each with its place. Nothing is resolved here: a name may be a value, an axis or a size; IRGen decides.
+// Plain C++, one struct a kind of node, each with its place. Nothing is resolved here: a name may
+// be a value, an axis or a size; IRGen decides.
 //
 //===----------------------------------------------------------------------===//
 
@@ -77,16 +78,23 @@ struct Target {
 
 struct Expr {
   enum Kind {
-    Integer, Real, String, Boolean, None, List,
+    Integer,
+    Real,
+    String,
+    Boolean,
+    None,
+    List,
     Name,
-    Unary,    // text: - not
-    Binary,   // text: + - * / % ^ < <= > >= == != and or
-    Call,     // text[axes] scope(args) -> [result]: a module or a function
-    Changed,  // operands[0][changes]
-    At,       // operands[0]@operands[1], or operands[0]@start (text)
-    Ascribe,  // operands[0] -> [axes]
-    Index,    // index[axis]
-    Recur, Over, Route
+    Unary,   // text: - not
+    Binary,  // text: + - * / % ^ < <= > >= == != and or
+    Call,    // text[axes] scope(args) -> [result]: a module or a function
+    Changed, // operands[0][changes]
+    At,      // operands[0]@operands[1], or operands[0]@start (text)
+    Ascribe, // operands[0] -> [axes]
+    Index,   // index[axis]
+    Recur,
+    Over,
+    Route
   };
   Kind kind;
   Place place;
@@ -107,7 +115,8 @@ struct Expr {
   // Changed
   std::vector<Change> changes;
 
-  // Recur: states, every, body, yields. Over: text (softmax or sum), variable, where, body, score, value. Route: text as written.
+  // Recur: states, every, body, yields. Over: text (softmax or sum), variable, where, body, score,
+  // value. Route: text as written.
   std::vector<State> states;
   ExprPtr every;
   Block body;

@@ -34,7 +34,9 @@ public:
 private:
   std::ostream &line() { return out << std::string(2 * depth, ' '); }
 
-  static std::string at(const Place &place) { return "  @" + std::to_string(place.line) + ":" + std::to_string(place.column) + "\n"; }
+  static std::string at(const Place &place) {
+    return "  @" + std::to_string(place.line) + ":" + std::to_string(place.column) + "\n";
+  }
 
   void module(const Module &m) {
     line() << (m.isModel ? "model " : "module ") << m.name << "(";
@@ -81,7 +83,9 @@ private:
     block(e.body);
     for (size_t i = 0; i < e.yields.size(); ++i) {
       const Target &t = e.yieldTargets[i];
-      line() << "yield " << (t.name.empty() ? "" : t.name + (t.written ? print(t.axes) : "") + " = ") << print(*e.yields[i]) << at(e.yields[i]->place);
+      line() << "yield "
+             << (t.name.empty() ? "" : t.name + (t.written ? print(t.axes) : "") + " = ")
+             << print(*e.yields[i]) << at(e.yields[i]->place);
     }
     --depth;
   }
@@ -102,12 +106,14 @@ private:
     switch (s.kind) {
     case Stmt::Params:
       for (const ParamDecl &p : s.params)
-        line() << "param " << p.name << print(p.axes) << (p.init ? " init " + print(*p.init) : "") << at(p.place);
+        line() << "param " << p.name << print(p.axes) << (p.init ? " init " + print(*p.init) : "")
+               << at(p.place);
       return;
     case Stmt::Let:
       line() << "let ";
       for (size_t i = 0; i < s.targets.size(); ++i)
-        out << (i ? ", " : "") << s.targets[i].name << (s.targets[i].written ? print(s.targets[i].axes) : "");
+        out << (i ? ", " : "") << s.targets[i].name
+            << (s.targets[i].written ? print(s.targets[i].axes) : "");
       out << " = ";
       return value(*s.value);
     case Stmt::If:
@@ -142,7 +148,8 @@ private:
 std::string printScope(const Scope &scope) {
   std::string text = scope.absolute ? "." : "";
   for (size_t i = 0; i < scope.parts.size(); ++i)
-    text += (i ? "." : "") + (scope.parts[i].value ? "{" + print(*scope.parts[i].value) + "}" : scope.parts[i].text);
+    text += (i ? "." : "") +
+            (scope.parts[i].value ? "{" + print(*scope.parts[i].value) + "}" : scope.parts[i].text);
   return text;
 }
 
@@ -161,7 +168,8 @@ std::string ast::print(const File &file) {
 std::string ast::print(const Axes &axes) {
   std::string text = "[";
   for (size_t i = 0; i < axes.size(); ++i)
-    text += (i ? " " : "") + (axes[i].name.empty() ? "1" : axes[i].name) + (axes[i].extent ? " = " + print(*axes[i].extent) : "");
+    text += (i ? " " : "") + (axes[i].name.empty() ? "1" : axes[i].name) +
+            (axes[i].extent ? " = " + print(*axes[i].extent) : "");
   return text + "]";
 }
 
@@ -202,9 +210,11 @@ std::string ast::print(const Expr &e) {
     out << "index" << print(e.axes);
     break;
   case Expr::Call:
-    out << e.text << (e.hasAxes ? print(e.axes) : "") << (e.hasScope ? " " + printScope(e.scope) : "") << "(";
+    out << e.text << (e.hasAxes ? print(e.axes) : "")
+        << (e.hasScope ? " " + printScope(e.scope) : "") << "(";
     for (size_t i = 0; i < e.arguments.size(); ++i)
-      out << (i ? ", " : "") << (e.arguments[i].name.empty() ? "" : e.arguments[i].name + " = ") << print(*e.arguments[i].value);
+      out << (i ? ", " : "") << (e.arguments[i].name.empty() ? "" : e.arguments[i].name + " = ")
+          << print(*e.arguments[i].value);
     out << ")" << (e.hasResult ? " -> " + print(e.result) : "");
     break;
   case Expr::Changed:
@@ -217,8 +227,8 @@ std::string ast::print(const Expr &e) {
       else if (c.kind == Change::Check)
         out << bare(c.to);
       else
-        out << (c.from.empty() ? "" : c.from[0].name + " = ") << print(*c.low) << (c.high ? ".." + print(*c.high) : "")
-            << (c.to.empty() ? "" : " -> " + bare(c.to));
+        out << (c.from.empty() ? "" : c.from[0].name + " = ") << print(*c.low)
+            << (c.high ? ".." + print(*c.high) : "") << (c.to.empty() ? "" : " -> " + bare(c.to));
     }
     out << "]";
     break;

@@ -65,7 +65,8 @@ static bool tooDeep(const std::string &text) {
   return false;
 }
 
-std::optional<Config> Config::parse(std::string text, const std::string &path, DiagnosticSink &sink) {
+std::optional<Config> Config::parse(std::string text, const std::string &path,
+                                    DiagnosticSink &sink) {
   if (tooDeep(text)) {
     sink.error({}, path + ": nested more than 200 deep");
     return std::nullopt;
@@ -90,7 +91,8 @@ std::optional<Config> Config::parse(std::string text, const std::string &path, D
     return std::nullopt;
   }
   if (!config.held->root.is_object()) {
-    sink.error({}, path + ": expected an object of settings, found " + config.held->root.type_name());
+    sink.error({},
+               path + ": expected an object of settings, found " + config.held->root.type_name());
     return std::nullopt;
   }
   return config;

@@ -1,6 +1,7 @@
 //===- Config.h - A model's config.json ------------------------*- C++ -*-===//
 //
-// Reads what published config.json files hold, including what is not strict JSON: bare Infinity and NaN, and {"__float__": "Infinity"}.
+// Reads what published config.json files hold, including what is not strict JSON: bare Infinity and
+// NaN, and {"__float__": "Infinity"}.
 //
 //===----------------------------------------------------------------------===//
 
@@ -23,9 +24,11 @@ public:
   static constexpr size_t maxBytes = size_t(16) << 20;
 
   /// Reads JSON text; `path` is for messages. Nothing, with an error, where it is no object.
-  static std::optional<Config> parse(std::string text, const std::string &path, DiagnosticSink &sink);
+  static std::optional<Config> parse(std::string text, const std::string &path,
+                                     DiagnosticSink &sink);
 
-  /// The value at a key, `a.b` reaching into objects; nothing where it is absent or null. An object has no value: `why` says so.
+  /// The value at a key, `a.b` reaching into objects; nothing where it is absent or null. An object
+  /// has no value: `why` says so.
   ConstResult find(const std::string &key, std::string &why) const;
 
   /// The strings of the top-level list `architectures`.

@@ -66,7 +66,8 @@ std::string ConstValue::shown() const {
 
 bool ConstValue::operator==(const ConstValue &other) const {
   if (isNumber() && other.isNumber())
-    return kind == Integer && other.kind == Integer ? integer == other.integer : real() == other.real();
+    return kind == Integer && other.kind == Integer ? integer == other.integer
+                                                    : real() == other.real();
   if (kind != other.kind)
     return false;
   switch (kind) {
@@ -120,11 +121,13 @@ static ConstResult integers(const std::string &op, int64_t a, int64_t b, std::st
     return std::nullopt;
   if (!wraps)
     return ConstValue::of(result);
-  why = "the integer " + std::to_string(a) + " " + op + " " + std::to_string(b) + " does not fit 64 bits";
+  why = "the integer " + std::to_string(a) + " " + op + " " + std::to_string(b) +
+        " does not fit 64 bits";
   return std::nullopt;
 }
 
-ConstResult rondo::constBinary(const std::string &op, const ConstValue &a, const ConstValue &b, std::string &why) {
+ConstResult rondo::constBinary(const std::string &op, const ConstValue &a, const ConstValue &b,
+                               std::string &why) {
   if (op == "==")
     return ConstValue::of(a == b);
   if (op == "!=")
@@ -132,7 +135,8 @@ ConstResult rondo::constBinary(const std::string &op, const ConstValue &a, const
   if (op == "and" || op == "or") {
     if (a.kind == ConstValue::Boolean && b.kind == ConstValue::Boolean)
       return ConstValue::of(op == "and" ? a.boolean && b.boolean : a.boolean || b.boolean);
-    why = "'" + op + "' takes true or false, not " + (a.kind == ConstValue::Boolean ? b : a).shown();
+    why =
+        "'" + op + "' takes true or false, not " + (a.kind == ConstValue::Boolean ? b : a).shown();
     return std::nullopt;
   }
   if (op == "+" && a.kind == ConstValue::String && b.kind == ConstValue::String)
@@ -173,14 +177,22 @@ ConstResult rondo::constBinary(const std::string &op, const ConstValue &a, const
 
 const std::vector<FunctionName> &rondo::functionNames() {
   static const std::vector<FunctionName> names = {
-      {"abs", 1, false},   {"ceil", 1, false},    {"cos", 1, false},     {"erf", 1, false}, {"exp", 1, false},   {"floor", 1, false},
-      {"len", 1, true},    {"log", 1, false},     {"max", 2, false},     {"min", 2, false}, {"pow", 2, false},   {"round", 1, false},
-      {"rsqrt", 1, false}, {"sigmoid", 1, false}, {"sign", 1, false},    {"sin", 1, false}, {"softplus", 1, false},
-      {"sqrt", 1, false},  {"tanh", 1, false},    {"where", 3, false}};
+      {"abs", 1, false},      {"ceil", 1, false},    {"cos", 1, false},  {"erf", 1, false},
+      {"exp", 1, false},      {"floor", 1, false},   {"len", 1, true},   {"log", 1, false},
+      {"max", 2, false},      {"min", 2, false},     {"pow", 2, false},  {"round", 1, false},
+      {"rsqrt", 1, false},    {"sigmoid", 1, false}, {"sign", 1, false}, {"sin", 1, false},
+      {"softplus", 1, false}, {"sqrt", 1, false},    {"tanh", 1, false}, {"where", 3, false}};
   return names;
 }
 
-ConstResult rondo::constFunction(const std::string &name, const std::vector<ConstValue> &args, std::string &why) {
+const std::vector<std::string> &rondo::reductionNames() {
+  static const std::vector<std::string> names = {"concat", "dot",     "max", "mean",
+                                                 "min",    "softmax", "sum", "topk"};
+  return names;
+}
+
+ConstResult rondo::constFunction(const std::string &name, const std::vector<ConstValue> &args,
+                                 std::string &why) {
   const FunctionName *known = nullptr;
   for (const FunctionName &f : functionNames())
     if (name == f.name)
@@ -188,7 +200,8 @@ ConstResult rondo::constFunction(const std::string &name, const std::vector<Cons
   if (!known)
     return std::nullopt;
   if (args.size() != known->arguments) {
-    why = "'" + name + "' takes " + std::to_string(known->arguments) + " arguments, found " + std::to_string(args.size());
+    why = "'" + name + "' takes " + std::to_string(known->arguments) + " arguments, found " +
+          std::to_string(args.size());
     return std::nullopt;
   }
   if (name == "len") {
@@ -209,7 +222,8 @@ ConstResult rondo::constFunction(const std::string &name, const std::vector<Cons
       return std::nullopt;
     }
   if (name == "min" || name == "max") {
-    bool first = name == "min" ? args[0].real() <= args[1].real() : args[0].real() >= args[1].real();
+    bool first =
+        name == "min" ? args[0].real() <= args[1].real() : args[0].real() >= args[1].real();
     return first ? args[0] : args[1];
   }
   if (name == "pow")
@@ -254,7 +268,9 @@ ConstResult rondo::constElement(const ConstValue &list, const ConstValue &index,
   return list.items[index.integer];
 }
 
-ConstResult rondo::evaluateConst(const ast::Expr &e, const std::function<ConstResult(const ast::Expr &)> &lookup, DiagnosticSink &sink) {
+ConstResult rondo::evaluateConst(const ast::Expr &e,
+                                 const std::function<ConstResult(const ast::Expr &)> &lookup,
+                                 DiagnosticSink &sink) {
   using ast::Expr;
   std::string why;
   auto value = [&](const Expr &operand) { return evaluateConst(operand, lookup, sink); };
@@ -295,8 +311,10 @@ ConstResult rondo::evaluateConst(const ast::Expr &e, const std::function<ConstRe
     ConstResult a = value(*e.operands[0]);
     if (!a)
       return std::nullopt;
-    // The right side of a settled `and` or `or` is not looked at: it may only make sense when the left one is open.
-    if (a->kind == ConstValue::Boolean && ((e.text == "and" && !a->boolean) || (e.text == "or" && a->boolean)))
+    // The right side of a settled `and` or `or` is not looked at: it may only make sense when the
+    // left one is open.
+    if (a->kind == ConstValue::Boolean &&
+        ((e.text == "and" && !a->boolean) || (e.text == "or" && a->boolean)))
       return a;
     ConstResult b = value(*e.operands[1]);
     return b ? told(constBinary(e.text, *a, *b, why)) : std::nullopt;
@@ -343,6 +361,9 @@ ConstResult rondo::evaluateConst(const ast::Expr &e, const std::function<ConstRe
   default:
     break;
   }
-  sink.error(e.place, "expected a compile-time value here (numbers, sizes, options and functions of them), found " + ast::print(e));
+  sink.error(
+      e.place,
+      "expected a compile-time value here (numbers, sizes, options and functions of them), found " +
+          ast::print(e));
   return std::nullopt;
 }

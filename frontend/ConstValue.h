@@ -1,7 +1,8 @@
 //===- ConstValue.h - Values known while compiling -------------*- C++ -*-===//
 //
-// What sizes, options and everything computed from them alone are. Integers are 64 bits and never wrap: an operation that would is an error. `/` of
-// integers is exact: an integer where it divides, a real otherwise.
+// What sizes, options and everything computed from them alone are. Integers are 64 bits and never
+// wrap: an operation that would is an error. `/` of integers is exact: an integer where it divides,
+// a real otherwise.
 //
 //===----------------------------------------------------------------------===//
 
@@ -41,10 +42,13 @@ struct ConstValue {
 using ConstResult = std::optional<ConstValue>;
 
 ConstResult constUnary(const std::string &op, const ConstValue &a, std::string &why);
-ConstResult constBinary(const std::string &op, const ConstValue &a, const ConstValue &b, std::string &why);
+ConstResult constBinary(const std::string &op, const ConstValue &a, const ConstValue &b,
+                        std::string &why);
 
-/// exp, log, floor, min, ... and len. Nothing with an empty `why` where the name is no such function.
-ConstResult constFunction(const std::string &name, const std::vector<ConstValue> &args, std::string &why);
+/// exp, log, floor, min, ... and len. Nothing with an empty `why` where the name is no such
+/// function.
+ConstResult constFunction(const std::string &name, const std::vector<ConstValue> &args,
+                          std::string &why);
 ConstResult constElement(const ConstValue &list, const ConstValue &index, std::string &why);
 
 /// The elementwise functions of the language, by name with the number of their arguments.
@@ -55,7 +59,13 @@ struct FunctionName {
 };
 const std::vector<FunctionName> &functionNames();
 
-/// Evaluates an expression of compile-time values alone; what a name means is asked of `lookup`, which reports an unknown one itself.
-ConstResult evaluateConst(const ast::Expr &expr, const std::function<ConstResult(const ast::Expr &name)> &lookup, DiagnosticSink &sink);
+/// The functions along named axes, `sum[k](x)`.
+const std::vector<std::string> &reductionNames();
+
+/// Evaluates an expression of compile-time values alone; what a name means is asked of `lookup`,
+/// which reports an unknown one itself.
+ConstResult evaluateConst(const ast::Expr &expr,
+                          const std::function<ConstResult(const ast::Expr &name)> &lookup,
+                          DiagnosticSink &sink);
 
 } // namespace rondo

@@ -2,23 +2,30 @@
 
 #include "frontend/Frontend.h"
 #include "frontend/IRGen.h"
+#include "frontend/Names.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"
 
 using namespace rondo;
 
-mlir::OwningOpRef<mlir::ModuleOp> rondo::buildTokenLevel(mlir::MLIRContext &context, const SpecOptions &options, DiagnosticSink &sink) {
+mlir::OwningOpRef<mlir::ModuleOp> rondo::buildTokenLevel(mlir::MLIRContext &context,
+                                                         const SpecOptions &options,
+                                                         DiagnosticSink &sink) {
   context.loadDialect<RondoDialect, mlir::func::FuncDialect>();
   Program program(sink);
   bool good = program.load(options);
+  if (good)
+    for (const auto &file : program.allFiles())
+      checkNames(program, *file, sink);
   const ast::Module *entry = good ? program.entry(options) : nullptr;
   if (!entry)
     return {};
   auto module = IRGen(context, program, *entry, sink).run();
   if (!module)
     return {};
-  // The front end checks axes before it builds an op; what the verifier finds beyond that still names its place in the spec.
+  // The front end checks axes before it builds an op; what the verifier finds beyond that still
+  // names its place in the spec.
   mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) {
     std::string where;
     llvm::raw_string_ostream os(where);

@@ -24,7 +24,8 @@ mlir::Value Frame::capture(mlir::Value outer) {
   if (argument)
     return argument;
   bool token = isPerToken(outer.getType());
-  // Arguments: [t, s of an over] per-token values, [keys], [states], others. A recurrence's others stand before its states.
+  // Arguments: [t, s of an over] per-token values, [keys], [states], others. A recurrence's others
+  // stand before its states.
   unsigned place = (kind == Over ? 2 : 0) + perToken.size();
   if (kind == Recur) {
     place = perToken.size();
@@ -61,8 +62,8 @@ mlir::Location IRGen::location(Place place) const {
 Val IRGen::error(Place place, const std::string &message) {
   std::vector<std::string> notes;
   for (const Instance *i = instance; i && i->caller && notes.size() < 4; i = i->caller)
-    notes.push_back("in '" + i->module->name + "', used at " + i->use.file->path + ":" + std::to_string(i->use.line) + ":" +
-                    std::to_string(i->use.column));
+    notes.push_back("in '" + i->module->name + "', used at " + i->use.file->path + ":" +
+                    std::to_string(i->use.line) + ":" + std::to_string(i->use.column));
   sink.error(place, message, notes);
   return Val();
 }
@@ -71,7 +72,8 @@ Val IRGen::error(Place place, const std::string &message) {
 // The entry
 //===----------------------------------------------------------------------===//
 
-IRGen::IRGen(mlir::MLIRContext &context, Program &program, const ast::Module &entry, DiagnosticSink &sink)
+IRGen::IRGen(mlir::MLIRContext &context, Program &program, const ast::Module &entry,
+             DiagnosticSink &sink)
     : context(context), program(program), entry(entry), sink(sink) {}
 
 mlir::OwningOpRef<mlir::ModuleOp> IRGen::run() {
@@ -99,8 +101,10 @@ bool IRGen::bindEntryInputs() {
     }
     // A model's bare input is token ids; a module's is one real number a token.
     bool ids = entry.isModel && !formal.hasAxes;
-    mlir::Type element = ids ? mlir::Type(mlir::IntegerType::get(&context, 64)) : mlir::Type(mlir::Float32Type::get(&context));
-    mlir::Value argument = root->block->addArgument(typeOf(axes, true, element), location(formal.place));
+    mlir::Type element = ids ? mlir::Type(mlir::IntegerType::get(&context, 64))
+                             : mlir::Type(mlir::Float32Type::get(&context));
+    mlir::Value argument =
+        root->block->addArgument(typeOf(axes, true, element), location(formal.place));
     names.push_back(formal.name);
     bind(formal.name, made(argument), formal.place);
   }
@@ -112,7 +116,8 @@ bool IRGen::bindEntryInputs() {
 
 void IRGen::buildEntry() {
   auto builder = mlir::OpBuilder::atBlockEnd(module->getBody());
-  forward = mlir::func::FuncOp::create(builder, location(entry.place), "forward", mlir::FunctionType::get(&context, {}, {}));
+  forward = mlir::func::FuncOp::create(builder, location(entry.place), "forward",
+                                       mlir::FunctionType::get(&context, {}, {}));
   forward->setAttr("rondo.entry", StringAttr::get(&context, "forward"));
   symbols.insert("forward");
   Frame top(Frame::Function, nullptr, forward.addEntryBlock());
@@ -133,7 +138,8 @@ void IRGen::finishEntry(Instance &main) {
     error(entry.place, "'" + entry.name + "' returns nothing; expected `return` and its result");
   if (sink.failed())
     return;
-  std::vector<Val> results = main.result.kind == Val::Tuple ? main.result.items : std::vector<Val>{main.result};
+  std::vector<Val> results =
+      main.result.kind == Val::Tuple ? main.result.items : std::vector<Val>{main.result};
   llvm::SmallVector<mlir::Value> values;
   llvm::SmallVector<mlir::Attribute> attributes;
   NamedAxes declared;
@@ -142,7 +148,8 @@ void IRGen::finishEntry(Instance &main) {
   for (size_t i = 0; i < results.size(); ++i) {
     Val v = results[i];
     if (v.kind != Val::Tensor || !perToken(v)) {
-      error(entry.place, "a result of '" + entry.name + "' is the same for every token: " + describe(v) + "; expected a value of each token");
+      error(entry.place, "a result of '" + entry.name + "' is the same for every token: " +
+                             describe(v) + "; expected a value of each token");
       return;
     }
     if (entry.hasResult)
@@ -167,12 +174,14 @@ void IRGen::finishEntry(Instance &main) {
     if (name.empty())
       name = i ? "y" + std::to_string(i) : "y";
     attributes.push_back(mlir::DictionaryAttr::get(
-        &context, mlir::NamedAttribute(StringAttr::get(&context, "rondo.name"), StringAttr::get(&context, name))));
+        &context, mlir::NamedAttribute(StringAttr::get(&context, "rondo.name"),
+                                       StringAttr::get(&context, name))));
   }
   auto builder = at();
   mlir::func::ReturnOp::create(builder, location(entry.place), values);
   mlir::ValueRange range(values);
-  forward.setFunctionType(mlir::FunctionType::get(&context, root->block->getArgumentTypes(), range.getTypes()));
+  forward.setFunctionType(
+      mlir::FunctionType::get(&context, root->block->getArgumentTypes(), range.getTypes()));
   forward.setResAttrsAttr(mlir::ArrayAttr::get(&context, attributes));
 }
 
@@ -238,13 +247,15 @@ void IRGen::bind(const std::string &name, Val value, Place place) {
   instance->scopes.back().names[name] = std::move(value);
 }
 
-// The scope where assigning to a name puts it: where it is already, but never out of a recurrence's or over's body.
+// The scope where assigning to a name puts it: where it is already, but never out of a recurrence's
+// or over's body.
 Instance::Scope *IRGen::scopeOf(const std::string &name) {
   for (size_t i = instance->scopes.size(); i-- > 0;) {
     Instance::Scope &scope = instance->scopes[i];
     if (scope.names.count(name))
       return &scope;
-    if (scope.frame->kind != Frame::Function && (i == 0 || instance->scopes[i - 1].frame != scope.frame))
+    if (scope.frame->kind != Frame::Function &&
+        (i == 0 || instance->scopes[i - 1].frame != scope.frame))
       return nullptr;
   }
   return nullptr;
@@ -252,7 +263,8 @@ Instance::Scope *IRGen::scopeOf(const std::string &name) {
 
 void IRGen::bindTarget(const ast::Target &target, Val value, Place place, const ast::Expr *source) {
   Instance::Scope *scope = scopeOf(target.name);
-  auto state = scope ? scope->states.find(target.name) : std::map<std::string, NamedAxes>::iterator();
+  auto state =
+      scope ? scope->states.find(target.name) : std::map<std::string, NamedAxes>::iterator();
   bool isState = scope && state != scope->states.end();
   NamedAxes axes;
   if (isState)
@@ -261,13 +273,16 @@ void IRGen::bindTarget(const ast::Target &target, Val value, Place place, const 
     NamedAxes written;
     if (!resolveAxes(target.axes, written))
       value = Val();
-    else if (isState && !std::is_permutation(written.begin(), written.end(), axes.begin(), axes.end()))
-      value = error(target.place, "the state '" + target.name + "' has axes " + shown(axes) + ", not " + shown(written));
+    else if (isState &&
+             !std::is_permutation(written.begin(), written.end(), axes.begin(), axes.end()))
+      value = error(target.place, "the state '" + target.name + "' has axes " + shown(axes) +
+                                      ", not " + shown(written));
     else
       axes = written;
   }
   if (value.kind == Val::Tuple)
-    value = error(place, "'" + target.name + "' stands for one value; the right side gives " + std::to_string(value.items.size()));
+    value = error(place, "'" + target.name + "' stands for one value; the right side gives " +
+                             std::to_string(value.items.size()));
   if ((isState || target.written) && value.kind != Val::Unknown) {
     bool constant = value.kind == Val::Const;
     if (constant && !value.constant.isNumber())
@@ -294,20 +309,23 @@ void IRGen::runLet(const ast::Stmt &s) {
     known &= target.written && tryAxes(target.axes, axes);
     wanted.push_back(axes);
   }
-  Val v = s.value->kind == ast::Expr::Recur ? evalRecur(*s.value, false) : eval(*s.value, known ? &wanted : nullptr);
+  Val v = s.value->kind == ast::Expr::Recur ? evalRecur(*s.value, false)
+                                            : eval(*s.value, known ? &wanted : nullptr);
   if (s.targets.size() == 1)
     return bindTarget(s.targets[0], v, s.value->place, s.value.get());
   std::vector<Val> parts(s.targets.size());
   if (v.kind == Val::Tuple) {
     if (v.items.size() != parts.size())
-      error(s.place, std::to_string(parts.size()) + " names for " + std::to_string(v.items.size()) + " values");
+      error(s.place, std::to_string(parts.size()) + " names for " + std::to_string(v.items.size()) +
+                         " values");
     else
       parts = v.items;
   } else if (v.kind == Val::Tensor && known) {
     parts = split(v, wanted, s.value->place);
   } else if (v.kind != Val::Unknown) {
     error(s.place, "one value cannot be split into " + std::to_string(parts.size()) +
-                       " without their axes; expected each name with known axes, as in `x[h p], B[g n] = ...`");
+                       " without their axes; expected each name with known axes, as in `x[h p], "
+                       "B[g n] = ...`");
   }
   for (size_t i = 0; i < parts.size(); ++i)
     bindTarget(s.targets[i], parts[i], s.value->place, s.value.get());
@@ -318,8 +336,9 @@ void IRGen::runIf(const ast::Stmt &s) {
   if (condition.kind == Val::Unknown)
     return;
   if (condition.kind != Val::Const || condition.constant.kind != ConstValue::Boolean) {
-    error(s.value->place, "'if' chooses while compiling and takes true or false, found " + describe(condition) +
-                              (condition.kind == Val::Tensor ? "; for data write where(c, a, b)" : ""));
+    error(s.value->place,
+          "'if' chooses while compiling and takes true or false, found " + describe(condition) +
+              (condition.kind == Val::Tensor ? "; for data write where(c, a, b)" : ""));
     return;
   }
   runBlock(condition.constant.boolean ? s.body : s.otherwise);
@@ -352,13 +371,15 @@ std::string IRGen::functionName(const ast::Scope &scope) {
   return unique;
 }
 
-// Every iteration becomes a function of the values that it uses, its parameters last; one that prints like an earlier one is that one.
+// Every iteration becomes a function of the values that it uses, its parameters last; one that
+// prints like an earlier one is that one.
 void IRGen::runLayer(const ast::Stmt &s) {
   std::optional<int64_t> count = evalExtent(*s.value, "the number of repetitions");
   if (!count)
     return;
   if (frame->kind != Frame::Function) {
-    error(s.place, "a scope's repetition cannot stand inside a recurrence or over; write `repeat` without `as`");
+    error(s.place, "a scope's repetition cannot stand inside a recurrence or over; write `repeat` "
+                   "without `as`");
     return;
   }
   for (int64_t i = 0; i < *count && steps <= mostSteps; ++i) {
@@ -393,7 +414,8 @@ void IRGen::runLayer(const ast::Stmt &s) {
     if (!frame->prefix.empty() && scope.rfind(frame->prefix + ".", 0) == 0)
       scope = scope.substr(frame->prefix.size() + 1);
 
-    auto type = mlir::FunctionType::get(&context, block->getArgumentTypes(), mlir::ValueRange(results).getTypes());
+    auto type = mlir::FunctionType::get(&context, block->getArgumentTypes(),
+                                        mlir::ValueRange(results).getTypes());
     auto function = mlir::func::FuncOp::create(location(s.place), "layer", type);
     function.setPrivate();
     function.getBody().push_back(block.release());
@@ -416,7 +438,8 @@ void IRGen::runLayer(const ast::Stmt &s) {
     llvm::SmallVector<mlir::Value> operands(layer.perToken);
     operands.append(layer.shared);
     auto outer = at();
-    auto call = CallOp::create(outer, location(s.place), type.getResults(), mlir::FlatSymbolRefAttr::get(it->second.getSymNameAttr()), operands,
+    auto call = CallOp::create(outer, location(s.place), type.getResults(),
+                               mlir::FlatSymbolRefAttr::get(it->second.getSymNameAttr()), operands,
                                StringAttr::get(&context, scope));
     for (size_t r = 0; r < changed.size(); ++r) {
       changed[r]->tensor = call.getResult(r);
@@ -427,15 +450,18 @@ void IRGen::runLayer(const ast::Stmt &s) {
 
 void IRGen::runReturn(const ast::Stmt &s) {
   if (instance->repeats || frame != instance->scopes.front().frame) {
-    error(s.place, "'return' cannot stand inside a repetition or a recurrence; assign to a name and return it after");
+    error(s.place, "'return' cannot stand inside a repetition or a recurrence; assign to a name "
+                   "and return it after");
     return;
   }
   // A declared result tells the last expression its axes.
   Wanted wanted(1);
-  bool known = instance->module->hasResult && s.values.size() == 1 && tryAxes(instance->module->result, wanted[0]);
+  bool known = instance->module->hasResult && s.values.size() == 1 &&
+               tryAxes(instance->module->result, wanted[0]);
   std::vector<Val> items;
   for (const auto &value : s.values) {
-    items.push_back(value->kind == ast::Expr::Recur ? evalRecur(*value, false) : eval(*value, known ? &wanted : nullptr));
+    items.push_back(value->kind == ast::Expr::Recur ? evalRecur(*value, false)
+                                                    : eval(*value, known ? &wanted : nullptr));
     instance->resultNames.push_back(value->kind == ast::Expr::Name ? value->text : "");
   }
   instance->returned = true;
@@ -451,7 +477,8 @@ void IRGen::runReturn(const ast::Stmt &s) {
 }
 
 void IRGen::declareParam(const ast::ParamDecl &param) {
-  std::string path = instance->path.empty() ? param.name : llvm::join(instance->path, ".") + "." + param.name;
+  std::string path =
+      instance->path.empty() ? param.name : llvm::join(instance->path, ".") + "." + param.name;
   NamedAxes stored, named; // with and without unit axes
   std::vector<bool> unit;
   int64_t units = 0, elements = 1;
@@ -465,11 +492,14 @@ void IRGen::declareParam(const ast::ParamDecl &param) {
       return bind(param.name, Val(), param.place);
     for (const NamedAxis &other : stored)
       if (other.name == resolved->name) {
-        error(axis.place, "axis '" + shown(resolved->name) + "' twice in the parameter '" + param.name + "'");
+        error(axis.place,
+              "axis '" + shown(resolved->name) + "' twice in the parameter '" + param.name + "'");
         return bind(param.name, Val(), param.place);
       }
-    if (__builtin_mul_overflow(elements, resolved->extent, &elements) || elements > Program::maxElements) {
-      error(param.place, "the parameter '" + path + "' has more than " + std::to_string(Program::maxElements) + " elements");
+    if (__builtin_mul_overflow(elements, resolved->extent, &elements) ||
+        elements > Program::maxElements) {
+      error(param.place, "the parameter '" + path + "' has more than " +
+                             std::to_string(Program::maxElements) + " elements");
       return bind(param.name, Val(), param.place);
     }
     stored.push_back(*resolved);
@@ -501,7 +531,8 @@ void IRGen::declareParam(const ast::ParamDecl &param) {
           break;
         builder.setInsertionPointAfter(&op);
       }
-    held.value = ParamOp::create(builder, location(param.place), typeOf(stored, false), StringAttr::get(&context, path),
+    held.value = ParamOp::create(builder, location(param.place), typeOf(stored, false),
+                                 StringAttr::get(&context, path),
                                  init.empty() ? StringAttr() : StringAttr::get(&context, init));
     held.place = param.place;
     held.axes = stored;
@@ -516,8 +547,10 @@ void IRGen::declareParam(const ast::ParamDecl &param) {
         text += (text.empty() ? "" : " ") + std::to_string(axis.extent);
       return "[" + text + "]";
     };
-    error(param.place, "the parameter '" + path + "' is shared with line " + std::to_string(held.place.line) + " of " + held.place.file->path +
-                           ", where it has shape " + extents(held.axes) + "; here it has " + extents(stored));
+    error(param.place, "the parameter '" + path + "' is shared with line " +
+                           std::to_string(held.place.line) + " of " + held.place.file->path +
+                           ", where it has shape " + extents(held.axes) + "; here it has " +
+                           extents(stored));
     return bind(param.name, Val(), param.place);
   }
   Val v = Val::of(held.value, root);
@@ -526,7 +559,8 @@ void IRGen::declareParam(const ast::ParamDecl &param) {
     llvm::SmallVector<mlir::AffineExpr> sources;
     unsigned dim = 0;
     for (bool one : unit)
-      sources.push_back(one ? mlir::getAffineConstantExpr(0, &context) : mlir::getAffineDimExpr(dim++, &context));
+      sources.push_back(one ? mlir::getAffineConstantExpr(0, &context)
+                            : mlir::getAffineDimExpr(dim++, &context));
     v = view(v, named, sources, param.place);
   }
   bind(param.name, v, param.place);

@@ -1,16 +1,21 @@
 //===- IRGen.h - Tree to the token level -----------------------*- C++ -*-===//
 //
-// Elaborates the entry of a Program: every module use is expanded in place, compile-time values are computed, every other value becomes an op whose type
-// names its axes. What is wrong is reported in the user's axes before an op is built, and the value becomes "unknown", which nothing complains about again.
+// Elaborates the entry of a Program: every module use is expanded in place, compile-time values are
+// computed, every other value becomes an op whose type names its axes. What is wrong is reported in
+// the user's axes before an op is built, and the value becomes "unknown", which nothing complains
+// about again.
 //
-// A Frame is a block that is being filled: a function, or the body of a recur or over. Bodies are isolated, and so are functions: a value of an outer frame
-// that is used in an inner one is handed in as an argument (Frame::capture). Every iteration of `repeat ... as scope` is a function; parameters are
-// declared once, in the entry, and handed in like values, so that equal layers print equally and are merged.
+// A Frame is a block that is being filled: a function, or the body of a recur or over. Bodies are
+// isolated, and so are functions: a value of an outer frame that is used in an inner one is handed
+// in as an argument (Frame::capture). Every iteration of `repeat ... as scope` is a function;
+// parameters are declared once, in the entry, and handed in like values, so that equal layers print
+// equally and are merged.
 //
-// Axes: a module's own axis names are local. An Instance maps them to the names that values carry, so that two uses of a module never confuse theirs.
+// Axes: a module's own axis names are local. An Instance maps them to the names that values carry,
+// so that two uses of a module never confuse theirs.
 //
-// Split over IRGen.cpp (entry, functions, statements), IRGenCall.cpp (module uses), IRGenExpr.cpp (names, arithmetic, reductions),
-// IRGenAxes.cpp (axes), IRGenTime.cpp (shift, recur, over).
+// Split over IRGen.cpp (entry, functions, statements), IRGenCall.cpp (module uses), IRGenExpr.cpp
+// (names, arithmetic, reductions), IRGenAxes.cpp (axes), IRGenTime.cpp (shift, recur, over).
 //
 //===----------------------------------------------------------------------===//
 
@@ -32,13 +37,16 @@ namespace rondo {
 struct NamedAxis {
   std::string name;
   int64_t extent = 0;
-  bool operator==(const NamedAxis &other) const { return name == other.name && extent == other.extent; }
+  bool operator==(const NamedAxis &other) const {
+    return name == other.name && extent == other.extent;
+  }
 };
 using NamedAxes = std::vector<NamedAxis>;
 
 struct Frame;
 
-/// What an expression is: a compile-time value, a tensor, several values, or unknown after an error.
+/// What an expression is: a compile-time value, a tensor, several values, or unknown after an
+/// error.
 struct Val {
   enum Kind { Unknown, Const, Tensor, Tuple };
   Kind kind = Unknown;
@@ -70,11 +78,12 @@ struct Frame {
   Kind kind;
   Frame *parent;
   mlir::Block *block;
-  std::string prefix;               // Function: the scope that the names of its states are relative to
+  std::string prefix; // Function: the scope that the names of its states are relative to
   std::set<std::string> stateNames; // Function: names in use
 
-  // Values of the parent frame that are handed in, in the order of the arguments: per-token ones, then the others. An over's are its queries and its
-  // shared values; those at the other position are apart.
+  // Values of the parent frame that are handed in, in the order of the arguments: per-token ones,
+  // then the others. An over's are its queries and its shared values; those at the other position
+  // are apart.
   llvm::SmallVector<mlir::Value> perToken, shared, keys;
   llvm::DenseMap<mlir::Value, mlir::Value> captured, capturedKeys;
   mlir::Value position; // Function: the position of the token, once it is used
@@ -82,12 +91,14 @@ struct Frame {
 
   /// The argument that stands for a value of the parent frame.
   mlir::Value capture(mlir::Value outer);
-  /// Over: the argument that stands for a per-token value of the parent frame at the other position.
+  /// Over: the argument that stands for a per-token value of the parent frame at the other
+  /// position.
   mlir::Value captureKey(mlir::Value outer);
   Frame *function() { return kind == Function ? this : parent->function(); }
 };
 
-/// The axes that the surroundings want of an expression: of one value, or of several that it is to be split into.
+/// The axes that the surroundings want of an expression: of one value, or of several that it is to
+/// be split into.
 using Wanted = std::vector<NamedAxes>;
 
 /// One use of a module.
@@ -116,7 +127,8 @@ struct Instance {
 
 class IRGen {
 public:
-  IRGen(mlir::MLIRContext &context, Program &program, const ast::Module &entry, DiagnosticSink &sink);
+  IRGen(mlir::MLIRContext &context, Program &program, const ast::Module &entry,
+        DiagnosticSink &sink);
   mlir::OwningOpRef<mlir::ModuleOp> run();
 
 private:
@@ -139,9 +151,12 @@ private:
   //--- IRGenCall.cpp
   Val call(const ast::Expr &e, const Wanted *wanted);
   Val callModule(const ast::Expr &e, const ast::Module &module, const Wanted *wanted);
-  bool matchArguments(const ast::Expr &e, const ast::Module &module, std::vector<const ast::Argument *> &given);
-  bool bindFormalAxes(Instance &inner, const ast::Expr &e, const ast::Module &module, const std::vector<Val> &values, std::set<std::string> &bound);
-  bool bindResultAxes(Instance &inner, const ast::Expr &e, const ast::Module &module, const Wanted *wanted, const std::set<std::string> &carried);
+  bool matchArguments(const ast::Expr &e, const ast::Module &module,
+                      std::vector<const ast::Argument *> &given);
+  bool bindFormalAxes(Instance &inner, const ast::Expr &e, const ast::Module &module,
+                      const std::vector<Val> &values, std::set<std::string> &bound);
+  bool bindResultAxes(Instance &inner, const ast::Expr &e, const ast::Module &module,
+                      const Wanted *wanted, const std::set<std::string> &carried);
   bool scopePath(const ast::Scope &scope, std::vector<std::string> &path);
 
   //--- IRGenExpr.cpp
@@ -184,11 +199,14 @@ private:
   Val view(Val v, const NamedAxes &axes, llvm::ArrayRef<mlir::AffineExpr> sources, Place place);
   /// Axes added in front and put in the given order; the value's must be among them.
   Val broadcast(Val v, const NamedAxes &axes, Place place);
-  /// The value with the given axes: as it is, or its one other axis split. Otherwise unknown, with a message that looks for the cause in `source`.
-  Val conform(Val v, const NamedAxes &axes, Place place, const std::string &what, const ast::Expr *source, bool mayBroadcast);
+  /// The value with the given axes: as it is, or its one other axis split. Otherwise unknown, with
+  /// a message that looks for the cause in `source`.
+  Val conform(Val v, const NamedAxes &axes, Place place, const std::string &what,
+              const ast::Expr *source, bool mayBroadcast);
   /// One value split along its one axis that is not in all parts.
   std::vector<Val> split(Val v, const Wanted &parts, Place place);
-  void reportAxes(const NamedAxes &found, const NamedAxes &expected, Place place, const std::string &what, const ast::Expr *source);
+  void reportAxes(const NamedAxes &found, const NamedAxes &expected, Place place,
+                  const std::string &what, const ast::Expr *source);
   const ast::Expr *sourceOfAxis(const ast::Expr &e, const std::string &axis);
 
   //--- IRGenTime.cpp
@@ -196,7 +214,8 @@ private:
   Val shifted(Val v, int64_t distance, const std::string &name, Place place);
   Val evalOutside(const ast::Expr &e, const std::string &what);
   Val evalRecur(const ast::Expr &e, bool asStatement);
-  bool bindStates(const ast::Expr &e, Frame &body, std::vector<NamedAxes> &axes, llvm::SmallVectorImpl<mlir::Value> &inits);
+  bool bindStates(const ast::Expr &e, Frame &body, std::vector<NamedAxes> &axes,
+                  llvm::SmallVectorImpl<mlir::Value> &inits);
   Val evalOver(const ast::Expr &e, const Wanted *wanted);
   Val position(Place place);
   std::string stateName(const std::string &name);

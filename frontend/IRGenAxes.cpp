@@ -76,7 +76,8 @@ std::optional<NamedAxis> IRGen::resolveAxis(const ast::Axis &axis) {
   }
   std::optional<NamedAxis> known = knownAxis(axis.name);
   if (axis.extent) {
-    std::optional<int64_t> extent = evalExtent(*axis.extent, "the extent of axis '" + axis.name + "'");
+    std::optional<int64_t> extent =
+        evalExtent(*axis.extent, "the extent of axis '" + axis.name + "'");
     if (!extent)
       return std::nullopt;
     if (*extent == 0) {
@@ -86,7 +87,8 @@ std::optional<NamedAxis> IRGen::resolveAxis(const ast::Axis &axis) {
     if (known && known->extent == *extent)
       return known;
     if (known && !instance->axes.count(axis.name)) {
-      error(axis.place, "axis '" + axis.name + "' is the size " + std::to_string(known->extent) + "; here it is given " + std::to_string(*extent));
+      error(axis.place, "axis '" + axis.name + "' is the size " + std::to_string(known->extent) +
+                            "; here it is given " + std::to_string(*extent));
       return std::nullopt;
     }
     return declareAxis(axis.name, *extent);
@@ -98,7 +100,8 @@ std::optional<NamedAxis> IRGen::resolveAxis(const ast::Axis &axis) {
       error(axis.place, "'" + axis.name + "' is an option; an axis needs a size");
     return std::nullopt; // a size without a value was reported
   }
-  error(axis.place, "unknown axis '" + axis.name + "'" + didYouMean(axis.name, axisNames()) + "; declare `size " + axis.name + " = ...` or give its extent, [" +
+  error(axis.place, "unknown axis '" + axis.name + "'" + didYouMean(axis.name, axisNames()) +
+                        "; declare `size " + axis.name + " = ...` or give its extent, [" +
                         axis.name + " = ...]");
   return std::nullopt;
 }
@@ -116,8 +119,10 @@ bool IRGen::resolveAxes(const ast::Axes &axes, NamedAxes &out) {
         error(axis.place, "axis '" + axis.name + "' twice in one list of axes");
         good = false;
       }
-    if (good && (__builtin_mul_overflow(elements, resolved->extent, &elements) || elements > Program::maxElements)) {
-      error(axis.place, "axes " + ast::print(axes) + " have more than " + std::to_string(Program::maxElements) + " elements");
+    if (good && (__builtin_mul_overflow(elements, resolved->extent, &elements) ||
+                 elements > Program::maxElements)) {
+      error(axis.place, "axes " + ast::print(axes) + " have more than " +
+                            std::to_string(Program::maxElements) + " elements");
       good = false;
     }
     out.push_back(*resolved);
@@ -143,7 +148,8 @@ mlir::RankedTensorType IRGen::typeOf(const NamedAxes &axes, bool perToken, mlir:
     names.push_back(axis.name);
     extents.push_back(axis.extent);
   }
-  return namedType(&context, names, extents, element ? element : mlir::Type(mlir::Float32Type::get(&context)));
+  return namedType(&context, names, extents,
+                   element ? element : mlir::Type(mlir::Float32Type::get(&context)));
 }
 
 NamedAxes IRGen::axesOf(const Val &v) {
@@ -166,7 +172,8 @@ Val IRGen::view(Val v, const NamedAxes &axes, llvm::ArrayRef<AffineExpr> sources
   auto type = typeOf(axes, perToken(v), elementTypeOf(v.tensor.getType()));
   if (type == v.tensor.getType() && map.isIdentity())
     return v;
-  return made(ViewOp::create(builder, location(place), type, v.tensor, mlir::AffineMapAttr::get(map)));
+  return made(
+      ViewOp::create(builder, location(place), type, v.tensor, mlir::AffineMapAttr::get(map)));
 }
 
 static size_t placeOf(const NamedAxes &axes, const std::string &name) {
@@ -181,7 +188,9 @@ static AffineExpr linear(mlir::MLIRContext *context, const NamedAxes &axes, cons
   AffineExpr sum = mlir::getAffineConstantExpr(0, context);
   int64_t stride = 1;
   for (size_t i = axes.size(); i-- > 0;) {
-    sum = mlir::getAffineDimExpr(static_cast<unsigned>(placeOf(in, axes[i].name)), context) * stride + sum;
+    sum =
+        mlir::getAffineDimExpr(static_cast<unsigned>(placeOf(in, axes[i].name)), context) * stride +
+        sum;
     stride *= axes[i].extent;
   }
   return sum;
@@ -191,7 +200,8 @@ Val IRGen::broadcast(Val v, const NamedAxes &axes, Place place) {
   if (v.kind == Val::Const) {
     auto type = typeOf(axes, false);
     auto builder = at();
-    auto splat = mlir::DenseElementsAttr::get(type, llvm::APFloat(static_cast<float>(v.constant.real())));
+    auto splat =
+        mlir::DenseElementsAttr::get(type, llvm::APFloat(static_cast<float>(v.constant.real())));
     return made(ConstantOp::create(builder, location(place), type, splat));
   }
   NamedAxes found = axesOf(v);
@@ -199,14 +209,17 @@ Val IRGen::broadcast(Val v, const NamedAxes &axes, Place place) {
     return v;
   llvm::SmallVector<AffineExpr> sources;
   for (const NamedAxis &axis : found)
-    sources.push_back(mlir::getAffineDimExpr(static_cast<unsigned>(placeOf(axes, axis.name)), &context));
+    sources.push_back(
+        mlir::getAffineDimExpr(static_cast<unsigned>(placeOf(axes, axis.name)), &context));
   Val result = view(v, axes, sources, place);
   result.order = v.order;
   return result;
 }
 
 static bool subset(const NamedAxes &a, const NamedAxes &b) {
-  return std::all_of(a.begin(), a.end(), [&](const NamedAxis &axis) { return std::find(b.begin(), b.end(), axis) != b.end(); });
+  return std::all_of(a.begin(), a.end(), [&](const NamedAxis &axis) {
+    return std::find(b.begin(), b.end(), axis) != b.end();
+  });
 }
 
 static NamedAxes without(const NamedAxes &a, const NamedAxes &b) {
@@ -225,7 +238,8 @@ static int64_t product(const NamedAxes &axes) {
   return elements;
 }
 
-Val IRGen::conform(Val v, const NamedAxes &axes, Place place, const std::string &what, const ast::Expr *source, bool mayBroadcast) {
+Val IRGen::conform(Val v, const NamedAxes &axes, Place place, const std::string &what,
+                   const ast::Expr *source, bool mayBroadcast) {
   if (v.kind == Val::Const) {
     if (mayBroadcast || axes.empty())
       return broadcast(v, axes, place);
@@ -240,8 +254,10 @@ Val IRGen::conform(Val v, const NamedAxes &axes, Place place, const std::string 
   if (inside && mayBroadcast)
     return broadcast(v, axes, place);
   NamedAxes rest = without(found, axes), need = without(axes, found);
-  // The one axis of a module's result takes the name that the surroundings want; of other values it is only split.
-  bool fits = rest.size() == 1 && need.size() >= (source ? 2 : 1) && product(need) == rest[0].extent;
+  // The one axis of a module's result takes the name that the surroundings want; of other values it
+  // is only split.
+  bool fits =
+      rest.size() == 1 && need.size() >= (source ? 2 : 1) && product(need) == rest[0].extent;
   if (fits) {
     NamedAxes result;
     for (const NamedAxis &axis : found)
@@ -251,8 +267,10 @@ Val IRGen::conform(Val v, const NamedAxes &axes, Place place, const std::string 
         result.push_back(axis);
     llvm::SmallVector<AffineExpr> sources;
     for (const NamedAxis &axis : found)
-      sources.push_back(axis == rest[0] ? linear(&context, need, result)
-                                        : mlir::getAffineDimExpr(static_cast<unsigned>(placeOf(result, axis.name)), &context));
+      sources.push_back(axis == rest[0]
+                            ? linear(&context, need, result)
+                            : mlir::getAffineDimExpr(
+                                  static_cast<unsigned>(placeOf(result, axis.name)), &context));
     return view(v, result, sources, place);
   }
   reportAxes(found, axes, place, what, source);
@@ -276,7 +294,8 @@ const ast::Expr *IRGen::sourceOfAxis(const ast::Expr &e, const std::string &axis
       auto found = instance->scopes[i].names.find(e.text);
       if (found == instance->scopes[i].names.end())
         continue;
-      if (found->second.kind == Val::Tensor && placeOf(axesOf(found->second), axis) < axesOf(found->second).size())
+      if (found->second.kind == Val::Tensor &&
+          placeOf(axesOf(found->second), axis) < axesOf(found->second).size())
         return &e;
       return nullptr;
     }
@@ -306,18 +325,22 @@ const ast::Expr *IRGen::sourceOfAxis(const ast::Expr &e, const std::string &axis
   return nullptr;
 }
 
-void IRGen::reportAxes(const NamedAxes &found, const NamedAxes &expected, Place place, const std::string &what, const ast::Expr *source) {
+void IRGen::reportAxes(const NamedAxes &found, const NamedAxes &expected, Place place,
+                       const std::string &what, const ast::Expr *source) {
   NamedAxes extra = without(found, expected), missing = without(expected, found);
   for (const NamedAxis &axis : extra)
     if (size_t at = placeOf(expected, axis.name); at < expected.size()) {
-      error(place, what + " has axes " + shown(expected) + " with " + std::to_string(expected[at].extent) + " along " + shown(axis.name) + "; the value has " +
-                       std::to_string(axis.extent) + " along it");
+      error(place, what + " has axes " + shown(expected) + " with " +
+                       std::to_string(expected[at].extent) + " along " + shown(axis.name) +
+                       "; the value has " + std::to_string(axis.extent) + " along it");
       return;
     }
   const ast::Expr *leaf = source && !extra.empty() ? sourceOfAxis(*source, extra[0].name) : nullptr;
   if (!leaf) {
-    std::string tail = extra.empty() ? shown(missing) + " is missing" : shown(extra) + " is not among them";
-    error(place, what + " has axes " + shown(expected) + "; the value has " + shown(found) + ": " + tail);
+    std::string tail =
+        extra.empty() ? shown(missing) + " is missing" : shown(extra) + " is not among them";
+    error(place,
+          what + " has axes " + shown(expected) + "; the value has " + shown(found) + ": " + tail);
     return;
   }
   NamedAxes own;
@@ -329,16 +352,20 @@ void IRGen::reportAxes(const NamedAxes &found, const NamedAxes &expected, Place 
   candidates.insert(candidates.end(), expected.begin(), expected.end());
   for (const NamedAxis &axis : candidates)
     if (hint.empty() && placeOf(own, axis.name) == own.size() && axis.extent % extra[0].extent == 0)
-      hint = ", did you mean " + leaf->text + "[" + shown(extra[0].name) + " -> " + shown(axis.name) + "]?";
-  error(leaf->place, "'" + leaf->text + "' has axes " + shown(own) + "; " + what + " has axes " + shown(expected) + ": " + shown(extra[0].name) +
-                         " is not in " + shown(expected) + hint);
+      hint = ", did you mean " + leaf->text + "[" + shown(extra[0].name) + " -> " +
+             shown(axis.name) + "]?";
+  error(leaf->place, "'" + leaf->text + "' has axes " + shown(own) + "; " + what + " has axes " +
+                         shown(expected) + ": " + shown(extra[0].name) + " is not in " +
+                         shown(expected) + hint);
 }
 
 std::vector<Val> IRGen::split(Val v, const Wanted &parts, Place place) {
   std::vector<Val> results(parts.size());
   NamedAxes found = axesOf(v), rest;
   for (const NamedAxis &axis : found)
-    if (!std::all_of(parts.begin(), parts.end(), [&](const NamedAxes &part) { return std::find(part.begin(), part.end(), axis) != part.end(); }))
+    if (!std::all_of(parts.begin(), parts.end(), [&](const NamedAxes &part) {
+          return std::find(part.begin(), part.end(), axis) != part.end();
+        }))
       rest.push_back(axis);
   int64_t total = 0;
   std::string sizes;
@@ -348,8 +375,13 @@ std::vector<Val> IRGen::split(Val v, const Wanted &parts, Place place) {
     sizes += (sizes.empty() ? "" : " + ") + shown(part) + " (" + std::to_string(elements) + ")";
   }
   if (rest.size() != 1 || rest[0].extent != total) {
-    error(place, "a value with axes " + shown(found) + (rest.size() == 1 ? " of " + std::to_string(rest[0].extent) + " elements along " + shown(rest[0].name) : "") +
-                     " cannot be split into " + sizes + (rest.size() == 1 ? " = " + std::to_string(total) : "; expected one axis to split"));
+    error(place,
+          "a value with axes " + shown(found) +
+              (rest.size() == 1 ? " of " + std::to_string(rest[0].extent) + " elements along " +
+                                      shown(rest[0].name)
+                                : "") +
+              " cannot be split into " + sizes +
+              (rest.size() == 1 ? " = " + std::to_string(total) : "; expected one axis to split"));
     return results;
   }
   int64_t offset = 0;
@@ -357,8 +389,10 @@ std::vector<Val> IRGen::split(Val v, const Wanted &parts, Place place) {
     NamedAxes own = without(parts[p], found);
     llvm::SmallVector<AffineExpr> sources;
     for (const NamedAxis &axis : found)
-      sources.push_back(axis == rest[0] ? linear(&context, own, parts[p]) + offset
-                                        : mlir::getAffineDimExpr(static_cast<unsigned>(placeOf(parts[p], axis.name)), &context));
+      sources.push_back(axis == rest[0]
+                            ? linear(&context, own, parts[p]) + offset
+                            : mlir::getAffineDimExpr(
+                                  static_cast<unsigned>(placeOf(parts[p], axis.name)), &context));
     results[p] = view(v, parts[p], sources, place);
     offset += product(own);
   }
@@ -424,7 +458,8 @@ Val IRGen::reshaped(Val v, const ast::Change &c) {
     std::optional<NamedAxis> known = axis.name.empty() ? std::nullopt : knownAxis(axis.name);
     size_t at = placeOf(found, known ? known->name : axis.name);
     if (at == found.size())
-      return error(axis.place, "the value has axes " + shown(found) + ": no '" + axis.name + "' among them");
+      return error(axis.place,
+                   "the value has axes " + shown(found) + ": no '" + axis.name + "' among them");
     if (placeOf(from, found[at].name) < from.size())
       return error(axis.place, "axis '" + axis.name + "' twice");
     from.push_back(found[at]);
@@ -439,7 +474,8 @@ Val IRGen::reshaped(Val v, const ast::Change &c) {
       return error(axis.place, "an axis without a name only stands in a parameter's shape");
     if (!axis.extent && !knownAxis(axis.name)) {
       if (open)
-        return error(axis.place, "the extents of both '" + open->name + "' and '" + axis.name + "' are open; give one, as in [" + axis.name + " = 4]");
+        return error(axis.place, "the extents of both '" + open->name + "' and '" + axis.name +
+                                     "' are open; give one, as in [" + axis.name + " = 4]");
       open = &axis;
       openAt = to.size();
       to.push_back({});
@@ -454,13 +490,16 @@ Val IRGen::reshaped(Val v, const ast::Change &c) {
   }
   if (open) {
     if (total % known != 0)
-      return error(open->place, shown(from) + " has " + std::to_string(total) + " elements, which " + std::to_string(known) + " does not divide");
+      return error(open->place, shown(from) + " has " + std::to_string(total) +
+                                    " elements, which " + std::to_string(known) +
+                                    " does not divide");
     to[openAt] = declareAxis(open->name, total / known);
     known = total;
   }
   bool repeats = from.size() == 1 && to.size() == 1 && known != total && known % total == 0;
   if (known != total && !repeats)
-    return error(c.place, shown(from) + " has " + std::to_string(total) + " elements, " + shown(to) + " has " + std::to_string(known));
+    return error(c.place, shown(from) + " has " + std::to_string(total) + " elements, " +
+                              shown(to) + " has " + std::to_string(known));
   NamedAxes result;
   for (const NamedAxis &axis : found)
     if (axis == from[0])
@@ -469,13 +508,15 @@ Val IRGen::reshaped(Val v, const ast::Change &c) {
       result.push_back(axis);
   for (size_t i = 0; i < result.size(); ++i)
     if (placeOf(result, result[i].name) != i)
-      return error(c.place, "axis '" + shown(result[i].name) + "' would stand twice in " + shown(result));
+      return error(c.place,
+                   "axis '" + shown(result[i].name) + "' would stand twice in " + shown(result));
   AffineExpr whole = linear(&context, to, result);
   llvm::SmallVector<AffineExpr> sources;
   for (const NamedAxis &axis : found) {
     size_t at = placeOf(from, axis.name);
     if (at == from.size()) {
-      sources.push_back(mlir::getAffineDimExpr(static_cast<unsigned>(placeOf(result, axis.name)), &context));
+      sources.push_back(
+          mlir::getAffineDimExpr(static_cast<unsigned>(placeOf(result, axis.name)), &context));
     } else if (repeats) {
       sources.push_back(whole.floorDiv(known / total));
     } else {
@@ -490,7 +531,8 @@ Val IRGen::reshaped(Val v, const ast::Change &c) {
 }
 
 // The axis of a value that a bracket names, as the value has it.
-static std::optional<NamedAxis> axisIn(const NamedAxes &found, const std::optional<NamedAxis> &known, const std::string &name) {
+static std::optional<NamedAxis>
+axisIn(const NamedAxes &found, const std::optional<NamedAxis> &known, const std::string &name) {
   size_t at = placeOf(found, known ? known->name : name);
   return at < found.size() ? std::optional(found[at]) : std::nullopt;
 }
@@ -499,12 +541,15 @@ Val IRGen::sliced(Val v, const ast::Change &c) {
   NamedAxes found = axesOf(v);
   std::optional<NamedAxis> axis = axisIn(found, knownAxis(c.from[0].name), c.from[0].name);
   if (!axis)
-    return error(c.place, "the value has axes " + shown(found) + ": no '" + c.from[0].name + "' among them");
-  std::optional<int64_t> low = evalExtent(*c.low, "the start of a slice"), high = evalExtent(*c.high, "the end of a slice");
+    return error(c.place,
+                 "the value has axes " + shown(found) + ": no '" + c.from[0].name + "' among them");
+  std::optional<int64_t> low = evalExtent(*c.low, "the start of a slice"),
+                         high = evalExtent(*c.high, "the end of a slice");
   if (!low || !high)
     return Val();
   if (*low >= *high || *high > axis->extent)
-    return error(c.place, "the slice " + std::to_string(*low) + ".." + std::to_string(*high) + " is not inside axis '" + shown(axis->name) + "' of " +
+    return error(c.place, "the slice " + std::to_string(*low) + ".." + std::to_string(*high) +
+                              " is not inside axis '" + shown(axis->name) + "' of " +
                               std::to_string(axis->extent));
   NamedAxis part{axis->name, *high - *low};
   if (c.to.size() > 1)
@@ -512,7 +557,8 @@ Val IRGen::sliced(Val v, const ast::Change &c) {
   if (!c.to.empty()) {
     std::optional<NamedAxis> known = knownAxis(c.to[0].name);
     if (known && known->extent != part.extent)
-      return error(c.place, "the slice has " + std::to_string(part.extent) + " elements, axis '" + c.to[0].name + "' has " + std::to_string(known->extent));
+      return error(c.place, "the slice has " + std::to_string(part.extent) + " elements, axis '" +
+                                c.to[0].name + "' has " + std::to_string(known->extent));
     part = known ? *known : declareAxis(c.to[0].name, part.extent);
   }
   NamedAxes result = found;
@@ -542,26 +588,32 @@ Val IRGen::picked(Val v, const ast::Change &c) {
     return index;
   if (c.from.empty()) {
     if (found.size() != 1)
-      return error(c.place, "the value has axes " + shown(found) + ": say along which, as in [" + (found.empty() ? "k" : shown(found[0].name)) + " = ...]");
+      return error(c.place, "the value has axes " + shown(found) + ": say along which, as in [" +
+                                (found.empty() ? "k" : shown(found[0].name)) + " = ...]");
     axis = found[0];
   } else {
     axis = axisIn(found, knownAxis(c.from[0].name), c.from[0].name);
   }
   if (!axis)
-    return error(c.place, "the value has axes " + shown(found) + ": no '" + c.from[0].name + "' among them");
+    return error(c.place,
+                 "the value has axes " + shown(found) + ": no '" + c.from[0].name + "' among them");
   if (index.kind == Val::Tensor)
     return pickedBy(v, *axis, index, c.place);
-  if (index.kind != Val::Const || index.constant.kind != ConstValue::Integer || index.constant.integer < 0 || index.constant.integer >= axis->extent)
-    return error(c.place, "an index along '" + shown(axis->name) + "' is an integer from 0 to " + std::to_string(axis->extent - 1) + ", found " + describe(index));
+  if (index.kind != Val::Const || index.constant.kind != ConstValue::Integer ||
+      index.constant.integer < 0 || index.constant.integer >= axis->extent)
+    return error(c.place, "an index along '" + shown(axis->name) + "' is an integer from 0 to " +
+                              std::to_string(axis->extent - 1) + ", found " + describe(index));
   NamedAxes result = without(found, {*axis});
   llvm::SmallVector<AffineExpr> sources;
   unsigned dim = 0;
   for (const NamedAxis &a : found)
-    sources.push_back(a == *axis ? mlir::getAffineConstantExpr(index.constant.integer, &context) : mlir::getAffineDimExpr(dim++, &context));
+    sources.push_back(a == *axis ? mlir::getAffineConstantExpr(index.constant.integer, &context)
+                                 : mlir::getAffineDimExpr(dim++, &context));
   return view(v, result, sources, c.place);
 }
 
-// By token ids: a gather from a table, or one element of each token's vector. By a real number: the element at it, and 0 outside the axis.
+// By token ids: a gather from a table, or one element of each token's vector. By a real number: the
+// element at it, and 0 outside the axis.
 Val IRGen::pickedBy(Val v, const NamedAxis &axis, Val index, Place place) {
   v = here(v);
   index = here(index);

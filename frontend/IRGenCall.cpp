@@ -1,8 +1,10 @@
 //===- IRGenCall.cpp - Uses of modules ----------------------------------------------===//
 //
-// A formal's axis that is no size of the module's file is generic. It means, in this order: what `name[axes](...)` says; the argument's only axis; the
-// argument's axis of that very name. The argument's other axes are carried along: the module works on each of their indices by itself. A generic axis
-// that only the result has takes its extent from what the surroundings want: `-> [h k]`, or the names on the left.
+// A formal's axis that is no size of the module's file is generic. It means, in this order: what
+// `name[axes](...)` says; the argument's only axis; the argument's axis of that very name. The
+// argument's other axes are carried along: the module works on each of their indices by itself. A
+// generic axis that only the result has takes its extent from what the surroundings want: `-> [h
+// k]`, or the names on the left.
 //
 //===----------------------------------------------------------------------===//
 
@@ -27,7 +29,8 @@ bool IRGen::scopePath(const ast::Scope &scope, std::vector<std::string> &path) {
     if (!value)
       return false;
     std::string text = value->plain();
-    bool good = !text.empty() && text.size() <= 200 && (value->kind == ConstValue::String || value->kind == ConstValue::Integer);
+    bool good = !text.empty() && text.size() <= 200 &&
+                (value->kind == ConstValue::String || value->kind == ConstValue::Integer);
     for (char c : text)
       good &= llvm::isAlnum(c) || c == '_' || c == '.' || c == '-';
     if (!good) {
@@ -47,10 +50,12 @@ Val IRGen::call(const ast::Expr &e, const Wanted *wanted) {
   }
   if (!e.hasScope)
     return builtin(e, wanted);
-  return error(e.place, "unknown module '" + e.text + "'" + didYouMean(e.text, program.moduleNames(instance->file)));
+  return error(e.place, "unknown module '" + e.text + "'" +
+                            didYouMean(e.text, program.moduleNames(instance->file)));
 }
 
-bool IRGen::matchArguments(const ast::Expr &e, const ast::Module &module, std::vector<const ast::Argument *> &given) {
+bool IRGen::matchArguments(const ast::Expr &e, const ast::Module &module,
+                           std::vector<const ast::Argument *> &given) {
   given.assign(module.formals.size(), nullptr);
   size_t next = 0;
   bool named = false;
@@ -62,7 +67,8 @@ bool IRGen::matchArguments(const ast::Expr &e, const ast::Module &module, std::v
         return false;
       }
       if (slot >= module.formals.size()) {
-        error(argument.place, "'" + module.name + "' takes " + std::to_string(module.formals.size()) + " inputs, found " +
+        error(argument.place, "'" + module.name + "' takes " +
+                                  std::to_string(module.formals.size()) + " inputs, found " +
                                   std::to_string(e.arguments.size()));
         return false;
       }
@@ -70,10 +76,12 @@ bool IRGen::matchArguments(const ast::Expr &e, const ast::Module &module, std::v
     } else {
       named = true;
       std::vector<std::string> names;
-      for (slot = 0; slot < module.formals.size() && module.formals[slot].name != argument.name; ++slot)
+      for (slot = 0; slot < module.formals.size() && module.formals[slot].name != argument.name;
+           ++slot)
         names.push_back(module.formals[slot].name);
       if (slot == module.formals.size()) {
-        error(argument.place, "'" + module.name + "' has no input '" + argument.name + "'" + didYouMean(argument.name, names));
+        error(argument.place, "'" + module.name + "' has no input '" + argument.name + "'" +
+                                  didYouMean(argument.name, names));
         return false;
       }
     }
@@ -102,7 +110,8 @@ static bool sameNames(const ast::Axes &a, const ast::Axes &b) {
 
 Val IRGen::callModule(const ast::Expr &e, const ast::Module &module, const Wanted *wanted) {
   if (depth >= deepestUse)
-    return error(e.place, "modules used more than " + std::to_string(deepestUse) + " deep; does '" + module.name + "' use itself?");
+    return error(e.place, "modules used more than " + std::to_string(deepestUse) + " deep; does '" +
+                              module.name + "' use itself?");
   Wanted own(1);
   if (e.hasResult) {
     if (!tryAxes(e.result, own[0]) && !resolveAxes(e.result, own[0]))
@@ -120,12 +129,18 @@ Val IRGen::callModule(const ast::Expr &e, const ast::Module &module, const Wante
     if (!given[i])
       continue;
     const ast::Formal &formal = module.formals[i];
-    bool through = module.hasResult ? formal.hasAxes && sameNames(formal.axes, module.result) : i == 0 && !formal.hasAxes;
+    bool through = module.hasResult ? formal.hasAxes && sameNames(formal.axes, module.result)
+                                    : i == 0 && !formal.hasAxes;
     values[i] = eval(*given[i]->value, through ? wanted : nullptr);
     if (values[i].kind == Val::Tuple)
-      values[i] = error(given[i]->place, "'" + formal.name + "' of '" + module.name + "' is one value, found " + std::to_string(values[i].items.size()));
-    if (values[i].kind == Val::Const && formal.hasAxes && values[i].constant.kind != ConstValue::None)
-      values[i] = error(given[i]->place, "'" + formal.name + "' of '" + module.name + "' has axes " + ast::print(formal.axes) + "; found " + describe(values[i]));
+      values[i] = error(given[i]->place, "'" + formal.name + "' of '" + module.name +
+                                             "' is one value, found " +
+                                             std::to_string(values[i].items.size()));
+    if (values[i].kind == Val::Const && formal.hasAxes &&
+        values[i].constant.kind != ConstValue::None)
+      values[i] =
+          error(given[i]->place, "'" + formal.name + "' of '" + module.name + "' has axes " +
+                                     ast::print(formal.axes) + "; found " + describe(values[i]));
     good &= values[i].kind != Val::Unknown;
   }
   if (!good)
@@ -169,9 +184,11 @@ Val IRGen::callModule(const ast::Expr &e, const ast::Module &module, const Wante
       NamedAxes declared;
       if (resolveAxes(module.result, declared)) {
         for (const NamedAxis &axis : axesOf(result))
-          if (carried.count(axis.name) && std::find(declared.begin(), declared.end(), axis) == declared.end())
+          if (carried.count(axis.name) &&
+              std::find(declared.begin(), declared.end(), axis) == declared.end())
             declared.insert(declared.begin(), axis);
-        result = conform(result, declared, module.place, "the result of '" + module.name + "'", nullptr, false);
+        result = conform(result, declared, module.place, "the result of '" + module.name + "'",
+                         nullptr, false);
       } else {
         result = Val();
       }
@@ -182,7 +199,8 @@ Val IRGen::callModule(const ast::Expr &e, const ast::Module &module, const Wante
   if (!inner.returned && inner.result.kind == Val::Unknown && !sink.failed())
     return error(e.place, "the module '" + module.name + "' returns nothing");
   if (result.kind == Val::Tensor && e.hasResult)
-    result = conform(result, own[0], e.place, "the result of '" + module.name + "'", nullptr, false);
+    result =
+        conform(result, own[0], e.place, "the result of '" + module.name + "'", nullptr, false);
   else if (result.kind == Val::Tensor && module.hasResult && wanted && wanted->size() == 1) {
     // What the surroundings want, where the module's result is one axis to be split.
     NamedAxes found = axesOf(result), expected = (*wanted)[0];
@@ -193,12 +211,14 @@ Val IRGen::callModule(const ast::Expr &e, const ast::Module &module, const Wante
     for (const NamedAxis &axis : expected)
       fits &= !__builtin_mul_overflow(b, axis.extent, &b);
     if (fits && a == b && found.size() < expected.size())
-      result = conform(result, expected, e.place, "the result of '" + module.name + "'", nullptr, false);
+      result =
+          conform(result, expected, e.place, "the result of '" + module.name + "'", nullptr, false);
   }
   return result;
 }
 
-bool IRGen::bindFormalAxes(Instance &inner, const ast::Expr &e, const ast::Module &module, const std::vector<Val> &values, std::set<std::string> &bound) {
+bool IRGen::bindFormalAxes(Instance &inner, const ast::Expr &e, const ast::Module &module,
+                           const std::vector<Val> &values, std::set<std::string> &bound) {
   auto isSize = [&](const std::string &name) {
     const ast::Setting *s = program.setting(inner.file, name);
     return s && s->isSize;
@@ -211,10 +231,12 @@ bool IRGen::bindFormalAxes(Instance &inner, const ast::Expr &e, const ast::Modul
     std::vector<std::string> generic;
     for (const ast::Formal &formal : module.formals)
       for (const ast::Axis &axis : formal.axes)
-        if (!isSize(axis.name) && std::find(generic.begin(), generic.end(), axis.name) == generic.end())
+        if (!isSize(axis.name) &&
+            std::find(generic.begin(), generic.end(), axis.name) == generic.end())
           generic.push_back(axis.name);
     if (given.size() > generic.size()) {
-      error(e.place, "'" + module.name + "' works along " + std::to_string(generic.size()) + " axes, found " + shown(given));
+      error(e.place, "'" + module.name + "' works along " + std::to_string(generic.size()) +
+                         " axes, found " + shown(given));
       return false;
     }
     for (size_t i = 0; i < given.size(); ++i) {
@@ -233,7 +255,8 @@ bool IRGen::bindFormalAxes(Instance &inner, const ast::Expr &e, const ast::Modul
     if (values[f].kind != Val::Tensor || !formal.hasAxes)
       continue;
     NamedAxes found = axesOf(values[f]);
-    std::string whose = "'" + formal.name + "' of '" + module.name + "' has axes " + ast::print(formal.axes) + "; the argument has " + shown(found);
+    std::string whose = "'" + formal.name + "' of '" + module.name + "' has axes " +
+                        ast::print(formal.axes) + "; the argument has " + shown(found);
     std::vector<const ast::Axis *> open;
     NamedAxes left = found; // axes of the argument that no axis of the formal stands for yet
     for (const ast::Axis &axis : formal.axes) {
@@ -252,7 +275,8 @@ bool IRGen::bindFormalAxes(Instance &inner, const ast::Expr &e, const ast::Modul
       }
       auto at = std::find(left.begin(), left.end(), *means);
       if (at == left.end()) {
-        error(e.place, whose + ": expected " + shown(NamedAxes{*means}) + " of " + std::to_string(means->extent));
+        error(e.place, whose + ": expected " + shown(NamedAxes{*means}) + " of " +
+                           std::to_string(means->extent));
         return false;
       }
       bound.insert(means->name);
@@ -262,13 +286,17 @@ bool IRGen::bindFormalAxes(Instance &inner, const ast::Expr &e, const ast::Modul
       continue;
     bool inOrder = open.size() == 1 && left.size() == 1;
     for (const ast::Axis *axis : open) {
-      auto at = std::find_if(left.begin(), left.end(), [&](const NamedAxis &a) { return inOrder || a.name == axis->name; });
+      auto at = std::find_if(left.begin(), left.end(),
+                             [&](const NamedAxis &a) { return inOrder || a.name == axis->name; });
       if (at == left.end()) {
         std::string text;
         for (const NamedAxis &a : found)
           text += (text.empty() ? "" : " ") + shown(a.name);
-        error(e.place, whose + ": which of them is '" + axis->name + "'? Write " + module.name + "[" + (found.empty() ? "..." : shown(found.back().name)) +
-                           "](...)" + (found.size() > 1 ? ", or merge them first, as in x[" + text + " -> " + axis->name + "]" : ""));
+        error(e.place, whose + ": which of them is '" + axis->name + "'? Write " + module.name +
+                           "[" + (found.empty() ? "..." : shown(found.back().name)) + "](...)" +
+                           (found.size() > 1 ? ", or merge them first, as in x[" + text + " -> " +
+                                                   axis->name + "]"
+                                             : ""));
         return false;
       }
       inner.axes[axis->name] = *at;
@@ -280,7 +308,8 @@ bool IRGen::bindFormalAxes(Instance &inner, const ast::Expr &e, const ast::Modul
 }
 
 // Axes that only the result has.
-bool IRGen::bindResultAxes(Instance &inner, const ast::Expr &e, const ast::Module &module, const Wanted *wanted, const std::set<std::string> &carried) {
+bool IRGen::bindResultAxes(Instance &inner, const ast::Expr &e, const ast::Module &module,
+                           const Wanted *wanted, const std::set<std::string> &carried) {
   std::vector<const ast::Axis *> open;
   std::set<std::string> others;
   for (const ast::Axis &axis : module.result) {
@@ -292,10 +321,14 @@ bool IRGen::bindResultAxes(Instance &inner, const ast::Expr &e, const ast::Modul
   }
   if (open.empty())
     return true;
-  std::string use = module.name + (e.hasScope ? " " + (e.scope.parts.back().text.empty() ? std::string("...") : e.scope.parts.back().text) : "");
+  std::string use = module.name + (e.hasScope ? " " + (e.scope.parts.back().text.empty()
+                                                           ? std::string("...")
+                                                           : e.scope.parts.back().text)
+                                              : "");
   if (!wanted || wanted->empty()) {
     std::swap(instance, const_cast<Instance *&>(inner.caller)); // a message of the caller's
-    error(e.place, "the axes of the result of '" + use + "' are not known here; write " + use + "(...) -> [axes], or name them on the left");
+    error(e.place, "the axes of the result of '" + use + "' are not known here; write " + use +
+                       "(...) -> [axes], or name them on the left");
     std::swap(instance, const_cast<Instance *&>(inner.caller));
     return false;
   }
@@ -324,7 +357,8 @@ bool IRGen::bindResultAxes(Instance &inner, const ast::Expr &e, const ast::Modul
     return true;
   }
   if (parts.size() != 1 || parts[0].size() != open.size()) {
-    error(e.place, "the result of '" + use + "' has axes " + ast::print(module.result) + "; expected as many on the left");
+    error(e.place, "the result of '" + use + "' has axes " + ast::print(module.result) +
+                       "; expected as many on the left");
     return false;
   }
   for (size_t i = 0; i < open.size(); ++i) {

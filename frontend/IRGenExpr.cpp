@@ -21,7 +21,8 @@ std::optional<int64_t> IRGen::evalExtent(const ast::Expr &e, const std::string &
     return std::nullopt;
   if (v->kind == ConstValue::Integer && v->integer >= 0 && v->integer <= Program::maxSize)
     return v->integer;
-  error(e.place, what + " is an integer from 0 to " + std::to_string(Program::maxSize) + ", found " + v->shown());
+  error(e.place, what + " is an integer from 0 to " + std::to_string(Program::maxSize) +
+                     ", found " + v->shown());
   return std::nullopt;
 }
 
@@ -30,7 +31,8 @@ std::string IRGen::describe(const Val &v) {
   case Val::Const:
     return "the compile-time value " + v.constant.shown();
   case Val::Tensor:
-    return std::string(perToken(v) ? "a per-token value" : "a value") + " with axes " + shown(axesOf(v));
+    return std::string(perToken(v) ? "a per-token value" : "a value") + " with axes " +
+           shown(axesOf(v));
   case Val::Tuple:
     return std::to_string(v.items.size()) + " values";
   case Val::Unknown:
@@ -49,7 +51,8 @@ Val IRGen::number(double value, Place place) {
 Val IRGen::truth(bool value, Place place) {
   auto type = typeOf({}, false, mlir::IntegerType::get(&context, 1));
   auto builder = at();
-  return made(ConstantOp::create(builder, location(place), type, mlir::DenseElementsAttr::get(type, value)));
+  return made(ConstantOp::create(builder, location(place), type,
+                                 mlir::DenseElementsAttr::get(type, value)));
 }
 
 Val IRGen::asNumbers(Val v, Place place, const std::string &what) {
@@ -64,7 +67,8 @@ Val IRGen::asNumbers(Val v, Place place, const std::string &what) {
     return error(place, what + " takes numbers, found truth values; write where(c, 1, 0)");
   if (element.isInteger(64)) {
     auto builder = at();
-    return made(MapOp::create(builder, location(place), MapKind::Convert, mlir::ValueRange{use(v)}));
+    return made(
+        MapOp::create(builder, location(place), MapKind::Convert, mlir::ValueRange{use(v)}));
   }
   return v;
 }
@@ -86,12 +90,15 @@ bool IRGen::compatible(llvm::ArrayRef<Val> inputs, Place place, const std::strin
     for (const NamedAxis &axis : axesOf(v)) {
       auto [it, fresh] = extents.insert({axis.name, axis.extent});
       if (it->second != axis.extent) {
-        error(place, what + " met axis '" + shown(axis.name) + "' with " + std::to_string(it->second) + " and with " + std::to_string(axis.extent) +
+        error(place, what + " met axis '" + shown(axis.name) + "' with " +
+                         std::to_string(it->second) + " and with " + std::to_string(axis.extent) +
                          " elements");
         return false;
       }
-      if (fresh && (__builtin_mul_overflow(elements, axis.extent, &elements) || elements > Program::maxElements)) {
-        error(place, what + " gives more than " + std::to_string(Program::maxElements) + " elements a token");
+      if (fresh && (__builtin_mul_overflow(elements, axis.extent, &elements) ||
+                    elements > Program::maxElements)) {
+        error(place, what + " gives more than " + std::to_string(Program::maxElements) +
+                         " elements a token");
         return false;
       }
     }
@@ -156,7 +163,9 @@ Val IRGen::eval(const ast::Expr &e, const Wanted *wanted) {
     if (!resolveAxes(e.result, own[0]))
       return Val();
     Val v = eval(*e.operands[0], &own);
-    return v.kind == Val::Tensor ? conform(v, own[0], e.place, "the value", e.operands[0].get(), false) : v;
+    return v.kind == Val::Tensor
+               ? conform(v, own[0], e.place, "the value", e.operands[0].get(), false)
+               : v;
   }
   case Expr::Index: {
     NamedAxes axes;
@@ -182,8 +191,12 @@ Val IRGen::evalName(const ast::Expr &e) {
   for (size_t i = scopes.size(); i-- > 0;) {
     auto found = scopes[i].names.find(e.text);
     if (found != scopes[i].names.end()) {
-      if (found->second.kind == Val::Tensor && frame->kind == Frame::Function && found->second.frame->kind != Frame::Function)
-        return error(e.place, "'" + e.text + "' is computed inside the recurrence or over; '@' reads values from outside it");
+      if (found->second.kind == Val::Tensor && frame->kind == Frame::Function &&
+          found->second.frame->kind != Frame::Function)
+        return error(
+            e.place,
+            "'" + e.text +
+                "' is computed inside the recurrence or over; '@' reads values from outside it");
       return found->second;
     }
     if (scopes[i].other == e.text && frame->kind == Frame::Over)
@@ -224,12 +237,14 @@ Val IRGen::evalUnary(const ast::Expr &e, const Wanted *wanted) {
 
 Val IRGen::evalBinary(const ast::Expr &e) {
   Val a = eval(*e.operands[0]);
-  if ((e.text == "and" || e.text == "or") && a.kind == Val::Const && a.constant.kind == ConstValue::Boolean) {
+  if ((e.text == "and" || e.text == "or") && a.kind == Val::Const &&
+      a.constant.kind == ConstValue::Boolean) {
     if (a.constant.boolean == (e.text == "or"))
       return a; // settled: the right side is not looked at
     Val b = eval(*e.operands[1]);
     if (b.kind == Val::Const && b.constant.kind != ConstValue::Boolean)
-      return error(e.operands[1]->place, "'" + e.text + "' takes true or false, not " + b.constant.shown());
+      return error(e.operands[1]->place,
+                   "'" + e.text + "' takes true or false, not " + b.constant.shown());
     return b;
   }
   Val b = eval(*e.operands[1]);
@@ -244,7 +259,8 @@ Val IRGen::binary(const std::string &op, Val a, Val b, const ast::Expr &e) {
     ConstResult result = constBinary(op, a.constant, b.constant, why);
     return result ? Val::of(*result) : error(e.place, why);
   }
-  bool none = (a.kind == Val::Const && a.constant.kind == ConstValue::None) || (b.kind == Val::Const && b.constant.kind == ConstValue::None);
+  bool none = (a.kind == Val::Const && a.constant.kind == ConstValue::None) ||
+              (b.kind == Val::Const && b.constant.kind == ConstValue::None);
   if (none && (op == "==" || op == "!="))
     return Val::of(ConstValue::of(op == "!=")); // a tensor is something
   Place left = e.operands[0]->place, right = e.operands[1]->place;
@@ -253,7 +269,8 @@ Val IRGen::binary(const std::string &op, Val a, Val b, const ast::Expr &e) {
     // The left side is data here; a constant on the right settles or drops out.
     if (b.kind == Val::Const && b.constant.kind == ConstValue::Boolean)
       return b.constant.boolean == (op == "or") ? b : a;
-    return map(op == "and" ? MapKind::And : MapKind::Or, {asTruth(a, left, what), asTruth(b, right, what)}, e.place);
+    return map(op == "and" ? MapKind::And : MapKind::Or,
+               {asTruth(a, left, what), asTruth(b, right, what)}, e.place);
   }
   if (op == "^")
     return evalPower(a, b, e.place);
@@ -294,8 +311,6 @@ Val IRGen::evalPower(Val a, Val b, Place place) {
 // Functions
 //===----------------------------------------------------------------------===//
 
-static const std::vector<std::string> reductions = {"concat", "dot", "max", "mean", "min", "softmax", "sum", "topk"};
-
 static std::optional<MapKind> mapKindOf(const std::string &name) {
   return llvm::StringSwitch<std::optional<MapKind>>(name)
       .Case("abs", MapKind::Abs)
@@ -323,28 +338,33 @@ Val IRGen::builtin(const ast::Expr &e, const Wanted *wanted) {
     return reduction(e);
   const FunctionName *function = nullptr;
   std::vector<std::string> names = program.moduleNames(instance->file);
-  names.insert(names.end(), reductions.begin(), reductions.end());
+  names.insert(names.end(), reductionNames().begin(), reductionNames().end());
   for (const FunctionName &f : functionNames()) {
     if (e.text == f.name)
       function = &f;
     names.push_back(f.name);
   }
   if (!function) {
-    if (std::find(reductions.begin(), reductions.end(), e.text) != reductions.end())
+    if (std::find(reductionNames().begin(), reductionNames().end(), e.text) !=
+        reductionNames().end())
       return error(e.place, "'" + e.text + "' works along named axes: " + e.text + "[k](...)");
-    return error(e.place, "unknown module or function '" + e.text + "'" + didYouMean(e.text, names));
+    return error(e.place,
+                 "unknown module or function '" + e.text + "'" + didYouMean(e.text, names));
   }
   bool named = false;
   for (const ast::Argument &argument : e.arguments)
     named |= !argument.name.empty();
   if (named || e.arguments.size() != function->arguments)
-    return error(e.place, "'" + e.text + "' takes " + std::to_string(function->arguments) + " argument" + (function->arguments == 1 ? "" : "s") +
+    return error(e.place, "'" + e.text + "' takes " + std::to_string(function->arguments) +
+                              " argument" + (function->arguments == 1 ? "" : "s") +
                               " by position, found " + std::to_string(e.arguments.size()));
   std::string what = "'" + e.text + "'";
   std::vector<Val> args;
   if (e.text == "where") {
     Val c = eval(*e.arguments[0].value);
-    if (c.kind == Val::Const && c.constant.kind == ConstValue::Boolean) // chosen while compiling: the other is not looked at
+    if (c.kind == Val::Const &&
+        c.constant.kind ==
+            ConstValue::Boolean) // chosen while compiling: the other is not looked at
       return eval(*e.arguments[c.constant.boolean ? 1 : 2].value, wanted);
     args.push_back(c);
   }
@@ -368,7 +388,8 @@ Val IRGen::builtin(const ast::Expr &e, const Wanted *wanted) {
     return error(e.place, what + " takes compile-time values, found " + describe(args[0]));
   if (e.text == "where") {
     Val c = asTruth(args[0], e.arguments[0].place, what);
-    return map(MapKind::Select, {c, asNumbers(args[1], e.place, what), asNumbers(args[2], e.place, what)}, e.place);
+    return map(MapKind::Select,
+               {c, asNumbers(args[1], e.place, what), asNumbers(args[2], e.place, what)}, e.place);
   }
   if (e.text == "pow")
     return evalPower(args[0], args[1], e.place);
@@ -376,9 +397,11 @@ Val IRGen::builtin(const ast::Expr &e, const Wanted *wanted) {
   for (size_t i = 0; i < args.size(); ++i)
     numbers.push_back(asNumbers(args[i], e.arguments[i].place, what));
   if (e.text == "ceil")
-    return map(MapKind::Neg, {map(MapKind::Floor, {map(MapKind::Neg, {numbers[0]}, e.place)}, e.place)}, e.place);
+    return map(MapKind::Neg,
+               {map(MapKind::Floor, {map(MapKind::Neg, {numbers[0]}, e.place)}, e.place)}, e.place);
   if (e.text == "round")
-    return map(MapKind::Floor, {map(MapKind::Add, {numbers[0], number(0.5, e.place)}, e.place)}, e.place);
+    return map(MapKind::Floor, {map(MapKind::Add, {numbers[0], number(0.5, e.place)}, e.place)},
+               e.place);
   return map(*mapKindOf(e.text), numbers, e.place);
 }
 
@@ -387,11 +410,13 @@ Val IRGen::builtin(const ast::Expr &e, const Wanted *wanted) {
 //===----------------------------------------------------------------------===//
 
 Val IRGen::reduction(const ast::Expr &e) {
-  bool known = std::find(reductions.begin(), reductions.end(), e.text) != reductions.end();
+  bool known =
+      std::find(reductionNames().begin(), reductionNames().end(), e.text) != reductionNames().end();
   if (!known) {
     std::vector<std::string> names = program.moduleNames(instance->file);
-    names.insert(names.end(), reductions.begin(), reductions.end());
-    return error(e.place, "unknown module or reduction '" + e.text + "'" + didYouMean(e.text, names));
+    names.insert(names.end(), reductionNames().begin(), reductionNames().end());
+    return error(e.place,
+                 "unknown module or reduction '" + e.text + "'" + didYouMean(e.text, names));
   }
   NamedAxes axes;
   if (!resolveAxes(e.axes, axes))
@@ -399,8 +424,10 @@ Val IRGen::reduction(const ast::Expr &e) {
   size_t expected = e.text == "dot" || e.text == "topk" ? 2 : 1;
   bool concat = e.text == "concat";
   if (concat ? e.arguments.size() < 2 : e.arguments.size() != expected)
-    return error(e.place, "'" + e.text + "' takes " + (concat ? "two or more" : std::to_string(expected)) + " argument" + (expected == 1 ? "" : "s") +
-                              ", found " + std::to_string(e.arguments.size()));
+    return error(e.place, "'" + e.text + "' takes " +
+                              (concat ? "two or more" : std::to_string(expected)) + " argument" +
+                              (expected == 1 ? "" : "s") + ", found " +
+                              std::to_string(e.arguments.size()));
   std::string what = "'" + e.text + "'";
   std::vector<Val> args;
   bool good = true;
@@ -412,9 +439,13 @@ Val IRGen::reduction(const ast::Expr &e) {
     if (v.kind == Val::Tensor && !count)
       for (const NamedAxis &axis : axes) {
         NamedAxes found = axesOf(v);
-        if (std::find_if(found.begin(), found.end(), [&](const NamedAxis &a) { return a.name == axis.name; }) == found.end()) {
-          std::string named = argument.value->kind == ast::Expr::Name ? "'" + argument.value->text + "'" : "its argument";
-          v = error(argument.place, "'" + e.text + "[" + shown(axis.name) + "]' met " + named + " with axes " + shown(found) + ": expected the axis '" +
+        if (std::find_if(found.begin(), found.end(),
+                         [&](const NamedAxis &a) { return a.name == axis.name; }) == found.end()) {
+          std::string named = argument.value->kind == ast::Expr::Name
+                                  ? "'" + argument.value->text + "'"
+                                  : "its argument";
+          v = error(argument.place, "'" + e.text + "[" + shown(axis.name) + "]' met " + named +
+                                        " with axes " + shown(found) + ": expected the axis '" +
                                         shown(axis.name) + "'");
           break;
         }
@@ -450,7 +481,8 @@ Val IRGen::reduction(const ast::Expr &e) {
     llvm::SmallVector<mlir::Value> values;
     for (Val &v : args)
       v = here(v);
-    for (Val &v : args) { // all with the first's axes, in its order, but for the one along which they follow each other
+    for (Val &v : args) { // all with the first's axes, in its order, but for the one along which
+                          // they follow each other
       NamedAxes own = axesOf(v);
       if (whole.empty())
         whole = own;
@@ -459,8 +491,10 @@ Val IRGen::reduction(const ast::Expr &e) {
         for (const NamedAxis &other : own)
           if (other.name == axis.name && (other.extent == axis.extent || axis.name == axes[0].name))
             ordered.push_back(other);
-      if (ordered.size() != whole.size() || own.size() != whole.size() || perToken(v) != perToken(args[0]))
-        return error(e.place, "'concat' met axes " + shown(whole) + " and " + shown(own) + "; expected the same but for '" + shown(axes[0].name) + "'");
+      if (ordered.size() != whole.size() || own.size() != whole.size() ||
+          perToken(v) != perToken(args[0]))
+        return error(e.place, "'concat' met axes " + shown(whole) + " and " + shown(own) +
+                                  "; expected the same but for '" + shown(axes[0].name) + "'");
       for (const NamedAxis &axis : ordered)
         extent += axis.name == axes[0].name ? axis.extent : 0;
       v = broadcast(v, ordered, e.place);
@@ -469,9 +503,12 @@ Val IRGen::reduction(const ast::Expr &e) {
     for (NamedAxis &axis : whole)
       axis.extent = axis.name == axes[0].name ? extent : axis.extent;
     auto here = at();
-    return made(ConcatOp::create(here, loc, typeOf(whole, perToken(args[0])), values, mlir::StringAttr::get(&context, axes[0].name)));
+    return made(ConcatOp::create(here, loc, typeOf(whole, perToken(args[0])), values,
+                                 mlir::StringAttr::get(&context, axes[0].name)));
   }
-  ReduceKind kind = e.text == "max" ? ReduceKind::Max : e.text == "min" ? ReduceKind::Min : ReduceKind::Sum;
+  ReduceKind kind = e.text == "max"   ? ReduceKind::Max
+                    : e.text == "min" ? ReduceKind::Min
+                                      : ReduceKind::Sum;
   Val reduced = made(ReduceOp::create(builder, loc, kind, use(args[0]), names));
   if (e.text == "mean")
     return map(MapKind::Div, {reduced, number(count, e.place)}, e.place);
@@ -491,7 +528,8 @@ Val IRGen::softmax(Val x, llvm::ArrayRef<llvm::StringRef> axes, Place place) {
 // 1 where fewer than `count` others come first: greater ones, and equal ones with a smaller index.
 Val IRGen::topk(Val x, const NamedAxis &axis, const Val &count, Place place) {
   if (count.kind != Val::Const || count.constant.kind != ConstValue::Integer)
-    return error(place, "the second argument of 'topk' is a compile-time integer, found " + describe(count));
+    return error(place, "the second argument of 'topk' is a compile-time integer, found " +
+                            describe(count));
   NamedAxes own = axesOf(x), other = own;
   Instance names;
   for (const NamedAxis &a : own)
@@ -508,15 +546,18 @@ Val IRGen::topk(Val x, const NamedAxis &axis, const Val &count, Place place) {
   }
   Val y = view(x, other, same, place);
   auto builder = at();
-  Val i = made(IndexOp::create(builder, location(place), typeOf({{axis.name, rivalAxis.extent}}, false)));
+  Val i = made(
+      IndexOp::create(builder, location(place), typeOf({{axis.name, rivalAxis.extent}}, false)));
   Val j = made(IndexOp::create(builder, location(place), typeOf({rivalAxis}, false)));
-  Val earlier = map(MapKind::And, {map(MapKind::Eq, {x, y}, place), map(MapKind::Lt, {j, i}, place)}, place);
+  Val earlier =
+      map(MapKind::And, {map(MapKind::Eq, {x, y}, place), map(MapKind::Lt, {j, i}, place)}, place);
   Val first = map(MapKind::Or, {map(MapKind::Lt, {x, y}, place), earlier}, place);
   Val one = number(1, place), zero = number(0, place);
   Val counted = map(MapKind::Select, {first, one, zero}, place);
   auto after = at();
   llvm::StringRef along[] = {rival};
   Val rank = made(ReduceOp::create(after, location(place), ReduceKind::Sum, use(counted), along));
-  Val chosen = map(MapKind::Lt, {rank, number(static_cast<double>(count.constant.integer), place)}, place);
+  Val chosen =
+      map(MapKind::Lt, {rank, number(static_cast<double>(count.constant.integer), place)}, place);
   return map(MapKind::Select, {chosen, one, zero}, place);
 }

@@ -1,7 +1,8 @@
 //===- IRGenTime.cpp - Earlier tokens, recurrences, other positions -----------------===//
 //
-// The only places where a value of one token meets those of others. Inside a body, `@` reads values from outside it: what stands before `@s` is computed
-// once a token, outside, and only changes of axes are left to the reader, so that a cache holds what was written and not its repetitions.
+// The only places where a value of one token meets those of others. Inside a body, `@` reads values
+// from outside it: what stands before `@s` is computed once a token, outside, and only changes of
+// axes are left to the reader, so that a cache holds what was written and not its repetitions.
 //
 //===----------------------------------------------------------------------===//
 
@@ -45,9 +46,12 @@ Val IRGen::evalOutside(const ast::Expr &e, const std::string &what) {
   Val v = eval(e);
   frame = inner;
   if (v.kind == Val::Tensor && v.frame->kind != Frame::Function)
-    return error(e.place, what + " reads values from outside the recurrence or over; this is computed inside it");
+    return error(
+        e.place,
+        what + " reads values from outside the recurrence or over; this is computed inside it");
   if (v.kind == Val::Tensor && !perToken(v))
-    return error(e.place, "a value with axes " + shown(axesOf(v)) + " that is the same for every token has no earlier or other tokens");
+    return error(e.place, "a value with axes " + shown(axesOf(v)) +
+                              " that is the same for every token has no earlier or other tokens");
   if (v.kind == Val::Const)
     return error(e.place, "'@' reads another token's value; found " + describe(v));
   return v;
@@ -58,7 +62,8 @@ Val IRGen::shifted(Val v, int64_t distance, const std::string &name, Place place
   mlir::Value &held = function->shifts[{v.tensor.getAsOpaquePointer(), distance}];
   if (!held) {
     auto builder = atEnd(function->block);
-    held = ShiftOp::create(builder, location(place), v.tensor.getType(), v.tensor, static_cast<uint64_t>(distance),
+    held = ShiftOp::create(builder, location(place), v.tensor.getType(), v.tensor,
+                           static_cast<uint64_t>(distance),
                            stateName(name + "@-" + std::to_string(distance)));
   }
   return Val::of(held, function);
@@ -72,12 +77,15 @@ Val IRGen::evalAt(const ast::Expr &e) {
       if (found != instance->scopes[i].starts.end())
         return found->second;
     }
-    return error(e.place, "'@start' is a state at the start of its group: it needs a state of a recurrence with `every`");
+    return error(e.place, "'@start' is a state at the start of its group: it needs a state of a "
+                          "recurrence with `every`");
   }
   const ast::Expr &where = *e.operands[1];
-  bool other = frame->kind == Frame::Over && where.kind == ast::Expr::Name && instance->scopes.back().other == where.text;
+  bool other = frame->kind == Frame::Over && where.kind == ast::Expr::Name &&
+               instance->scopes.back().other == where.text;
   for (const Instance::Scope &scope : instance->scopes)
-    other |= frame->kind == Frame::Over && where.kind == ast::Expr::Name && !scope.other.empty() && scope.other == where.text;
+    other |= frame->kind == Frame::Over && where.kind == ast::Expr::Name && !scope.other.empty() &&
+             scope.other == where.text;
   if (other) {
     llvm::SmallVector<const ast::Expr *> changes;
     const ast::Expr *inner = &source;
@@ -98,11 +106,14 @@ Val IRGen::evalAt(const ast::Expr &e) {
   if (!distance)
     return Val();
   if (distance->kind != ConstValue::Integer)
-    return error(where.place, "the distance behind '@' is an integer such as -1, found " + distance->shown());
+    return error(where.place,
+                 "the distance behind '@' is an integer such as -1, found " + distance->shown());
   if (distance->integer > 0)
-    return error(e.place, "'@" + std::to_string(distance->integer) + "' reads a later token; a module only sees earlier ones, as in x@-1");
+    return error(e.place, "'@" + std::to_string(distance->integer) +
+                              "' reads a later token; a module only sees earlier ones, as in x@-1");
   if (distance->integer < -4096)
-    return error(where.place, "'@" + std::to_string(distance->integer) + "' reaches further back than 4096 tokens; use `over`");
+    return error(where.place, "'@" + std::to_string(distance->integer) +
+                                  "' reaches further back than 4096 tokens; use `over`");
   if (distance->integer == 0)
     return eval(source);
   Val v = evalOutside(source, "'@" + std::to_string(distance->integer) + "'");
@@ -110,14 +121,16 @@ Val IRGen::evalAt(const ast::Expr &e) {
     return v;
   if (v.frame != frame->function())
     v = Val::of(useIn(v.tensor, v.frame, frame->function()), frame->function());
-  return shifted(v, -distance->integer, source.kind == ast::Expr::Name ? source.text : "shift", e.place);
+  return shifted(v, -distance->integer, source.kind == ast::Expr::Name ? source.text : "shift",
+                 e.place);
 }
 
 //===----------------------------------------------------------------------===//
 // recur
 //===----------------------------------------------------------------------===//
 
-bool IRGen::bindStates(const ast::Expr &e, Frame &body, std::vector<NamedAxes> &axes, llvm::SmallVectorImpl<mlir::Value> &inits) {
+bool IRGen::bindStates(const ast::Expr &e, Frame &body, std::vector<NamedAxes> &axes,
+                       llvm::SmallVectorImpl<mlir::Value> &inits) {
   bool good = true;
   for (const ast::State &state : e.states) {
     NamedAxes own;
@@ -132,13 +145,18 @@ bool IRGen::bindStates(const ast::Expr &e, Frame &body, std::vector<NamedAxes> &
         good = false;
       }
     if (init.kind == Val::Tensor && perToken(init)) {
-      error(state.init->place, "the first value of '" + state.name + "' must be the same for every sequence: a number or a parameter, found " + describe(init));
+      error(state.init->place,
+            "the first value of '" + state.name +
+                "' must be the same for every sequence: a number or a parameter, found " +
+                describe(init));
       good = false;
       continue;
     }
     if (init.kind == Val::Const && !init.constant.isNumber())
-      init = error(state.init->place, "the first value of '" + state.name + "' is a number or a parameter, found " + describe(init));
-    init = conform(init, own, state.init->place, "the state '" + state.name + "'", state.init.get(), true);
+      init = error(state.init->place, "the first value of '" + state.name +
+                                          "' is a number or a parameter, found " + describe(init));
+    init = conform(init, own, state.init->place, "the state '" + state.name + "'", state.init.get(),
+                   true);
     if (init.kind == Val::Tensor)
       init = broadcast(init, own, state.init->place);
     good &= init.kind == Val::Tensor;
@@ -184,7 +202,8 @@ Val IRGen::evalRecur(const ast::Expr &e, bool asStatement) {
   }
   if (every && good)
     for (size_t i = 0; i < count; ++i) {
-      mlir::Value start = body.block->addArgument(typeOf(axes[i], false), location(e.states[i].place));
+      mlir::Value start =
+          body.block->addArgument(typeOf(axes[i], false), location(e.states[i].place));
       instance->scopes.back().starts[e.states[i].name] = made(start);
     }
   runBlock(e.body);
@@ -200,7 +219,9 @@ Val IRGen::evalRecur(const ast::Expr &e, bool asStatement) {
       v = number(v.constant.real(), e.yields[i]->place);
     NamedAxes own;
     if (v.kind == Val::Tensor && target.written)
-      v = resolveAxes(target.axes, own) ? conform(v, own, e.yields[i]->place, "'" + target.name + "'", e.yields[i].get(), false) : Val();
+      v = resolveAxes(target.axes, own) ? conform(v, own, e.yields[i]->place,
+                                                  "'" + target.name + "'", e.yields[i].get(), false)
+                                        : Val();
     if (v.kind == Val::Const || v.kind == Val::Tuple)
       v = error(e.yields[i]->place, "a recurrence yields numbers, found " + describe(v));
     good &= v.kind == Val::Tensor;
@@ -236,8 +257,10 @@ Val IRGen::evalRecur(const ast::Expr &e, bool asStatement) {
       names.push_back(mlir::StringAttr::get(&context, full.substr(full.rfind('.') + 1)));
     }
     auto builder = at();
-    auto op = RecurOp::create(builder, location(e.place), types, mlir::StringAttr::get(&context, first), mlir::ArrayAttr::get(&context, names),
-                              body.perToken, inits, every ? builder.getI64IntegerAttr(*every) : mlir::IntegerAttr());
+    auto op =
+        RecurOp::create(builder, location(e.place), types, mlir::StringAttr::get(&context, first),
+                        mlir::ArrayAttr::get(&context, names), body.perToken, inits,
+                        every ? builder.getI64IntegerAttr(*every) : mlir::IntegerAttr());
     op.getBody().push_back(block.release());
     for (size_t i = 0; i < results.size(); ++i)
       results[i] = made(op.getResult(static_cast<unsigned>(i)));
@@ -267,9 +290,11 @@ Val IRGen::evalRecur(const ast::Expr &e, bool asStatement) {
 
 Val IRGen::evalOver(const ast::Expr &e, const Wanted *) {
   if (frame->kind != Frame::Function)
-    return error(e.place, "'over' inside a recurrence's body, or inside another, is not lowered yet");
+    return error(e.place,
+                 "'over' inside a recurrence's body, or inside another, is not lowered yet");
   if (e.variable == "t")
-    return error(e.place, "'t' is this token's position; the other's needs another name, as in `over s`");
+    return error(e.place,
+                 "'t' is this token's position; the other's needs another name, as in `over s`");
   auto block = std::make_unique<mlir::Block>();
   auto scalar = typeOf({}, false);
   block->addArgument(scalar, location(e.place));
@@ -294,12 +319,14 @@ Val IRGen::evalOver(const ast::Expr &e, const Wanted *) {
     NamedAxes own = axesOf(value);
     for (const Val &v : {score, predicate})
       for (const NamedAxis &axis : axesOf(v))
-        if (std::find(own.begin(), own.end(), axis) == own.end() && std::find(result.begin(), result.end(), axis) == result.end())
+        if (std::find(own.begin(), own.end(), axis) == own.end() &&
+            std::find(result.begin(), result.end(), axis) == result.end())
           result.push_back(axis);
     result.insert(result.end(), own.begin(), own.end());
     value = broadcast(value, result, e.value->place);
     auto builder = at();
-    YieldOp::create(builder, location(e.place), mlir::ValueRange(), mlir::ValueRange{use(predicate), use(score), use(value)});
+    YieldOp::create(builder, location(e.place), mlir::ValueRange(),
+                    mlir::ValueRange{use(predicate), use(score), use(value)});
   } else {
     good = false;
   }
@@ -308,8 +335,9 @@ Val IRGen::evalOver(const ast::Expr &e, const Wanted *) {
   if (!good)
     return Val();
   auto builder = at();
-  auto op = OverOp::create(builder, location(e.place), typeOf(result, true), stateName("cache"), e.text == "sum" ? OverKind::Sum : OverKind::Softmax,
-                           body.perToken, body.keys, body.shared);
+  auto op = OverOp::create(builder, location(e.place), typeOf(result, true), stateName("cache"),
+                           e.text == "sum" ? OverKind::Sum : OverKind::Softmax, body.perToken,
+                           body.keys, body.shared);
   op.getBody().push_back(block.release());
   return made(op.getResult());
 }

@@ -102,8 +102,13 @@ private:
   bool unknown(const Token &token) {
     static constexpr char hex[] = "0123456789abcdef";
     unsigned char c = static_cast<unsigned char>(text[at]);
-    std::string shown = c >= 32 && c < 127 ? std::string("'") + text[at] + "'" : std::string("the byte 0x") + hex[c >> 4] + hex[c & 15];
-    std::string hint = c == '#' ? "; comments begin with //" : c == '!' ? "; write `not`" : c == '&' ? "; write `and`" : c == '|' ? "; write `or`" : "";
+    std::string shown = c >= 32 && c < 127 ? std::string("'") + text[at] + "'"
+                                           : std::string("the byte 0x") + hex[c >> 4] + hex[c & 15];
+    std::string hint = c == '#'   ? "; comments begin with //"
+                       : c == '!' ? "; write `not`"
+                       : c == '&' ? "; write `and`"
+                       : c == '|' ? "; write `or`"
+                                  : "";
     sink.error(token.place, "unexpected " + shown + hint);
     char first = text[at];
     while (at < text.size() && (text[at] == first || static_cast<unsigned char>(text[at]) >= 127))
@@ -140,7 +145,8 @@ private:
     token.kind = real ? Token::Real : Token::Integer;
     const char *begin = token.text.data(), *end = begin + token.text.size();
     auto asReal = std::from_chars(begin, end, token.real);
-    bool good = asReal.ec == std::errc() || (asReal.ec == std::errc::result_out_of_range && token.text.find("e-") != std::string::npos);
+    bool good = asReal.ec == std::errc() || (asReal.ec == std::errc::result_out_of_range &&
+                                             token.text.find("e-") != std::string::npos);
     if (token.kind == Token::Integer)
       good = std::from_chars(begin, end, token.integer).ec == std::errc();
     if (!good)
@@ -173,4 +179,6 @@ private:
 };
 } // namespace
 
-std::vector<Token> rondo::lex(const SourceFile &file, DiagnosticSink &sink) { return Lexer(file, sink).run(); }
+std::vector<Token> rondo::lex(const SourceFile &file, DiagnosticSink &sink) {
+  return Lexer(file, sink).run();
+}

@@ -1,6 +1,7 @@
 //===- Lexer.h - Text to tokens --------------------------------*- C++ -*-===//
 //
-// Comments run from `//` to the end of the line. Line ends are no tokens; a token knows whether one stands before it, which is all the parser needs.
+// Comments run from `//` to the end of the line. Line ends are no tokens; a token knows whether one
+// stands before it, which is all the parser needs.
 //
 //===----------------------------------------------------------------------===//
 
@@ -16,9 +17,9 @@ struct Token {
   enum Kind { End, Name, Integer, Real, String, Punct };
   Kind kind = End;
   Place place;
-  std::string text;      // a string's content without quotes and escapes
-  int64_t integer = 0;   // of an Integer
-  double real = 0;       // of an Integer or Real
+  std::string text;         // a string's content without quotes and escapes
+  int64_t integer = 0;      // of an Integer
+  double real = 0;          // of an Integer or Real
   bool lineBefore = false;  // first on its line
   bool spaceBefore = false; // not glued to the token before it
 
@@ -28,7 +29,8 @@ struct Token {
   std::string shown() const;
 };
 
-/// All tokens of a file, ended by an End. A byte that belongs to no token is reported once and skipped.
+/// All tokens of a file, ended by an End. A byte that belongs to no token is reported once and
+/// skipped.
 std::vector<Token> lex(const SourceFile &file, DiagnosticSink &sink);
 
 } // namespace rondo

@@ -30,7 +30,8 @@ bool Parser::tooDeep() {
 // Declarations
 //===----------------------------------------------------------------------===//
 
-static const std::vector<std::string> declarationWords = {"import", "size", "option", "module", "model", "objective"};
+static const std::vector<std::string> declarationWords = {"import", "size",  "option",
+                                                          "module", "model", "objective"};
 
 static bool startsDeclaration(const Token &token) {
   for (const std::string &word : declarationWords)
@@ -92,7 +93,8 @@ bool Parser::declaration(File &file) {
     return true;
   }
   std::string hint = first.kind == Token::Name ? didYouMean(first.text, declarationWords) : "";
-  return fail("expected a declaration (import, size, option, module, model or objective), found " + first.shown() + hint);
+  return fail("expected a declaration (import, size, option, module, model or objective), found " +
+              first.shown() + hint);
 }
 
 bool Parser::setting(File &file, bool isSize) {
@@ -106,7 +108,8 @@ bool Parser::setting(File &file, bool isSize) {
   if (acceptName("from")) {
     do {
       if (peek().kind != Token::String)
-        return fail("expected a key of config.json in quotes after 'from', found " + peek().shown());
+        return fail("expected a key of config.json in quotes after 'from', found " +
+                    peek().shown());
       setting.keys.push_back(take().text);
     } while (accept(","));
   }
@@ -142,7 +145,8 @@ bool Parser::module(File &file, bool isModel) {
   auto module = std::make_unique<Module>();
   module->isModel = isModel;
   module->place = peek().place;
-  if (!expectName(module->name, isModel ? "the model's name" : "the module's name") || !formals(module->formals))
+  if (!expectName(module->name, isModel ? "the model's name" : "the module's name") ||
+      !formals(module->formals))
     return false;
   if (accept("->")) {
     module->hasResult = true;
@@ -192,7 +196,8 @@ bool Parser::block(Block &body, const char *what) {
   while (!accept("}")) {
     if (accept(";"))
       continue;
-    bool outside = peek().lineBefore && peek().place.column == 1 && startsDeclaration(peek()) && peek(1).kind == Token::Name;
+    bool outside = peek().lineBefore && peek().place.column == 1 && startsDeclaration(peek()) &&
+                   peek(1).kind == Token::Name;
     if (peek().kind == Token::End || outside)
       return fail(opened, std::string("this '{' is never closed; expected '}' after ") + what);
     size_t before = at;
@@ -260,7 +265,8 @@ std::unique_ptr<Stmt> Parser::statement() {
   }
   if (first.isName("require") && plain) {
     auto s = std::make_unique<Stmt>(Stmt::Require, take().place);
-    if (!(s->value = expression()) || !expect(",", "and a message after what is required") || !(s->message = expression()))
+    if (!(s->value = expression()) || !expect(",", "and a message after what is required") ||
+        !(s->message = expression()))
       return nullptr;
     return s;
   }
@@ -329,8 +335,8 @@ std::unique_ptr<Stmt> Parser::condition() {
 
 std::unique_ptr<Stmt> Parser::repeat() {
   auto s = std::make_unique<Stmt>(Stmt::Repeat, take().place);
-  if (!expectName(s->name, "the counter's name after 'repeat'") || !expect("<", "after the counter, as in `repeat i < layers`") ||
-      !(s->value = expression()))
+  if (!expectName(s->name, "the counter's name after 'repeat'") ||
+      !expect("<", "after the counter, as in `repeat i < layers`") || !(s->value = expression()))
     return nullptr;
   if (acceptName("as")) {
     s->hasScope = true;
@@ -340,13 +346,16 @@ std::unique_ptr<Stmt> Parser::repeat() {
   return block(s->body, "the body of 'repeat'") ? std::move(s) : nullptr;
 }
 
-std::unique_ptr<File> rondo::parse(const SourceFile &source, DiagnosticSink &sink) { return Parser(source, sink).file(); }
+std::unique_ptr<File> rondo::parse(const SourceFile &source, DiagnosticSink &sink) {
+  return Parser(source, sink).file();
+}
 
 ExprPtr rondo::parseExpression(const SourceFile &source, DiagnosticSink &sink) {
   Parser parser(source, sink);
   ExprPtr e = parser.expression();
   if (e && parser.peek().kind != Token::End) {
-    sink.error(parser.peek().place, "expected the end of the value, found " + parser.peek().shown());
+    sink.error(parser.peek().place,
+               "expected the end of the value, found " + parser.peek().shown());
     return nullptr;
   }
   return e;

@@ -1,7 +1,8 @@
 //===- Parser.h - Tokens to the tree ---------------------------*- C++ -*-===//
 //
-// Recursive descent over frontend/README.md's grammar. After an error it goes on at the next statement, or the next declaration, so that one run reports
-// independent errors; what it returns is then incomplete, and the sink says so.
+// Recursive descent over frontend/README.md's grammar. After an error it goes on at the next
+// statement, or the next declaration, so that one run reports independent errors; what it returns
+// is then incomplete, and the sink says so.
 //
 //===----------------------------------------------------------------------===//
 

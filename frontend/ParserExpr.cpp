@@ -1,7 +1,7 @@
 //===- ParserExpr.cpp - Expressions and axes ----------------------------------------===//
 //
-// A line's end closes an expression unless a binary operator comes first on the next line or a bracket is open: `[`, `(`, `@` and a module's scope must
-// stand on the line of what they follow.
+// A line's end closes an expression unless a binary operator comes first on the next line or a
+// bracket is open: `[`, `(`, `@` and a module's scope must stand on the line of what they follow.
 //
 //===----------------------------------------------------------------------===//
 
@@ -61,7 +61,8 @@ ExprPtr Parser::binary(int level) {
     }
     compared = true;
     if (++chain > 4 * deepest) {
-      fail("an expression of more than " + std::to_string(4 * deepest) + " terms; give parts of it names");
+      fail("an expression of more than " + std::to_string(4 * deepest) +
+           " terms; give parts of it names");
       return nullptr;
     }
     ExprPtr e = make(Expr::Binary);
@@ -158,7 +159,8 @@ ExprPtr Parser::postfix() {
 
 // Words that continue an expression or a statement, so that none begins a scope.
 static bool isReserved(const Token &token) {
-  for (const char *word : {"and", "or", "not", "from", "as", "init", "every", "top", "by", "where", "else", "yield", "for"})
+  for (const char *word : {"and", "or", "not", "from", "as", "init", "every", "top", "by", "where",
+                           "else", "yield", "for"})
     if (token.isName(word))
       return true;
   return false;
@@ -290,7 +292,8 @@ ExprPtr Parser::named() {
   }
   ExprPtr e = make(Expr::Name);
   e->text = take().text;
-  // `name[axes](`, `name[axes] scope(`: a call along given axes; `index[k]` the index along an axis.
+  // `name[axes](`, `name[axes] scope(`: a call along given axes; `index[k]` the index along an
+  // axis.
   if (peek().is("[") && !peek().lineBefore) {
     size_t end = 1, names = 0;
     while (peek(end).kind == Token::Name) {
@@ -350,7 +353,8 @@ bool Parser::axesUntilEnd(Axes &axes) {
     axis.place = peek().place;
     if (peek().kind == Token::Integer) {
       if (peek().integer != 1)
-        return fail("an axis needs a name; only the extent 1 may stand by itself, as in weight[c 1 width]");
+        return fail(
+            "an axis needs a name; only the extent 1 may stand by itself, as in weight[c 1 width]");
       take();
     } else {
       if (!expectName(axis.name, "an axis"))
@@ -404,7 +408,8 @@ bool Parser::change(Change &change) {
     return true;
   }
   size_t names = 0;
-  while (peek(names).kind == Token::Name || (peek(names).kind == Token::Integer && peek(names).integer == 1 && names))
+  while (peek(names).kind == Token::Name ||
+         (peek(names).kind == Token::Integer && peek(names).integer == 1 && names))
     ++names;
   const Token &next = peek(names);
   if (names && next.is("->")) {
@@ -412,7 +417,8 @@ bool Parser::change(Change &change) {
     if (!axesUntilEnd(change.from))
       return false;
     take();
-    return axesUntilEnd(change.to) && (!change.to.empty() || fail("expected axes after '->', found " + peek().shown()));
+    return axesUntilEnd(change.to) &&
+           (!change.to.empty() || fail("expected axes after '->', found " + peek().shown()));
   }
   if (names && (next.is("]") || next.is(","))) {
     change.kind = Change::Check;
@@ -429,7 +435,8 @@ ExprPtr Parser::recur() {
     State state;
     state.place = peek().place;
     if (!expectName(state.name, "a state's name") || (peek().is("[") && !axes(state.axes)) ||
-        !expect("=", "and the state's first value, as in `recur S[h k] = 0`") || !(state.init = expression()))
+        !expect("=", "and the state's first value, as in `recur S[h k] = 0`") ||
+        !(state.init = expression()))
       return nullptr;
     e->states.push_back(std::move(state));
   } while (accept(","));
@@ -466,20 +473,23 @@ ExprPtr Parser::over() {
   ExprPtr e = make(Expr::Over);
   e->text = take().text;
   take();
-  if (!expectName(e->variable, "the name of the other position, as in `over s`") || (acceptName("where") && !(e->where = expression())) ||
+  if (!expectName(e->variable, "the name of the other position, as in `over s`") ||
+      (acceptName("where") && !(e->where = expression())) ||
       !expect("{", "before what is read at that position") || !overBody(*e))
     return nullptr;
   return e;
 }
 
-// Lets, then `score e` and `value e` in either order; a sum may have its value as a bare expression.
+// Lets, then `score e` and `value e` in either order; a sum may have its value as a bare
+// expression.
 bool Parser::overBody(Expr &over) {
   while (!accept("}")) {
     if (accept(";"))
       continue;
     if (peek().kind == Token::End)
       return fail(over.place, "the body of this 'over' is never closed; expected '}'");
-    bool named = (peek().isName("score") || peek().isName("value")) && !peek(1).is("=") && !peek(1).is("[") && !peek(1).is(",");
+    bool named = (peek().isName("score") || peek().isName("value")) && !peek(1).is("=") &&
+                 !peek(1).is("[") && !peek(1).is(",");
     if (named) {
       Token word = take();
       ExprPtr &slot = word.text == "score" ? over.score : over.value;

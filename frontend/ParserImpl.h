@@ -13,11 +13,14 @@ namespace rondo {
 
 class Parser {
 public:
-  Parser(const SourceFile &source, DiagnosticSink &sink) : sink(sink), source(source), tokens(lex(source, sink)) {}
+  Parser(const SourceFile &source, DiagnosticSink &sink)
+      : sink(sink), source(source), tokens(lex(source, sink)) {}
 
   std::unique_ptr<ast::File> file();
   ast::ExprPtr expression();
-  const Token &peek(size_t ahead = 0) const { return tokens[std::min(at + ahead, tokens.size() - 1)]; }
+  const Token &peek(size_t ahead = 0) const {
+    return tokens[std::min(at + ahead, tokens.size() - 1)];
+  }
 
 private:
   // Nesting beyond this is refused: a spec must not exhaust the stack.
@@ -28,7 +31,8 @@ private:
     Parser &p;
   };
 
-  // Declarations and statements. A bool says whether parsing can go on at this level without recovery.
+  // Declarations and statements. A bool says whether parsing can go on at this level without
+  // recovery.
   bool declaration(ast::File &file);
   bool setting(ast::File &file, bool isSize);
   bool module(ast::File &file, bool isModel);
@@ -57,13 +61,15 @@ private:
   ast::ExprPtr route();
   bool overBody(ast::Expr &over);
   bool arguments(std::vector<ast::Argument> &arguments);
-  bool axes(ast::Axes &axes);          // `[` ... `]`
-  bool axesUntilEnd(ast::Axes &axes);  // ... up to `]`, `,` or `->`
+  bool axes(ast::Axes &axes);         // `[` ... `]`
+  bool axesUntilEnd(ast::Axes &axes); // ... up to `]`, `,` or `->`
   bool changes(std::vector<ast::Change> &changes);
   bool change(ast::Change &change);
   bool scope(ast::Scope &scope);
   bool useFollows(size_t ahead) const; // a scope and `(` on this line
-  ast::ExprPtr make(ast::Expr::Kind kind) const { return std::make_unique<ast::Expr>(kind, peek().place); }
+  ast::ExprPtr make(ast::Expr::Kind kind) const {
+    return std::make_unique<ast::Expr>(kind, peek().place);
+  }
 
   // Tokens.
   Token take() {

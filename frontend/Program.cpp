@@ -27,7 +27,8 @@ bool Program::loadFiles(const SpecOptions &options) {
     auto declare = [&](const std::string &name, Place place) {
       auto [it, fresh] = seen.insert({name, place});
       if (!fresh)
-        sink.error(place, "'" + name + "' is already declared on line " + std::to_string(it->second.line));
+        sink.error(place,
+                   "'" + name + "' is already declared on line " + std::to_string(it->second.line));
       if (name == "t")
         sink.error(place, "'t' is time and cannot be declared");
     };
@@ -60,7 +61,8 @@ bool Program::load(const SpecOptions &options) {
   return good;
 }
 
-const ast::File *Program::loadFile(const std::string &path, Place from, const SpecOptions &options) {
+const ast::File *Program::loadFile(const std::string &path, Place from,
+                                   const SpecOptions &options) {
   const SourceFile *source = sources.read(path, from, sink);
   if (!source)
     return nullptr;
@@ -82,10 +84,13 @@ const ast::File *Program::loadFile(const std::string &path, Place from, const Sp
     if (found.empty()) {
       std::vector<std::string> near;
       for (const std::string &dir : dirs)
-        for (auto it = fs::directory_iterator(dir.empty() ? "." : dir, code); !code && it != fs::directory_iterator(); it.increment(code))
+        for (auto it = fs::directory_iterator(dir.empty() ? "." : dir, code);
+             !code && it != fs::directory_iterator(); it.increment(code))
           if (it->path().extension() == ".rondo")
             near.push_back(it->path().filename().string());
-      sink.error(import.place, "import \"" + import.path + "\": no such file beside this one or in the models folder" + didYouMean(import.path, near));
+      sink.error(import.place, "import \"" + import.path +
+                                   "\": no such file beside this one or in the models folder" +
+                                   didYouMean(import.path, near));
       continue;
     }
     loadFile(found, import.place, options);
@@ -116,7 +121,8 @@ const ast::Module *Program::entry(const SpecOptions &options) const {
       return m.get();
   }
   if (!options.module.empty())
-    sink.error({}, root().source->path + " has no module '" + options.module + "'" + didYouMean(options.module, names));
+    sink.error({}, root().source->path + " has no module '" + options.module + "'" +
+                       didYouMean(options.module, names));
   else if (!last)
     sink.error({}, root().source->path + ": expected a model or a module, found neither");
   else
@@ -124,7 +130,9 @@ const ast::Module *Program::entry(const SpecOptions &options) const {
   return nullptr;
 }
 
-template <typename Find> static auto firstSeen(const std::vector<const ast::File *> &files, Find find) -> decltype(find(*files.front())) {
+template <typename Find>
+static auto firstSeen(const std::vector<const ast::File *> &files, Find find)
+    -> decltype(find(*files.front())) {
   for (const ast::File *file : files)
     if (auto found = find(*file))
       return found;
@@ -177,7 +185,8 @@ bool Program::readSets(const SpecOptions &options) {
   std::vector<std::string> names = settingNames(root().source);
   for (const auto &[name, text] : options.sets) {
     if (std::find(names.begin(), names.end(), name) == names.end()) {
-      sink.error({}, "--set " + name + "=" + text + ": the spec has no size or option '" + name + "'" + didYouMean(name, names));
+      sink.error({}, "--set " + name + "=" + text + ": the spec has no size or option '" + name +
+                         "'" + didYouMean(name, names));
       good = false;
       continue;
     }
@@ -189,7 +198,8 @@ bool Program::readSets(const SpecOptions &options) {
     if (word)
       value = ConstValue::of(text); // a bare word is a string
     else if (e)
-      value = evaluateConst(*e, [&](const ast::Expr &n) -> ConstResult { return ConstValue::of(n.text); }, sink);
+      value = evaluateConst(
+          *e, [&](const ast::Expr &n) -> ConstResult { return ConstValue::of(n.text); }, sink);
     if (value)
       sets[name] = {e->place, *value, text};
     good &= sink.errors() == before;
@@ -197,12 +207,15 @@ bool Program::readSets(const SpecOptions &options) {
   return good;
 }
 
-ConstResult Program::checked(const ast::Setting &s, const ConstValue &value, Place place, const std::string &source) {
+ConstResult Program::checked(const ast::Setting &s, const ConstValue &value, Place place,
+                             const std::string &source) {
   if (!s.isSize)
     return value;
-  std::string expected = "; size '" + s.name + "' expects an integer from 1 to " + std::to_string(maxSize);
+  std::string expected =
+      "; size '" + s.name + "' expects an integer from 1 to " + std::to_string(maxSize);
   int64_t integer = value.integer;
-  if (value.kind == ConstValue::Real && std::floor(value.number) == value.number && std::abs(value.number) < 9e15)
+  if (value.kind == ConstValue::Real && std::floor(value.number) == value.number &&
+      std::abs(value.number) < 9e15)
     integer = static_cast<int64_t>(value.number); // "hidden_size": 64.0
   else if (value.kind != ConstValue::Integer) {
     sink.error(place, source + value.shown() + expected);
@@ -235,7 +248,8 @@ ConstResult Program::compute(const ast::Setting &s) {
     std::string keys;
     for (const std::string &key : s.keys)
       keys += (keys.empty() ? "" : " or ") + ("\"" + key + "\"");
-    sink.error(s.place, std::string(s.isSize ? "size '" : "option '") + s.name + "' has no value: give --set " + s.name + "=..." +
+    sink.error(s.place, std::string(s.isSize ? "size '" : "option '") + s.name +
+                            "' has no value: give --set " + s.name + "=..." +
                             (keys.empty() ? "" : ", or " + keys + " in config.json"));
     return std::nullopt;
   }
@@ -246,7 +260,8 @@ ConstResult Program::compute(const ast::Setting &s) {
       return ConstValue::of(3.14159265358979323846);
     if (const ast::Setting *other = setting(s.place.file, name.text))
       return valueOf(*other, name.place);
-    sink.error(name.place, "unknown size or option '" + name.text + "'" + didYouMean(name.text, settingNames(s.place.file)));
+    sink.error(name.place, "unknown size or option '" + name.text + "'" +
+                               didYouMean(name.text, settingNames(s.place.file)));
     return std::nullopt;
   };
   ConstResult value = evaluateConst(*s.otherwise, lookup, sink);
@@ -276,7 +291,8 @@ static std::vector<std::pair<std::string, std::string>> classesIn(const std::str
   std::vector<std::pair<std::string, std::string>> classes; // name, file
   std::error_code code;
   std::vector<std::string> paths;
-  for (auto it = fs::directory_iterator(dir, code); !code && it != fs::directory_iterator(); it.increment(code))
+  for (auto it = fs::directory_iterator(dir, code); !code && it != fs::directory_iterator();
+       it.increment(code))
     if (it->path().extension() == ".rondo")
       paths.push_back(it->path().string());
   std::sort(paths.begin(), paths.end());
@@ -308,7 +324,8 @@ std::vector<std::string> rondo::knownArchitectures(const std::string &dir) {
   return {names.begin(), names.end()};
 }
 
-std::string rondo::specForConfig(const std::string &modelsDir, const std::string &configPath, DiagnosticSink &sink) {
+std::string rondo::specForConfig(const std::string &modelsDir, const std::string &configPath,
+                                 DiagnosticSink &sink) {
   std::string why;
   std::optional<std::string> text = readWhole(configPath, Config::maxBytes, why);
   if (!text) {
@@ -329,9 +346,14 @@ std::string rondo::specForConfig(const std::string &modelsDir, const std::string
   for (const std::string &name : known)
     list += (list.empty() ? "" : ", ") + name;
   if (names.empty())
-    sink.error({}, configPath + ": expected a list \"architectures\" that names the model's class; found none", {"give the spec: rondoc SPEC --checkpoint DIR"});
+    sink.error({},
+               configPath +
+                   ": expected a list \"architectures\" that names the model's class; found none",
+               {"give the spec: rondoc SPEC --checkpoint DIR"});
   else
-    sink.error({}, configPath + ": no spec in " + modelsDir + " reads the class '" + names.front() + "'" + didYouMean(names.front(), known),
+    sink.error({},
+               configPath + ": no spec in " + modelsDir + " reads the class '" + names.front() +
+                   "'" + didYouMean(names.front(), known),
                {"classes with a spec: " + list, "give another: rondoc SPEC --checkpoint DIR"});
   return "";
 }

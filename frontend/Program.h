@@ -1,8 +1,10 @@
 //===- Program.h - A spec with everything it imports -----------*- C++ -*-===//
 //
-// Loads a file and its imports, says which names each file sees, and gives sizes and options their values: from --set, else the first key that config.json
-// holds (absent and null are the same), else the default. A file sees its own declarations and those of its imports; where an importer declares a setting
-// that an import declares too, the importer's is used in both: that is how a spec adapts one that it imports.
+// Loads a file and its imports, says which names each file sees, and gives sizes and options their
+// values: from --set, else the first key that config.json holds (absent and null are the same),
+// else the default. A file sees its own declarations and those of its imports; where an importer
+// declares a setting that an import declares too, the importer's is used in both: that is how a
+// spec adapts one that it imports.
 //
 //===----------------------------------------------------------------------===//
 
@@ -18,11 +20,11 @@ namespace rondo {
 
 /// What to compile, as tools hand it down.
 struct SpecOptions {
-  std::string path;                                       // the spec
-  std::string configPath;                                 // config.json; none when empty
-  std::vector<std::pair<std::string, std::string>> sets;  // --set name=value
-  std::vector<std::string> importDirs;                    // searched after the importing file's own folder
-  std::string module;                                     // empty: the model, or else the last module
+  std::string path;                                      // the spec
+  std::string configPath;                                // config.json; none when empty
+  std::vector<std::pair<std::string, std::string>> sets; // --set name=value
+  std::vector<std::string> importDirs; // searched after the importing file's own folder
+  std::string module;                  // empty: the model, or else the last module
 };
 
 class Program {
@@ -39,7 +41,10 @@ public:
   bool loadFiles(const SpecOptions &options);
 
   const ast::File &root() const { return *files.front(); }
-  /// The entry: --module, else the root's model, else its last module. Null, with an error, where there is none.
+  /// The root and all that it imports.
+  const std::vector<std::unique_ptr<ast::File>> &allFiles() const { return files; }
+  /// The entry: --module, else the root's model, else its last module. Null, with an error, where
+  /// there is none.
   const ast::Module *entry(const SpecOptions &options) const;
 
   /// What a file sees by a name.
@@ -57,12 +62,14 @@ private:
   void collect(const ast::File *file, std::vector<const ast::File *> &order) const;
   bool readSets(const SpecOptions &options);
   ConstResult compute(const ast::Setting &setting);
-  ConstResult checked(const ast::Setting &setting, const ConstValue &value, Place place, const std::string &source);
+  ConstResult checked(const ast::Setting &setting, const ConstValue &value, Place place,
+                      const std::string &source);
 
   DiagnosticSink &sink;
   SourceFiles sources;
   std::vector<std::unique_ptr<ast::File>> files;
-  std::map<const SourceFile *, std::vector<const ast::File *>> sees; // a file and its imports, nearest first
+  std::map<const SourceFile *, std::vector<const ast::File *>>
+      sees; // a file and its imports, nearest first
   std::optional<Config> config;
   struct Set {
     Place place;
@@ -77,13 +84,15 @@ private:
   std::map<const ast::Setting *, Value> values;
 };
 
-/// The spec in `dir` whose model says `for "className"`; empty where none does. Files that do not parse are passed over.
+/// The spec in `dir` whose model says `for "className"`; empty where none does. Files that do not
+/// parse are passed over.
 std::string specForArchitecture(const std::string &dir, const std::string &className);
 
 /// All class names that the specs in `dir` read.
 std::vector<std::string> knownArchitectures(const std::string &dir);
 
 /// The spec for a config.json's `architectures`, with an error where there is none.
-std::string specForConfig(const std::string &modelsDir, const std::string &configPath, DiagnosticSink &sink);
+std::string specForConfig(const std::string &modelsDir, const std::string &configPath,
+                          DiagnosticSink &sink);
 
 } // namespace rondo

@@ -23,7 +23,8 @@ std::string_view SourceFile::line(unsigned number) const {
   return rest;
 }
 
-// A line for a terminal: bytes that would move the cursor are shown as '?', and of a very long line the part around the caret.
+// A line for a terminal: bytes that would move the cursor are shown as '?', and of a very long line
+// the part around the caret.
 static std::string shown(std::string_view line, unsigned column, unsigned &caret) {
   constexpr unsigned widest = 160;
   size_t start = 0;
@@ -37,9 +38,11 @@ static std::string shown(std::string_view line, unsigned column, unsigned &caret
 }
 
 void DiagnosticSink::error(Place place, std::string message, std::vector<std::string> notes) {
-  std::string where = place.file ? place.file->path + ":" + std::to_string(place.line) + ":" + std::to_string(place.column) + ": " : "";
+  std::string where = place.file ? place.file->path + ":" + std::to_string(place.line) + ":" +
+                                       std::to_string(place.column) + ": "
+                                 : "";
   std::string head = where + "error: " + message + "\n";
-  if (!seen.insert(head).second)
+  if (!seen.insert(place.file ? where : head).second)
     return;
   if (++count > limit)
     return;
@@ -49,7 +52,8 @@ void DiagnosticSink::error(Place place, std::string message, std::vector<std::st
     std::string number = std::to_string(place.line);
     std::string text = shown(place.file->line(place.line), place.column, caret);
     out += "  " + number + " | " + text + "\n";
-    out += "  " + std::string(number.size(), ' ') + " | " + std::string(caret ? caret - 1 : 0, ' ') + "^\n";
+    out += "  " + std::string(number.size(), ' ') + " | " +
+           std::string(caret ? caret - 1 : 0, ' ') + "^\n";
   }
   for (const std::string &note : notes)
     out += "  note: " + note + "\n";
@@ -68,7 +72,8 @@ std::string DiagnosticSink::text() const {
     return messages.size();
   };
   std::sort(sorted.begin(), sorted.end(), [&](const Message *a, const Message *b) {
-    return std::tuple(rank(a), a->place.line, a->place.column, a) < std::tuple(rank(b), b->place.line, b->place.column, b);
+    return std::tuple(rank(a), a->place.line, a->place.column, a) <
+           std::tuple(rank(b), b->place.line, b->place.column, b);
   });
   std::string out;
   for (const Message *message : sorted)
@@ -78,7 +83,8 @@ std::string DiagnosticSink::text() const {
   return out;
 }
 
-std::optional<std::string> rondo::readWhole(const std::string &path, size_t limit, std::string &why) {
+std::optional<std::string> rondo::readWhole(const std::string &path, size_t limit,
+                                            std::string &why) {
   std::error_code code;
   auto status = std::filesystem::status(path, code);
   if (!std::filesystem::exists(status)) {
@@ -91,7 +97,8 @@ std::optional<std::string> rondo::readWhole(const std::string &path, size_t limi
   }
   auto size = std::filesystem::file_size(path, code);
   if (!code && size > limit) {
-    why = "it has " + std::to_string(size) + " bytes; at most " + std::to_string(limit) + " are read";
+    why =
+        "it has " + std::to_string(size) + " bytes; at most " + std::to_string(limit) + " are read";
     return std::nullopt;
   }
   std::ifstream in(path, std::ios::binary);
@@ -143,7 +150,8 @@ static unsigned distance(std::string_view a, std::string_view b) {
   return d[a.size()][b.size()];
 }
 
-std::vector<std::string> rondo::nearest(std::string_view name, const std::vector<std::string> &candidates) {
+std::vector<std::string> rondo::nearest(std::string_view name,
+                                        const std::vector<std::string> &candidates) {
   std::vector<std::pair<unsigned, std::string>> found;
   if (name.size() > 64)
     return {};

@@ -1,7 +1,8 @@
 //===- Source.h - Spec files, places in them, and what is wrong there ----*- C++ -*-===//
 //
-// A place is file, line and column (both from 1, columns in bytes). Every message goes through a DiagnosticSink, which quotes the line, puts a caret under
-// the column, drops repetitions of one message at one place and stops printing after `limit` errors. Nothing here throws.
+// A place is file, line and column (both from 1, columns in bytes). Every message goes through a
+// DiagnosticSink, which quotes the line, puts a caret under the column, keeps the first message at
+// one place and stops printing after `limit` errors. Nothing here throws.
 //
 //===----------------------------------------------------------------------===//
 
@@ -32,7 +33,8 @@ struct Place {
   unsigned column = 0;
 };
 
-/// Collects and prints errors. Written messages read `file:line:col: error: message`, the line, a caret, then the notes.
+/// Collects and prints errors. Written messages read `file:line:col: error: message`, the line, a
+/// caret, then the notes.
 class DiagnosticSink {
 public:
   explicit DiagnosticSink(unsigned limit = 40) : limit(limit) {}
@@ -62,7 +64,8 @@ public:
   /// The largest spec that is read, in bytes.
   static constexpr size_t maxBytes = size_t(4) << 20;
 
-  /// The file at `path`, read at most once; nothing, with an error at `from`, where it cannot be read.
+  /// The file at `path`, read at most once; nothing, with an error at `from`, where it cannot be
+  /// read.
   const SourceFile *read(const std::string &path, Place from, DiagnosticSink &sink);
   const SourceFile *add(std::string path, std::string text);
 

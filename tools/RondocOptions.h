@@ -10,9 +10,9 @@ namespace rondo {
 
 struct RondocOptions {
   SpecOptions spec;
-  std::string checkpoint;             // a folder with config.json
-  std::string emit = "token";         // ast, token
-  std::string out = "-";              // a file, or - for stdout
+  std::string checkpoint;     // a folder with config.json
+  std::string emit = "token"; // ast, token
+  std::string out = "-";      // a file, or - for stdout
 };
 
 } // namespace rondo

@@ -66,12 +66,16 @@ static bool readArguments(int argc, char **argv, RondocOptions &options, int &co
   CLI::App app("rondoc: compiles a spec of a sequence model.", "rondoc");
   app.footer(examples);
   std::vector<std::string> sets;
-  app.add_option("SPEC", options.spec.path, "the spec, a .rondo file; with --checkpoint alone it is chosen by the config's architectures");
-  app.add_option("--checkpoint", options.checkpoint, "a folder with config.json and model.safetensors");
+  app.add_option("SPEC", options.spec.path,
+                 "the spec, a .rondo file; with --checkpoint alone it is chosen by the config's "
+                 "architectures");
+  app.add_option("--checkpoint", options.checkpoint,
+                 "a folder with config.json and model.safetensors");
   app.add_option("--config", options.spec.configPath, "sizes and options from this config.json");
   app.add_option("--set", sets, "a size or option: name=value")->allow_extra_args(false);
   app.add_option("--module", options.spec.module, "the module to compile by itself");
-  app.add_option("--emit", options.emit, "what to write: ast, token")->check(CLI::IsMember({"ast", "token"}));
+  app.add_option("--emit", options.emit, "what to write: ast, token")
+      ->check(CLI::IsMember({"ast", "token"}));
   app.add_option("-o", options.out, "the file to write; - is stdout");
   try {
     app.parse(argc, argv);
@@ -96,7 +100,8 @@ static bool readArguments(int argc, char **argv, RondocOptions &options, int &co
   return true;
 }
 
-// The tool is built like LLVM, without RTTI of its own; a library's exception must not end in terminate.
+// The tool is built like LLVM, without RTTI of its own; a library's exception must not end in
+// terminate.
 int main(int argc, char **argv) {
   RondocOptions options;
   int code = 0;
