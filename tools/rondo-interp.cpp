@@ -110,7 +110,8 @@ private:
 
 /// One file of inputs: whole sequences of equal length, or packed ones.
 struct Batch {
-  bool packed = false;
+  bool packed = false; ///< values are [rows, axes...]
+  bool inOne = false;  ///< values are [1, rows, axes...], cut by `cu_seqlens`
   std::vector<int64_t> lengths;
   std::vector<SequenceState> states;
   std::vector<Array> arguments;
@@ -139,6 +140,20 @@ Status readLengths(const TensorFile &file, func::FuncOp function, Batch &batch) 
       if (length < 0 || length > int64_t(1) << 40)
         return rondo::Error{file.path() + ": lengths: expected numbers of tokens, found " +
                             std::to_string(length)};
+    return {};
+  }
+  if (const TensorView *ends = file.find("cu_seqlens")) {
+    RONDO_TAKE(std::vector<int64_t> cuts, toI64(*ends));
+    batch.packed = batch.inOne = true;
+    if (cuts.empty() || cuts.front() != 0)
+      return rondo::Error{file.path() + ": cu_seqlens: expected 0 in front, found " +
+                          (cuts.empty() ? "nothing" : std::to_string(cuts.front()))};
+    for (size_t i = 1; i < cuts.size(); ++i) {
+      if (cuts[i] < cuts[i - 1] || cuts[i] > int64_t(1) << 40)
+        return rondo::Error{file.path() + ": cu_seqlens: expected numbers of tokens that do not " +
+                            "go back, found " + std::to_string(cuts[i])};
+      batch.lengths.push_back(cuts[i] - cuts[i - 1]);
+    }
     return {};
   }
   for (auto [i, type] : llvm::enumerate(function.getArgumentTypes())) {
@@ -174,6 +189,8 @@ Status readArguments(const TensorFile &file, func::FuncOp function, Batch &batch
       if (!batch.packed) {
         expected[0] = batch.lengths[0];
         expected.insert(expected.begin(), int64_t(batch.lengths.size()));
+      } else if (batch.inOne) {
+        expected.insert(expected.begin(), 1);
       }
     }
     if (view->shape != expected)
@@ -249,9 +266,13 @@ Status addOutputs(func::FuncOp function, const Batch &batch, const std::vector<A
   for (auto [i, array] : llvm::enumerate(results)) {
     Type type = function.getResultTypes()[i], element = elementTypeOf(type);
     std::vector<int64_t> shape = array.shape;
-    if (isPerToken(type) && !batch.packed && !followsLast(end->getOperand(i))) {
-      shape[0] = batch.lengths[0];
-      shape.insert(shape.begin(), int64_t(batch.lengths.size()));
+    if (isPerToken(type) && !followsLast(end->getOperand(i))) {
+      if (!batch.packed) {
+        shape[0] = batch.lengths[0];
+        shape.insert(shape.begin(), int64_t(batch.lengths.size()));
+      } else if (batch.inOne) {
+        shape.insert(shape.begin(), 1);
+      }
     }
     DType dtype = element.isF32() ? real : element.isInteger(1) ? DType::Bool : DType::I64;
     RONDO_TAKE(Tensor tensor, tensorOf(nameOf(function, i, true), shape, array.data, dtype));

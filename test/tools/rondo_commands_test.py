@@ -75,7 +75,7 @@ class Eval(CommandTest):
         for name, (dtype, shape, _) in outputs.items():
             if name != "logits":
                 self.assertTrue(name.startswith("state."), name)
-                self.assertEqual((dtype, shape[0]), ("F32", 2))
+                self.assertEqual((dtype, shape[0]), ("I64" if name == "state.position" else "F32", 2))
 
     def test_i32_tokens(self):
         self.assertEqual(self.eval(self.recurrent, {"tokens": ids((2, 9), dtype="I32")}), self.eval(self.recurrent, {"tokens": ids((2, 9))}))
@@ -127,6 +127,14 @@ class Eval(CommandTest):
         reference = self.eval(self.recurrent, {"tokens": tokens}, "forward", "--precision", "f64", "--reference")["logits"]
         self.assertEqual(reference[0], "F64")
         self.assertClose(("F32", *reference[1:]), expected)
+
+    def test_reference_of_packed_sequences(self):
+        inputs = {"tokens": ids((1, 20)), "cu_seqlens": ("I64", [3], array.array("q", [0, 7, 20]))}
+        expected = self.eval(self.recurrent, inputs)
+        reference = self.eval(self.recurrent, inputs, "forward", "--reference")
+        self.assertEqual(set(reference), set(expected))
+        for name in expected:
+            self.assertClose(reference[name], expected[name])
 
     def refused_eval(self, inputs, *says, entry="forward"):
         tensors.write(self.path("in"), inputs)

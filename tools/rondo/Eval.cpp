@@ -1,7 +1,8 @@
 // Eval.cpp - `rondo eval`: one entry on tensors of a safetensors file.
 //
 // Inputs are [B, T, axes...], or [1, T, axes...] with cu_seqlens [S + 1] for packed sequences of different lengths. `state.NAME`, [sequences, axes...],
-// is where that state of each sequence begins; the final states come back under the same names.
+// is where that state of each sequence begins; with state.position, [sequences], they are whole states to go on from, caches included. The final states come
+// back under the same names.
 
 #include "runtime/safetensors.h"
 #include "tools/rondo/Command.h"
@@ -9,6 +10,7 @@
 #include "tools/rondo/Session.h"
 #include "tools/rondo/Sibling.h"
 
+#include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
 
@@ -31,61 +33,90 @@ const package::State *findState(const package::Package &manifest, std::string_vi
   return nullptr;
 }
 
-/// Sets the initial states that the file gives, and says which of its tensors nothing reads.
-Status readStates(const TensorFile &file, const Session &session, const package::Entry &entry, std::vector<State> &states) {
+/// What the file gives of state `name` for sequence `index` of `count`: that part of [count, ...], or a tensor of its own, `state.NAME[index]`.
+Result<std::optional<TensorView>> givenState(const TensorFile &file, const std::string &name, size_t index, size_t count) {
+  std::string whole = std::string(statePrefix) + name;
+  if (const TensorView *own = file.find(fmt::format("{}[{}]", whole, index))) {
+    TensorView view = *own;
+    view.name = name;
+    return std::optional(view);
+  }
+  const TensorView *all = file.find(whole);
+  if (!all)
+    return std::optional<TensorView>();
+  if (all->shape.empty() || all->shape[0] != static_cast<int64_t>(count))
+    return wrongTensor(*all, fmt::format("[{}, axes...]: one for each sequence", count));
+  size_t each = all->bytes.size() / count;
+  return std::optional(TensorView{name, all->dtype, {all->shape.begin() + 1, all->shape.end()}, all->bytes.subspan(index * each, each), file.path()});
+}
+
+/// Names on stderr what nothing reads; an error where a state is meant.
+Status checkNames(const TensorFile &file, const Session &session, const package::Entry &entry) {
   for (const TensorView &tensor : file.tensors()) {
     std::string_view name = tensor.name;
-    if (!name.starts_with(statePrefix)) {
-      bool used = name == "cu_seqlens";
-      for (const package::Value *value : *entry.inputs())
-        used |= value->name()->string_view() == name;
-      if (!used)
-        fmt::print(stderr, "note: {}: tensor '{}' is no input of entry '{}' and was not used\n", file.path(), name, entry.name()->string_view());
+    if (name.starts_with(statePrefix)) {
+      name.remove_prefix(statePrefix.size());
+      std::string_view base = name.ends_with(']') ? name.substr(0, name.rfind('[')) : name;
+      if (name != "position" && !findState(session.manifest(), name) && !findState(session.manifest(), base))
+        return Error{fmt::format("{}: tensor '{}': {} has no state '{}'; `rondo inspect` lists its states", file.path(), tensor.name, session.path(), name)};
       continue;
     }
-    name.remove_prefix(statePrefix.size());
-    const package::State *state = findState(session.manifest(), name);
-    if (!state)
-      return Error{fmt::format("{}: tensor '{}': {} has no state '{}'; `rondo inspect` lists its states", file.path(), tensor.name, session.path(), name)};
-    if (state->kind() == package::StateKind::Cache)
-      return Error{fmt::format("{}: tensor '{}': an attention cache grows with the sequence and cannot be given here; expected fixed states and tails "
-                               "(`rondo run --state-in` loads whole states)", file.path(), tensor.name)};
-    std::vector<int64_t> shape{static_cast<int64_t>(states.size())};
-    if (state->kind() == package::StateKind::Tail)
-      shape.push_back(state->tokens());
-    for (const package::Axis *axis : *state->axes())
-      shape.push_back(axis->extent());
-    if (tensor.shape != shape)
-      return wrongTensor(tensor, fmt::format("F32 {}: one for each of {} sequences", printShape(shape), states.size()));
-    RONDO_TAKE(std::vector<float> numbers, toF32(tensor));
-    size_t each = states.empty() ? 0 : numbers.size() / states.size();
-    for (size_t i = 0; i < states.size(); ++i) {
-      TensorView one{std::string(name), DType::F32, {shape.begin() + 1, shape.end()},
-                     std::as_bytes(std::span(numbers).subspan(i * each, each)), file.path()};
-      RONDO_CHECK(states[i].set(name, one));
-    }
+    bool used = name == "cu_seqlens";
+    for (const package::Value *value : *entry.inputs())
+      used |= value->name()->string_view() == name;
+    if (!used)
+      fmt::print(stderr, "note: {}: tensor '{}' is no input of entry '{}' and was not used\n", file.path(), name, entry.name()->string_view());
   }
   return {};
 }
 
-/// Appends the final states, [sequences, axes...], to the outputs.
-Status addStates(const package::Package &manifest, const std::vector<State> &states, std::vector<Tensor> &outputs) {
+/// Sets the initial states that the file gives. With `state.position` they are all of them, of sequences that go on; without, those of sequences that begin.
+Status readStates(const TensorFile &file, const Session &session, std::vector<State> &states) {
+  bool goesOn = file.find("state.position");
+  for (size_t i = 0; i < states.size(); ++i) {
+    std::vector<TensorView> given;
+    if (goesOn) {
+      RONDO_TAKE(std::optional<TensorView> position, givenState(file, "position", i, states.size()));
+      given.push_back(*position);
+    }
+    for (const package::State *state : *session.manifest().states()) {
+      std::string name = state->name()->str();
+      RONDO_TAKE(std::optional<TensorView> found, givenState(file, name, i, states.size()));
+      if (!found)
+        continue;
+      if (!goesOn)
+        RONDO_CHECK(states[i].set(name, *found));
+      given.push_back(*found);
+    }
+    if (goesOn)
+      RONDO_CHECK(states[i].load(given, file.path()));
+  }
+  return {};
+}
+
+/// Appends the final states, [sequences, axes...], to the outputs; caches of sequences of different lengths one by one, as `state.NAME[index]`.
+Status addStates(const std::vector<State> &states, std::vector<Tensor> &outputs) {
   std::vector<std::vector<Tensor>> saved;
   for (const State &state : states) {
     RONDO_TAKE(std::vector<Tensor> tensors, state.save());
     saved.push_back(std::move(tensors));
   }
-  if (saved.empty())
-    return {};
-  for (size_t t = 0; t < saved.front().size(); ++t) {
-    const package::State *state = findState(manifest, saved.front()[t].name);
-    if (!state || state->kind() == package::StateKind::Cache)
+  for (size_t t = 0; !saved.empty() && t < saved.front().size(); ++t) {
+    const Tensor &first = saved.front()[t];
+    std::string name = std::string(statePrefix) + first.name;
+    if (!std::all_of(saved.begin(), saved.end(), [&](const auto &own) { return own[t].shape == first.shape; })) {
+      for (size_t i = 0; i < saved.size(); ++i) {
+        saved[i][t].name = fmt::format("{}[{}]", name, i);
+        outputs.push_back(std::move(saved[i][t]));
+      }
       continue;
-    std::vector<int64_t> shape = saved.front()[t].shape;
+    }
+    std::vector<int64_t> shape = first.shape;
     shape.insert(shape.begin(), static_cast<int64_t>(saved.size()));
-    RONDO_TAKE(Tensor all, makeTensor(std::string(statePrefix) + saved.front()[t].name, saved.front()[t].dtype, std::move(shape)));
+    RONDO_TAKE(Tensor all, makeTensor(name, first.dtype, std::move(shape)));
     for (size_t i = 0; i < saved.size(); ++i)
-      std::memcpy(all.bytes.data() + i * saved[i][t].bytes.size(), saved[i][t].bytes.data(), saved[i][t].bytes.size());
+      if (!saved[i][t].bytes.empty())
+        std::memcpy(all.bytes.data() + i * saved[i][t].bytes.size(), saved[i][t].bytes.data(), saved[i][t].bytes.size());
     outputs.push_back(std::move(all));
   }
   return {};
@@ -133,7 +164,8 @@ Result<int> evaluate(const EvalOptions &options) {
   }
   for (State &state : states)
     pointers.push_back(&state);
-  RONDO_CHECK(readStates(file, session, *entry, states));
+  RONDO_CHECK(checkNames(file, session, *entry));
+  RONDO_CHECK(readStates(file, session, states));
 
   RONDO_TAKE(std::vector<Tensor> outputs, session.run(*entry, pointers, batch.lengths, bytes));
   if (!entry->outputs_in_last_space())
@@ -141,7 +173,7 @@ Result<int> evaluate(const EvalOptions &options) {
       tensor.shape.erase(tensor.shape.begin());
       tensor.shape.insert(tensor.shape.begin(), batch.leading.begin(), batch.leading.end());
     }
-  RONDO_CHECK(addStates(session.manifest(), states, outputs));
+  RONDO_CHECK(addStates(states, outputs));
   RONDO_CHECK(writeTensors(options.outputs, outputs));
   return Success;
 }
@@ -158,7 +190,7 @@ Command addEval(CLI::App &app) {
                       "[S + 1] the inputs are [1, T, axes...] and the states [S, axes...]")
       ->required();
   command->add_option("--outputs", options->outputs,
-                      "Where to write the outputs, [B, T, axes...] ([B, axes...] of prefill and step), and the final states as `state.NAME`")
+                      "Where to write the outputs, [B, T, axes...] ([B, axes...] of prefill and step), and the final states as `state.NAME`: what --inputs takes to go on")
       ->required();
   command->add_option("--precision", options->precision, "f64 only with --reference")
       ->check(CLI::IsMember({"f32", "f64"}))
