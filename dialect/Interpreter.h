@@ -1,10 +1,13 @@
 //===- Interpreter.h - What the ops mean -----------------------*- C++ -*-===//
 //
-// The reference interpreter: slow, obvious, and the oracle of every pass and kernel, with which it shares no code. It runs any function
-// of token-level, block-level or kernel-level IR over packed sequences, in f64 or with every result rounded to f32.
+// The reference interpreter: slow, obvious, and the oracle of every pass and kernel, with which it
+// shares no code. It runs any function of token-level, block-level or kernel-level IR over packed
+// sequences, in f64 or with every result rounded to f32.
 //
-// State names: the scopes of the calls joined by ".", then the op's name. A recurrence's state s of op n is "n.s" (and "n.s.start", the group's first
-// state, with `every`), a shift's tail is "n" [distance, axes...], oldest token first, the keys of an `over` are "n.key0", "n.key1", ... [tokens, axes...].
+// State names: the scopes of the calls joined by ".", then the op's name. A recurrence's state s of
+// op n is "n.s" (and "n.s.start", the group's first state, with `every`), a shift's tail is "n"
+// [distance, axes...], oldest token first, the keys of an `over` or `attend` are "n.key0",
+// "n.key1", ... [tokens so far, axes...]: all of them, also where a window would need fewer.
 //
 //===----------------------------------------------------------------------===//
 
@@ -32,18 +35,23 @@ struct SequenceState {
 };
 
 struct InterpreterOptions {
-  bool f32 = false;         ///< round every op's result to f32 and add in f32, in index order
-  bool blockBodies = true;  ///< run the block body of a scan on whole blocks; else the token body on every token
+  bool f32 = false; ///< round every real result to f32 and add in f32, in index order
+  bool blockBodies =
+      true; ///< run the block body of a scan on whole blocks; else the token body on every token
 };
 
 /// Parameters by checkpoint name.
 using ParameterLookup = llvm::function_ref<const Array *(llvm::StringRef path)>;
 
-/// Runs `function`. A per-token argument has the rows of all sequences one after the other; `lengths` says how many each has, `states` (as many) is read and
-/// advanced. Returns the results in order; a result after `rondo.last` has one row a sequence (zeros for an empty one). Errors name the op's location.
-llvm::Expected<std::vector<Array>> interpret(mlir::func::FuncOp function, llvm::ArrayRef<Array> arguments,
-                                             llvm::ArrayRef<int64_t> lengths, std::vector<SequenceState> &states,
-                                             ParameterLookup parameters, const InterpreterOptions &options = {});
+/// Runs `function`. A per-token argument has the rows of all sequences one after the other;
+/// `lengths` says how many each has, `states` (as many) is read and advanced. Returns the results
+/// in order; a result after `rondo.last` has one row a sequence (zeros for an empty one). Errors
+/// name the op's place: an index out of range, a state or parameter of another shape, an op of
+/// another dialect. After an error `states` is as it was.
+llvm::Expected<std::vector<Array>>
+interpret(mlir::func::FuncOp function, llvm::ArrayRef<Array> arguments,
+          llvm::ArrayRef<int64_t> lengths, std::vector<SequenceState> &states,
+          ParameterLookup parameters, const InterpreterOptions &options = {});
 
 /// The value of an expression over parameters and constants only.
 llvm::Expected<Array> evaluateParameterExpression(mlir::Value value, ParameterLookup parameters,

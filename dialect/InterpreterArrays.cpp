@@ -65,55 +65,103 @@ void forEachIndex(const Named &result, ArrayRef<const Named *> operands,
   }
 }
 
-double applyMap(MapKind kind, ArrayRef<double> x) {
+static double applyReal(MapKind kind, ArrayRef<double> x) {
   switch (kind) {
-  case MapKind::Add: return x[0] + x[1];
-  case MapKind::Sub: return x[0] - x[1];
-  case MapKind::Mul: return x[0] * x[1];
-  case MapKind::Div: return x[0] / x[1];
-  case MapKind::Min: return std::isnan(x[0]) || std::isnan(x[1]) ? NAN : std::min(x[0], x[1]);
-  case MapKind::Max: return std::isnan(x[0]) || std::isnan(x[1]) ? NAN : std::max(x[0], x[1]);
-  case MapKind::Pow: return std::pow(x[0], x[1]);
-  case MapKind::Mod: return x[0] - x[1] * std::floor(x[0] / x[1]);
-  case MapKind::Neg: return -x[0];
-  case MapKind::Abs: return std::fabs(x[0]);
-  case MapKind::Exp: return std::exp(x[0]);
-  case MapKind::Log: return std::log(x[0]);
-  case MapKind::Sqrt: return std::sqrt(x[0]);
-  case MapKind::Rsqrt: return 1 / std::sqrt(x[0]);
-  case MapKind::Sin: return std::sin(x[0]);
-  case MapKind::Cos: return std::cos(x[0]);
-  case MapKind::Tanh: return std::tanh(x[0]);
-  case MapKind::Erf: return std::erf(x[0]);
-  case MapKind::Sigmoid: return x[0] >= 0 ? 1 / (1 + std::exp(-x[0])) : std::exp(x[0]) / (1 + std::exp(x[0]));
-  case MapKind::Softplus: return std::max(x[0], 0.0) + std::log1p(std::exp(-std::fabs(x[0])));
-  case MapKind::Floor: return std::floor(x[0]);
-  case MapKind::Sign: return x[0] > 0 ? 1 : x[0] < 0 ? -1 : 0;
-  case MapKind::Lt: return x[0] < x[1];
-  case MapKind::Le: return x[0] <= x[1];
-  case MapKind::Eq: return x[0] == x[1];
-  case MapKind::Ne: return x[0] != x[1];
-  case MapKind::And: return x[0] != 0 && x[1] != 0;
-  case MapKind::Or: return x[0] != 0 || x[1] != 0;
-  case MapKind::Not: return x[0] == 0;
-  case MapKind::Select: return x[0] != 0 ? x[1] : x[2];
-  case MapKind::Convert: return x[0];
+  case MapKind::Add:
+    return x[0] + x[1];
+  case MapKind::Sub:
+    return x[0] - x[1];
+  case MapKind::Mul:
+    return x[0] * x[1];
+  case MapKind::Div:
+    return x[0] / x[1];
+  case MapKind::Min:
+    return std::isnan(x[0]) || std::isnan(x[1]) ? NAN : std::min(x[0], x[1]);
+  case MapKind::Max:
+    return std::isnan(x[0]) || std::isnan(x[1]) ? NAN : std::max(x[0], x[1]);
+  case MapKind::Pow:
+    return std::pow(x[0], x[1]);
+  case MapKind::Mod:
+    return x[0] - x[1] * std::floor(x[0] / x[1]);
+  case MapKind::Neg:
+    return -x[0];
+  case MapKind::Abs:
+    return std::fabs(x[0]);
+  case MapKind::Exp:
+    return std::exp(x[0]);
+  case MapKind::Log:
+    return std::log(x[0]);
+  case MapKind::Sqrt:
+    return std::sqrt(x[0]);
+  case MapKind::Rsqrt:
+    return 1 / std::sqrt(x[0]);
+  case MapKind::Sin:
+    return std::sin(x[0]);
+  case MapKind::Cos:
+    return std::cos(x[0]);
+  case MapKind::Tanh:
+    return std::tanh(x[0]);
+  case MapKind::Erf:
+    return std::erf(x[0]);
+  case MapKind::Sigmoid:
+    return x[0] >= 0 ? 1 / (1 + std::exp(-x[0])) : std::exp(x[0]) / (1 + std::exp(x[0]));
+  case MapKind::Softplus:
+    return std::max(x[0], 0.0) + std::log1p(std::exp(-std::fabs(x[0])));
+  case MapKind::Floor:
+    return std::floor(x[0]);
+  case MapKind::Sign:
+    return x[0] > 0 ? 1 : x[0] < 0 ? -1 : x[0];
+  default:
+    llvm_unreachable("a kind on truths");
   }
-  llvm_unreachable("unknown map kind");
 }
 
-Named map(MapKind kind, ArrayRef<const Named *> operands, const Axes &resultAxes) {
+static double applyTruth(MapKind kind, ArrayRef<double> x) {
+  switch (kind) {
+  case MapKind::Lt:
+    return x[0] < x[1];
+  case MapKind::Le:
+    return x[0] <= x[1];
+  case MapKind::Eq:
+    return x[0] == x[1];
+  case MapKind::Ne:
+    return x[0] != x[1];
+  case MapKind::And:
+    return x[0] != 0 && x[1] != 0;
+  case MapKind::Or:
+    return x[0] != 0 || x[1] != 0;
+  case MapKind::Not:
+    return x[0] == 0;
+  case MapKind::Select:
+    return x[0] != 0 ? x[1] : x[2];
+  default:
+    llvm_unreachable("a kind on reals");
+  }
+}
+
+/// `convert` to a real, a whole number (towards zero) or a truth.
+static double convert(double x, Type element) {
+  if (element.isInteger(1))
+    return x != 0;
+  return element.isF32() ? x : std::trunc(x);
+}
+
+Named map(MapKind kind, ArrayRef<const Named *> operands, const Axes &resultAxes, Type element) {
   Named result = zerosOver(resultAxes, operands);
   SmallVector<double, 3> x(operands.size());
+  bool whole = element.isInteger(64) && kind == MapKind::Div;
   forEachIndex(result, operands, [&](int64_t at, ArrayRef<int64_t> offsets) {
     for (size_t i = 0; i < operands.size(); ++i)
       x[i] = operands[i]->array.data[offsets[i]];
-    result.array.data[at] = applyMap(kind, x);
+    if (kind == MapKind::Convert)
+      result.array.data[at] = convert(x[0], element);
+    else if (kind >= MapKind::Lt)
+      result.array.data[at] = applyTruth(kind, x);
+    else
+      result.array.data[at] = whole ? std::floor(applyReal(kind, x)) : applyReal(kind, x);
   });
   return result;
 }
-
-static double rounded(double x, bool f32) { return f32 ? double(float(x)) : x; }
 
 /// The axes of `operands` that `result` lacks: those summed over.
 static Axes missing(ArrayRef<const Named *> operands, const Axes &result) {
@@ -128,11 +176,16 @@ static Axes missing(ArrayRef<const Named *> operands, const Axes &result) {
 Named reduce(ReduceKind kind, const Named &source, const Axes &resultAxes, bool f32) {
   Named result = zerosOver(resultAxes, {&source});
   double inf = std::numeric_limits<double>::infinity();
-  std::fill(result.array.data.begin(), result.array.data.end(), kind == ReduceKind::Sum ? 0 : kind == ReduceKind::Max ? -inf : inf);
+  std::fill(result.array.data.begin(), result.array.data.end(),
+            kind == ReduceKind::Sum   ? 0
+            : kind == ReduceKind::Max ? -inf
+                                      : inf);
   // Every source element goes to its place in the result, in index order.
   forEachIndex(source, {&result}, [&](int64_t at, ArrayRef<int64_t> offsets) {
     double &sum = result.array.data[offsets[0]], x = source.array.data[at];
-    sum = kind == ReduceKind::Sum ? rounded(sum + x, f32) : applyMap(kind == ReduceKind::Max ? MapKind::Max : MapKind::Min, {sum, x});
+    sum = kind == ReduceKind::Sum
+              ? rounded(sum + x, f32)
+              : applyReal(kind == ReduceKind::Max ? MapKind::Max : MapKind::Min, {sum, x});
   });
   return result;
 }
@@ -142,7 +195,9 @@ Named contract(const Named &lhs, const Named &rhs, const Axes &resultAxes, bool 
   Named inner = zerosOver(missing({&lhs, &rhs}, resultAxes), {&lhs, &rhs});
   // Offsets of the summed indices are the same for every result element.
   std::vector<std::pair<int64_t, int64_t>> terms;
-  forEachIndex(inner, {&lhs, &rhs}, [&](int64_t, ArrayRef<int64_t> offsets) { terms.push_back({offsets[0], offsets[1]}); });
+  forEachIndex(inner, {&lhs, &rhs}, [&](int64_t, ArrayRef<int64_t> offsets) {
+    terms.push_back({offsets[0], offsets[1]});
+  });
   const double *x = lhs.array.data.data(), *y = rhs.array.data.data();
   forEachIndex(result, {&lhs, &rhs}, [&](int64_t at, ArrayRef<int64_t> offsets) {
     double sum = 0;
@@ -161,37 +216,45 @@ static int64_t evaluateExpr(AffineExpr expr, ArrayRef<int64_t> dims) {
   auto binary = cast<AffineBinaryOpExpr>(expr);
   int64_t lhs = evaluateExpr(binary.getLHS(), dims), rhs = evaluateExpr(binary.getRHS(), dims);
   switch (expr.getKind()) {
-  case AffineExprKind::Add: return lhs + rhs;
-  case AffineExprKind::Mul: return lhs * rhs;
-  case AffineExprKind::FloorDiv: return rhs > 0 ? (lhs >= 0 ? lhs / rhs : -((-lhs + rhs - 1) / rhs)) : 0;
-  case AffineExprKind::Mod: return rhs > 0 ? ((lhs % rhs) + rhs) % rhs : 0;
-  case AffineExprKind::CeilDiv: return rhs > 0 ? (lhs + rhs - 1) / rhs : 0;
-  default: return 0;
+  case AffineExprKind::Add:
+    return lhs + rhs;
+  case AffineExprKind::Mul:
+    return lhs * rhs;
+  case AffineExprKind::FloorDiv:
+    return rhs > 0 ? (lhs >= 0 ? lhs / rhs : -((-lhs + rhs - 1) / rhs)) : 0;
+  case AffineExprKind::Mod:
+    return rhs > 0 ? ((lhs % rhs) + rhs) % rhs : 0;
+  case AffineExprKind::CeilDiv:
+    return rhs > 0 ? (lhs + rhs - 1) / rhs : 0;
+  default:
+    return 0;
   }
 }
 
-llvm::Expected<Named> view(const Named &source, AffineMap map, const Axes &resultAxes, ArrayRef<int64_t> resultShape) {
-  Named result{resultAxes, {std::vector<int64_t>(resultShape.begin(), resultShape.end()), {}}};
-  int64_t count = 1;
-  for (int64_t extent : resultShape)
-    count *= extent;
-  result.array.data.resize(count);
-  bool timed = !resultAxes.empty() && resultAxes[0] == timeAxis;
-  bool sourceTimed = !source.axes.empty() && source.axes[0] == timeAxis;
-  SmallVector<int64_t> index(resultAxes.size(), 0);
+llvm::Expected<Named> view(const Named &source, AffineMap map, Type type) {
+  Named result;
+  for (auto [axis, extent] :
+       llvm::zip_equal(axesOf(type), cast<RankedTensorType>(type).getShape())) {
+    result.axes.push_back(axis.getValue());
+    result.array.shape.push_back(ShapedType::isDynamic(extent) ? source.extent(axis) : extent);
+  }
+  size_t time = isPerToken(type); // 1: in front of the axes that the map speaks of
+  int64_t count = llvm::product_of(result.array.shape);
+  std::vector<int64_t> index(result.axes.size(), 0);
   for (int64_t at = 0; at < count; ++at) {
     int64_t left = at;
-    for (size_t i = index.size(); i-- > 0; left /= resultShape[i])
-      index[i] = left % resultShape[i];
-    int64_t offset = sourceTimed ? index[0] : 0;
+    for (size_t i = index.size(); i-- > 0; left /= result.array.shape[i])
+      index[i] = left % result.array.shape[i];
+    int64_t offset = time ? index[0] : 0;
     for (auto [i, expr] : llvm::enumerate(map.getResults())) {
-      int64_t here = evaluateExpr(expr, ArrayRef(index).drop_front(timed ? 1 : 0));
-      int64_t extent = source.array.shape[i + (sourceTimed ? 1 : 0)];
+      int64_t here = evaluateExpr(expr, ArrayRef(index).drop_front(time));
+      int64_t extent = source.array.shape[i + time];
       if (here < 0 || here >= extent)
-        return llvm::createStringError("view reads index %lld of an axis of extent %lld", (long long)here, (long long)extent);
+        return llvm::createStringError("reads index " + Twine(here) + " of an axis of extent " +
+                                       Twine(extent));
       offset = offset * extent + here;
     }
-    result.array.data[at] = source.array.data[offset];
+    result.array.data.push_back(source.array.data[offset]);
   }
   return result;
 }
@@ -232,14 +295,16 @@ Named concat(ArrayRef<const Named *> sources, StringRef axis, const Axes &result
     part.array.data.assign(partCount, 0.0);
     forEachIndex(part, {source}, [&](int64_t at, ArrayRef<int64_t> offsets) {
       int64_t outer = at / (inner * extent), along = at / inner % extent;
-      result.array.data[(outer * total + start + along) * inner + at % inner] = source->array.data[offsets[0]];
+      result.array.data[(outer * total + start + along) * inner + at % inner] =
+          source->array.data[offsets[0]];
     });
     start += extent;
   }
   return result;
 }
 
-llvm::Expected<Named> take(const Named &table, const Named &ids, StringRef axis, const Axes &resultAxes) {
+llvm::Expected<Named> take(const Named &table, const Named &ids, StringRef axis,
+                           const Axes &resultAxes) {
   Named result = zerosOver(resultAxes, {&table, &ids});
   int64_t stride = 1, extent = table.extent(axis);
   for (size_t i = table.axes.size(); i-- > 0 && table.axes[i] != axis;)
@@ -254,7 +319,7 @@ llvm::Expected<Named> take(const Named &table, const Named &ids, StringRef axis,
     result.array.data[at] = table.array.data[offsets[0] + int64_t(id) * stride];
   });
   if (bad)
-    return llvm::createStringError("index %g is outside [0, %lld)", *bad, (long long)extent);
+    return llvm::createStringError("index %.17g is outside [0, %lld)", *bad, (long long)extent);
   return result;
 }
 
@@ -262,7 +327,8 @@ Named rows(const Named &source, int64_t first, int64_t count) {
   int64_t size = source.array.shape[0] ? source.array.data.size() / source.array.shape[0] : 0;
   Named result{source.axes, source.array};
   result.array.shape[0] = count;
-  result.array.data.assign(source.array.data.begin() + first * size, source.array.data.begin() + (first + count) * size);
+  result.array.data.assign(source.array.data.begin() + first * size,
+                           source.array.data.begin() + (first + count) * size);
   return result;
 }
 

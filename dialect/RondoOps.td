@@ -141,7 +141,7 @@ def Rondo_MapOp : Rondo_Op<"map", [Pure]> {
     | select                                                                                           | i1, 2 of a type | that type |
     | convert                                                                                          | 1 of any       | any       |
 
-    `mod` has the sign of the divisor (`a - b floor(a / b)`); integer `div` rounds down; min and max return the other operand beside a NaN; `sign(0) = 0`;
+    `mod` has the sign of the divisor (`a - b floor(a / b)`); integer `div` rounds down; min and max beside a NaN are either; `sign(0) = 0`;
     `convert` to i64 rounds towards zero, to i1 is `x != 0`; `softplus(x) = log(1 + exp(x))` and `sigmoid` do not overflow.
 
     - **C1** the number of inputs is the kind's.
@@ -416,7 +416,7 @@ def Rondo_ShiftOp : Rondo_Op<"shift", [Pure, SameOperandsAndResultType]> {
 def Rondo_LastOp : Rondo_Op<"last", [Pure, SameOperandsAndResultType]> {
   let summary = "the last token of each sequence";
   let description = [{
-    Equation: `result[b] = source[last row of sequence b]`: from here on a value has one row a sequence. A sequence without tokens has none to give: an error of the input.
+    Equation: `result[b] = source[last row of sequence b]`: from here on a value has one row a sequence. A sequence without tokens gives zeros.
 
     | value  | type       | meaning              |
     | ------ | ---------- | -------------------- |

@@ -14,8 +14,10 @@
 #include "mlir/Bytecode/BytecodeReader.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <cstring>
@@ -347,6 +349,8 @@ int main(int argc, char **argv) {
     return command.exitCode;
   MLIRContext context;
   context.loadDialect<RondoDialect, func::FuncDialect>();
+  llvm::SourceMgr sources;
+  SourceMgrDiagnosticHandler printer(sources, &context);
   if (Status status = run(context, *command.options); !status) {
     llvm::errs() << "rondo-interp: " << status.error().message << "\n";
     return 1;

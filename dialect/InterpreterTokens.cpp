@@ -1,0 +1,306 @@
+//===- InterpreterTokens.cpp - Ops that reach other tokens ----------------===//
+//
+// Shifts, recurrences and readings of other tokens, one sequence after the other, one token after
+// the other. What an earlier piece of a sequence left behind is in its state.
+//
+//===----------------------------------------------------------------------===//
+
+#include "dialect/InterpreterWalk.h"
+
+#include <cmath>
+#include <limits>
+
+using namespace mlir;
+using namespace rondo;
+using namespace rondo::interpreter;
+using llvm::createStringError;
+using llvm::Error;
+using llvm::Expected;
+
+Expected<Array *> Interpreter::carried(size_t sequence, const Twine &name,
+                                       ArrayRef<int64_t> shape) {
+  auto &own = states[sequence].values;
+  auto found = own.find((Twine(scope) + name).str());
+  if (found == own.end())
+    return nullptr;
+  if (ArrayRef(found->second.shape) != shape ||
+      int64_t(found->second.data.size()) != llvm::product_of(shape))
+    return otherShape("state '" + found->first + "'", shape, found->second.shape);
+  return &found->second;
+}
+
+//===----------------------------------------------------------------------===//
+// shift and last
+//===----------------------------------------------------------------------===//
+
+Error Interpreter::runShift(ShiftOp op, Values &values) {
+  const Named &source = values.find(op.getSource())->second;
+  Named result = source;
+  int64_t distance = op.getDistance(), size = elementsPerToken(op.getType()), first = 0;
+  std::vector<int64_t> shape = source.array.shape;
+  shape[0] = distance;
+  for (auto [sequence, length] : llvm::enumerate(lengths)) {
+    auto tail = carried(sequence, op.getName(), shape);
+    if (!tail)
+      return tail.takeError();
+    // The tail followed by the new tokens: token t reads what is `distance` places before itself.
+    std::vector<double> all(distance * size, 0.0);
+    if (*tail)
+      all = (*tail)->data;
+    auto begin = source.array.data.begin() + first * size;
+    all.insert(all.end(), begin, begin + length * size);
+    std::copy_n(all.begin(), length * size, result.array.data.begin() + first * size);
+    stateOf(sequence, op.getName()) = {{shape.begin(), shape.end()},
+                                       {all.end() - distance * size, all.end()}};
+    first += length;
+  }
+  values[op.getResult()] = std::move(result);
+  return Error::success();
+}
+
+Error Interpreter::runLast(LastOp op, Values &values) {
+  const Named &source = values.find(op.getSource())->second;
+  Named result = source;
+  int64_t size = elementsPerToken(op.getType()), first = 0;
+  result.array.shape[0] = lengths.size();
+  result.array.data.assign(lengths.size() * size, 0.0);
+  for (auto [i, length] : llvm::enumerate(lengths)) {
+    first += length;
+    if (length)
+      std::copy_n(source.array.data.begin() + (first - 1) * size, size,
+                  result.array.data.begin() + i * size);
+  }
+  values[op.getResult()] = std::move(result);
+  return Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// recur and scan
+//===----------------------------------------------------------------------===//
+
+template <typename RecurrenceOp>
+static std::string stateName(RecurrenceOp op, size_t i, StringRef suffix = "") {
+  return (op.getName() + "." + cast<StringAttr>(op.getStates()[i]).getValue() + suffix).str();
+}
+
+/// The states before the first token here, and those at the start of its group.
+template <typename RecurrenceOp>
+Error Interpreter::loadStates(RecurrenceOp op, size_t sequence, const Values &values,
+                              std::vector<Named> &current, std::vector<Named> &starts) {
+  for (auto [i, init] : llvm::enumerate(op.getInits())) {
+    current.push_back(values.find(init)->second);
+    auto state = carried(sequence, stateName(op, i), current[i].array.shape);
+    if (!state)
+      return state.takeError();
+    auto start = carried(sequence, stateName(op, i, ".start"), current[i].array.shape);
+    if (!start)
+      return start.takeError();
+    if (*state)
+      current[i].array = **state;
+    starts.push_back(current[i]);
+    if (*start)
+      starts[i].array = **start;
+  }
+  return Error::success();
+}
+
+template <typename RecurrenceOp>
+void Interpreter::storeStates(RecurrenceOp op, size_t sequence, const std::vector<Named> &current,
+                              const std::vector<Named> &starts) {
+  for (size_t i = 0; i < current.size(); ++i) {
+    stateOf(sequence, stateName(op, i)) = current[i].array;
+    if (op.getEvery())
+      stateOf(sequence, stateName(op, i, ".start")) = starts[i].array;
+  }
+}
+
+template <typename RecurrenceOp>
+Error Interpreter::runRecurrence(RecurrenceOp op, Block &token, Block *block, int64_t chunk,
+                                 Values &values) {
+  std::vector<Named> outputs;
+  for (Value output : op.getOutputs())
+    outputs.push_back(noRows(output.getType()));
+  int64_t first = 0, every = op.getEvery() ? int64_t(*op.getEvery()) : 0;
+  for (auto [sequence, length] : llvm::enumerate(lengths)) {
+    std::vector<Named> current, starts;
+    if (Error error = loadStates(op, sequence, values, current, starts))
+      return error;
+    for (int64_t done = 0; done < length;) {
+      int64_t inGroup = every ? (states[sequence].position + done) % every : 0;
+      bool whole = block && length - done >= chunk && (!every || inGroup + chunk <= every);
+      int64_t count = whole ? chunk : 1;
+      if (every && inGroup == 0)
+        starts = current;
+      std::vector<Named> arguments, next, produced;
+      for (Value input : op.getInputs()) {
+        const Named &all = values.find(input)->second;
+        if (!isPerToken(input.getType()))
+          arguments.push_back(all);
+        else if (whole)
+          arguments.push_back(withLeading(rows(all, first + done, count), blockAxis));
+        else
+          arguments.push_back(dropLeading(rows(all, first + done, 1)));
+      }
+      llvm::append_range(arguments, current);
+      if (every)
+        llvm::append_range(arguments, starts);
+      if (Error error = runBody(whole ? *block : token, arguments, next, produced))
+        return error;
+      current = std::move(next);
+      for (auto [output, here] : llvm::zip_equal(outputs, produced)) {
+        output.array.shape[0] += count;
+        llvm::append_range(output.array.data, here.array.data);
+      }
+      done += count;
+    }
+    storeStates(op, sequence, current, starts);
+    first += length;
+  }
+  for (auto [result, output] : llvm::zip_equal(op.getOutputs(), outputs))
+    values[result] = std::move(output);
+  return Error::success();
+}
+
+template Error Interpreter::runRecurrence(RecurOp, Block &, Block *, int64_t, Values &);
+template Error Interpreter::runRecurrence(ScanOp, Block &, Block *, int64_t, Values &);
+
+//===----------------------------------------------------------------------===//
+// over and attend
+//===----------------------------------------------------------------------===//
+
+/// Adds this piece's tokens to the keys of the sequence; `all` is the keys from its first token on.
+Error Interpreter::appendKeys(ValueRange keys, StringRef name, size_t sequence, int64_t first,
+                              Values &values, std::vector<Named> &all) {
+  for (auto [i, key] : llvm::enumerate(keys)) {
+    Named fresh = rows(values.find(key)->second, first, lengths[sequence]);
+    std::vector<int64_t> shape = fresh.array.shape;
+    shape[0] = states[sequence].position;
+    auto stored = carried(sequence, name + ".key" + Twine(i), shape);
+    if (!stored)
+      return stored.takeError();
+    if (!*stored && shape[0] != 0)
+      return createStringError("no state '" + scope + name + ".key" + Twine(i) + "' at position " +
+                               Twine(shape[0]));
+    Array keysSoFar = *stored ? **stored : fresh.array;
+    if (*stored)
+      appendRows(keysSoFar, fresh.array);
+    stateOf(sequence, name + ".key" + Twine(i)) = keysSoFar;
+    all.push_back(Named{fresh.axes, std::move(keysSoFar)});
+  }
+  return Error::success();
+}
+
+/// Predicate, score and value of one token and all tokens s, from bodies of one pair each.
+Expected<std::vector<Named>> Interpreter::readWeights(OverOp op, int64_t row, int64_t position,
+                                                      int64_t count, ArrayRef<Named> keys,
+                                                      Values &values) {
+  std::vector<Named> read, queries;
+  for (Value query : op.getQueries())
+    queries.push_back(dropLeading(rows(values.find(query)->second, row, 1)));
+  for (int64_t s = 0; s < count; ++s) {
+    std::vector<Named> arguments{Named{{}, {{}, {double(position)}}}, Named{{}, {{}, {double(s)}}}};
+    llvm::append_range(arguments, queries);
+    for (const Named &key : keys)
+      arguments.push_back(dropLeading(rows(key, s, 1)));
+    for (Value shared : op.getShared())
+      arguments.push_back(values.find(shared)->second);
+    std::vector<Named> none, outputs;
+    if (Error error = runBody(*op.getBlock(), arguments, none, outputs))
+      return std::move(error);
+    for (auto [i, here] : llvm::enumerate(outputs)) {
+      here.axes.insert(here.axes.begin(), keyAxis);
+      here.array.shape.insert(here.array.shape.begin(), 1);
+      if (s == 0)
+        read.push_back(here);
+      else
+        appendRows(read[i].array, here.array);
+    }
+  }
+  return read;
+}
+
+/// The same from the body of one tile: one query and all keys.
+Expected<std::vector<Named>> Interpreter::readWeights(AttendOp op, int64_t row, int64_t position,
+                                                      int64_t count, ArrayRef<Named> keys,
+                                                      Values &values) {
+  int64_t window = op.getWindow();
+  Named positions{{keyAxis}, {{count}, {}}}, reach = positions;
+  for (int64_t s = 0; s < count; ++s) {
+    positions.array.data.push_back(double(s));
+    reach.array.data.push_back((!op.getCausal() || s <= position) &&
+                               (window == 0 || position - s < window));
+  }
+  std::vector<Named> arguments{Named{{timeAxis}, {{1}, {double(position)}}}, positions};
+  for (Value query : op.getQueries())
+    arguments.push_back(rows(values.find(query)->second, row, 1));
+  for (const Named &key : keys)
+    arguments.push_back(withLeading(key, keyAxis));
+  for (Value shared : op.getShared())
+    arguments.push_back(values.find(shared)->second);
+  std::vector<Named> none, read;
+  if (Error error = runBody(*op.getBlock(), arguments, none, read))
+    return std::move(error);
+  Axes axes = read[0].axes;
+  if (!read[0].has(keyAxis))
+    axes.push_back(keyAxis);
+  read[0] = interpreter::map(MapKind::And, {&read[0], &reach}, axes,
+                             IntegerType::get(op.getContext(), 1));
+  return read;
+}
+
+/// One token's result from predicate, score and value over s (and what else of the result's axes).
+Named Interpreter::combine(OverKind kind, ArrayRef<Named> read, Type resultType) {
+  SmallVector<int64_t> shape(withoutTime(resultType).getShape());
+  Named result{axesIn(withoutTime(resultType)), {{shape.begin(), shape.end()}, {}}};
+  SmallVector<const Named *> operands{&read[0], &read[1], &read[2], &result};
+  Axes pairs = result.axes;
+  pairs.insert(pairs.begin(), keyAxis);
+  Named weights = zerosOver(pairs, operands), terms = weights;
+  double lowest = -std::numeric_limits<double>::infinity();
+  forEachIndex(weights, {&read[0], &read[1], &read[2]}, [&](int64_t i, ArrayRef<int64_t> from) {
+    bool seen = read[0].array.data[from[0]] != 0;
+    double weight = kind == OverKind::Sum ? 0 : read[1].array.data[from[1]];
+    weights.array.data[i] = seen ? weight : lowest;
+    terms.array.data[i] = seen ? read[2].array.data[from[2]] : 0;
+  });
+  int64_t count = weights.array.shape[0], inner = llvm::product_of(shape);
+  for (int64_t at = 0; at < inner; ++at) {
+    double highest = lowest, total = 0, sum = 0;
+    for (int64_t s = 0; s < count; ++s)
+      highest = std::max(highest, weights.array.data[s * inner + at]);
+    for (int64_t s = 0; s < count; ++s) {
+      double score = weights.array.data[s * inner + at];
+      double weight = score == lowest ? 0 : std::exp(score - highest);
+      total = rounded(total + weight, options.f32);
+      if (weight != 0)
+        sum = rounded(sum + weight * terms.array.data[s * inner + at], options.f32);
+    }
+    bool divide = kind == OverKind::Softmax && total != 0;
+    result.array.data.push_back(divide ? rounded(sum / total, options.f32) : sum);
+  }
+  return result;
+}
+
+template <typename PairsOp> Error Interpreter::runPairs(PairsOp op, Values &values) {
+  Named result = noRows(op.getType());
+  int64_t first = 0;
+  for (auto [sequence, length] : llvm::enumerate(lengths)) {
+    std::vector<Named> keys;
+    if (Error error = appendKeys(op.getKeys(), op.getName(), sequence, first, values, keys))
+      return error;
+    int64_t before = states[sequence].position, count = before + length;
+    for (int64_t t = 0; t < length; ++t) {
+      auto read = readWeights(op, first + t, before + t, count, keys, values);
+      if (!read)
+        return read.takeError();
+      result.array.shape[0] += 1;
+      llvm::append_range(result.array.data, combine(op.getKind(), *read, op.getType()).array.data);
+    }
+    first += length;
+  }
+  values[op.getResult()] = std::move(result);
+  return Error::success();
+}
+
+template Error Interpreter::runPairs(OverOp, Values &);
+template Error Interpreter::runPairs(AttendOp, Values &);

@@ -1,0 +1,4 @@
+func.func @forward() {
+  rondo.nothing
+  return
+}
