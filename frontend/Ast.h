@@ -87,7 +87,7 @@ struct Expr {
     Name,
     Unary,   // text: - not
     Binary,  // text: + - * / % ^ < <= > >= == != and or
-    Call,    // text[axes] scope(args) -> [result]: a module or a function
+    Call,    // text[axes] scope(args) -> [result]: a module or a function; grad[operands[0]](args)
     Changed, // operands[0][changes]
     At,      // operands[0]@operands[1], or operands[0]@start (text)
     Ascribe, // operands[0] -> [axes]

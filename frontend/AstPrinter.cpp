@@ -210,8 +210,8 @@ std::string ast::print(const Expr &e) {
     out << "index" << print(e.axes);
     break;
   case Expr::Call:
-    out << e.text << (e.hasAxes ? print(e.axes) : "")
-        << (e.hasScope ? " " + printScope(e.scope) : "") << "(";
+    out << e.text << (e.operands.empty() ? "" : "[" + print(*e.operands[0]) + "]")
+        << (e.hasAxes ? print(e.axes) : "") << (e.hasScope ? " " + printScope(e.scope) : "") << "(";
     for (size_t i = 0; i < e.arguments.size(); ++i)
       out << (i ? ", " : "") << (e.arguments[i].name.empty() ? "" : e.arguments[i].name + " = ")
           << print(*e.arguments[i].value);

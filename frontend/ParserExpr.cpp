@@ -304,6 +304,15 @@ ExprPtr Parser::named() {
       e->kind = Expr::Index;
       return axes(e->axes) ? std::move(e) : nullptr;
     }
+    if (e->text == "grad") { // `grad[S](loss)`, `grad[S@start](loss)`
+      e->kind = Expr::Call;
+      take();
+      ExprPtr state = expression();
+      if (!state || !expect("]", "after the state") || !arguments(e->arguments))
+        return nullptr;
+      e->operands.push_back(std::move(state));
+      return e;
+    }
     bool closed = names && peek(end).is("]") && !peek(end + 1).lineBefore;
     bool call = closed && (peek(end + 1).is("(") || useFollows(end + 1));
     if (call) {
