@@ -67,7 +67,9 @@ Result<Generated> generate(const RunOptions &options, Session &session, const To
   if (!options.stateIn.empty())
     RONDO_CHECK(loadState(options.stateIn, state));
   const auto *eos = session.manifest().eos();
-  auto ends = [&](int64_t id) { return !options.ignoreEos && eos && std::find(eos->begin(), eos->end(), id) != eos->end(); };
+  // Who speaks in ids gets as many as asked for, and finds an end among them.
+  bool stops = !options.ignoreEos && options.tokens.empty() && eos;
+  auto ends = [&](int64_t id) { return stops && std::find(eos->begin(), eos->end(), id) != eos->end(); };
 
   std::vector<float> logits;
   Stopwatch watch;
@@ -161,7 +163,7 @@ Command addRun(CLI::App &app) {
   auto *group = command->add_option_group("prompt", "What to go on from");
   group->add_option("-p,--prompt", options->prompt, "The prompt as text");
   group->add_option("--file", options->file, "The prompt as a file");
-  group->add_option("--tokens", options->tokens, "The prompt as ids: 1,2,3")->delimiter(',')->allow_extra_args(false);
+  group->add_option("--tokens", options->tokens, "The prompt as ids: 1,2,3; an end-of-sequence token does not stop it")->delimiter(',')->allow_extra_args(false);
   group->require_option(1);
   command->add_option("-n,--n-predict", options->count, "Tokens to generate at most")->check(CLI::Range(int64_t(0), int64_t(1) << 40))->capture_default_str();
   command->add_option("--temp", options->sampling.temperature, "Temperature; 0: always the most probable token")->check(CLI::Range(0.0f, 1e6f))->capture_default_str();
