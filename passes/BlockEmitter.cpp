@@ -19,7 +19,7 @@ BlockEmitter::BlockEmitter(OpBuilder &builder, Location loc, RecurrenceReader &r
                            ArrayRef<Value> entering, ArrayRef<Value> logs, int64_t chunk)
     : builder(builder), loc(loc), reader(reader), transition(transition),
       mapping(std::move(arguments)), entering(entering), logs(logs), chunk(chunk),
-      decays(transition.states.size()) {}
+      decays(transition.states.size()), solved(transition.states.size()) {}
 
 Value BlockEmitter::map(MapKind kind, ValueRange inputs) {
   return MapOp::create(builder, loc, kind, inputs);
@@ -294,49 +294,187 @@ Value BlockEmitter::sumOfProducts(Value a, Value b, ArrayRef<StringRef> over) {
   return scale == 1 ? product : map(MapKind::Mul, {product, constant(scale)});
 }
 
-FailureOr<Value> BlockEmitter::emitRead(const algebra::ReadParts &read) {
-  const algebra::StateClass &state = transition.states[read.state];
+FailureOr<Value> BlockEmitter::answerOfEntering(const algebra::ReadParts &read) {
   bool strict = !read.isNew;
   SmallVector<StringRef> over = reader.namesOf(read.over);
   auto decay = decayOf(read.state);
   auto vector = emit(read.vector);
   if (failed(decay) || failed(vector))
     return failure(); // reported by emit
-  bool hasDecay = static_cast<bool>((*decay)->log);
-  bool overKey = hasDecay && sharesAxis((*decay)->log, read.over);
+  if (!(*decay)->log)
+    return sumOfProducts(*vector, entering[read.state], over);
+  Value since = map(MapKind::Exp, {strict ? (*decay)->before : (*decay)->running});
+  if (sharesAxis((*decay)->log, read.over))
+    return sumOfProducts(map(MapKind::Mul, {*vector, since}), entering[read.state], over);
+  return map(MapKind::Mul, {sumOfProducts(*vector, entering[read.state], over), since});
+}
 
-  // What the entering state answers.
-  Value result;
-  if (!hasDecay) {
-    result = sumOfProducts(*vector, entering[read.state], over);
-  } else {
-    Value since = map(MapKind::Exp, {strict ? (*decay)->before : (*decay)->running});
-    if (overKey)
-      result = sumOfProducts(map(MapKind::Mul, {*vector, since}), entering[read.state], over);
-    else
-      result = map(MapKind::Mul, {sumOfProducts(*vector, entering[read.state], over), since});
-  }
-  // What the block's own tokens have written.
-  for (const algebra::Update &update : state.updates) {
-    auto key = emit(update.key), value = emit(update.value);
-    if (failed(key) || failed(value))
+FailureOr<Value> BlockEmitter::weightsOf(const algebra::ReadParts &read,
+                                         const algebra::Update &update) {
+  bool strict = !read.isNew;
+  auto decay = decayOf(read.state);
+  auto vector = emit(read.vector), key = emit(update.key);
+  if (failed(decay) || failed(vector) || failed(key))
+    return failure(); // reported by emit
+  bool overKey = (*decay)->log && sharesAxis((*decay)->log, read.over);
+  Value weights = *vector;
+  if (overKey)
+    weights = map(MapKind::Mul, {weights, decayBetween(**decay, strict)});
+  weights = sumOfProducts(weights, atSources(*key), reader.namesOf(read.over));
+  if ((*decay)->log && !overKey)
+    weights = map(MapKind::Mul, {weights, decayBetween(**decay, strict)});
+  return map(MapKind::Select, {mask(strict), weights, constant(0)});
+}
+
+FailureOr<Value> BlockEmitter::emitRead(const algebra::ReadParts &read) {
+  if (failed(solveOwnReads(read.state)))
+    return failure(); // reported there
+  auto result = answerOfEntering(read);
+  for (const algebra::Update &update : transition.states[read.state].updates) {
+    auto weights = weightsOf(read, update);
+    auto value = emit(update.value);
+    if (failed(result) || failed(weights) || failed(value))
       return failure(); // reported by emit
-    Value weights = *vector, sources = atSources(*key);
-    if (overKey)
-      weights = map(MapKind::Mul, {weights, decayBetween(**decay, strict)});
-    weights = sumOfProducts(weights, sources, over);
-    if (hasDecay && !overKey)
-      weights = map(MapKind::Mul, {weights, decayBetween(**decay, strict)});
-    weights = map(MapKind::Select, {mask(strict), weights, constant(0)});
-    result = map(MapKind::Add, {result, sumOfProducts(weights, atSources(*value), {keyAxis})});
+    result = map(MapKind::Add, {*result, sumOfProducts(*weights, atSources(*value), {keyAxis})});
   }
   return result;
+}
+
+LogicalResult BlockEmitter::solveOwnReads(int index) {
+  const algebra::StateClass &state = transition.states[index];
+  if (state.ownReads.empty() || solved[index])
+    return success();
+  solved[index] = true;
+  auto &pool = reader.body.pool;
+  Expr unknown = state.ownReads.front();
+  algebra::ReadParts read = algebra::partsOf(pool, unknown);
+  auto right = answerOfEntering(read);
+  Value matrix;
+  for (const algebra::Update &update : state.updates) {
+    // value = given + coefficient * unknown
+    Expr coefficient = pool.constant(0), given = pool.constant(0);
+    for (const algebra::Term &term : algebra::expand(pool, update.value))
+      if (term.atom == unknown)
+        coefficient = term.coefficient;
+      else
+        given = pool.add({given, algebra::termExpr(pool, term)});
+    auto weights = weightsOf(read, update);
+    auto givenValue = emit(given), factor = emit(coefficient);
+    if (failed(right) || failed(weights) || failed(givenValue) || failed(factor))
+      return failure(); // reported by emit
+    if (!pool.isConstant(given, 0))
+      right =
+          map(MapKind::Add, {*right, sumOfProducts(*weights, atSources(*givenValue), {keyAxis})});
+    if (pool.isConstant(coefficient, 0))
+      continue;
+    Value part = map(MapKind::Mul, {*weights, atSources(*factor)});
+    matrix = matrix ? map(MapKind::Add, {matrix, part}) : part;
+  }
+  known[unknown] = sumOfProducts(inverse(matrix), atSources(*right), {keyAxis});
+  return success();
+}
+
+/// By halves: with m = [[a, 0], [b, d]], the inverse is [[A, 0], [D b A, D]]. All diagonal blocks
+/// of a level at once, along the axis `c_u`. The smallest, of n (4 to 7, or all of an odd chunk)
+/// rows, by (I + m)(I + m^2)(I + m^4)..., which ends since m^n = 0; so short a product of powers
+/// loses no digits.
+Value BlockEmitter::inverse(Value m) {
+  constexpr llvm::StringLiteral u = "c_u", row = "c_i", column = "c_j", inner = "c_k";
+  int64_t size = chunk;
+  while (size % 2 == 0 && size / 2 >= 4)
+    size /= 2;
+  // [c_u, c_i, c_j, others...] -> m at (stride u + i0 + i, stride u + j0 + j)
+  SmallVector<StringRef> others;
+  for (StringAttr axis : axesOf(m.getType()))
+    if (axis != blockAxis && axis != keyAxis)
+      others.push_back(axis.getValue());
+  auto blockType = [&](int64_t blocks, int64_t rows, int64_t columns) {
+    SmallVector<StringRef> names{u, row, column};
+    SmallVector<int64_t> extents{blocks, rows, columns};
+    for (StringRef axis : others) {
+      names.push_back(axis);
+      extents.push_back(extentOf(m.getType(), axis));
+    }
+    return namedType(builder.getContext(), names, extents, builder.getF32Type());
+  };
+  auto dim = [&](unsigned i) { return builder.getAffineDimExpr(i); };
+  auto view = [&](Value source, RankedTensorType type,
+                  llvm::function_ref<AffineExpr(StringRef)> indexOf) -> Value {
+    SmallVector<AffineExpr> exprs;
+    for (StringAttr axis : axesOf(source.getType())) {
+      AffineExpr index = indexOf(axis.getValue());
+      exprs.push_back(index ? index : dim(*axisIndex(type, axis)));
+    }
+    return ViewOp::create(
+        builder, loc, type, source,
+        AffineMapAttr::get(AffineMap::get(type.getRank(), 0, exprs, builder.getContext())));
+  };
+  auto blocksOf = [&](int64_t stride, int64_t i0, int64_t rows) {
+    return view(m, blockType(chunk / stride, rows, rows), [&](StringRef axis) -> AffineExpr {
+      if (axis == blockAxis)
+        return dim(0) * stride + dim(1) + i0;
+      return axis == keyAxis ? dim(0) * stride + dim(2) : AffineExpr();
+    });
+  };
+  auto renameAxis = [&](Value value, StringRef from, StringRef to) -> Value {
+    auto type = cast<RankedTensorType>(value.getType());
+    SmallVector<StringAttr> names;
+    for (StringAttr name : axesOf(type))
+      names.push_back(name == from ? builder.getStringAttr(to) : name);
+    return ViewOp::create(
+        builder, loc,
+        namedType(builder.getContext(), names, type.getShape(), type.getElementType()), value,
+        AffineMapAttr::get(builder.getMultiDimIdentityMap(type.getRank())));
+  };
+  auto multiply = [&](Value a, Value b) {
+    Value product = sumOfProducts(renameAxis(a, column, inner), renameAxis(b, row, inner), {inner});
+    auto type = cast<RankedTensorType>(a.getType());
+    return conform(product, blockType(type.getDimSize(0), type.getDimSize(1),
+                                      cast<RankedTensorType>(b.getType()).getDimSize(2)));
+  };
+  auto index = [&](StringRef axis) -> Value {
+    return IndexOp::create(
+        builder, loc,
+        namedType(builder.getContext(), ArrayRef<StringRef>{axis}, {size}, builder.getF32Type()));
+  };
+  Value identity = map(MapKind::Select,
+                       {map(MapKind::Eq, {index(row), index(column)}), constant(1), constant(0)});
+  Value power = blocksOf(size, 0, size);
+  Value result =
+      conform(map(MapKind::Add, {power, identity}), cast<RankedTensorType>(power.getType()));
+  for (int64_t terms = 2; terms < size; terms *= 2) {
+    power = multiply(power, power);
+    result = map(MapKind::Add, {result, multiply(result, power)});
+  }
+  for (; size < chunk; size *= 2) {
+    auto type = blockType(chunk / (2 * size), size, size);
+    auto half = [&](int64_t which) {
+      return view(result, type,
+                  [&](StringRef axis) { return axis == u ? dim(0) * 2 + which : AffineExpr(); });
+    };
+    Value top = half(0), bottom = half(1), zero = conform(constant(0), type);
+    Value corner = multiply(multiply(bottom, blocksOf(2 * size, size, size)), top);
+    auto join = [&](Value a, Value b, StringRef axis, RankedTensorType joined) -> Value {
+      return ConcatOp::create(builder, loc, joined, ValueRange{a, b}, builder.getStringAttr(axis));
+    };
+    auto wide = blockType(chunk / (2 * size), size, 2 * size);
+    result = join(join(top, zero, column, wide), join(corner, bottom, column, wide), row,
+                  blockType(chunk / (2 * size), 2 * size, 2 * size));
+  }
+  auto type = cast<RankedTensorType>(m.getType());
+  return view(result, type, [&](StringRef axis) -> AffineExpr {
+    if (axis == u)
+      return builder.getAffineConstantExpr(0);
+    return axis == row      ? dim(*axisIndex(type, blockAxis))
+           : axis == column ? dim(*axisIndex(type, keyAxis))
+                            : AffineExpr();
+  });
 }
 
 FailureOr<Value> BlockEmitter::emitLeaving(int index) {
   const algebra::StateClass &state = transition.states[index];
   auto decay = decayOf(index);
-  if (failed(decay))
+  if (failed(decay) || failed(solveOwnReads(index)))
     return failure(); // reported by emit
   Value result = entering[index];
   auto type = cast<RankedTensorType>(result.getType());

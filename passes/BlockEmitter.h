@@ -10,6 +10,9 @@
 //   S0) + sum[s]( (sum[k](x[c] key[s]) E[c, s]) value[s] ) S        = exp(sum of logs) S0 + sum[c](
 //   key exp(sum of logs - G) value )
 //
+// Where values depend on the state's own reads y (the delta rule), those are solved for first: y =
+// right side + M y, with M strictly lower triangular.
+//
 // Which factor an exponential is multiplied into follows from the axes it has; nothing else
 // distinguishes a decay per head, per key channel and per value channel. Exponents are differences
 // of sums that the token loop would multiply up as well, masked before the exponential; they start
@@ -53,6 +56,15 @@ private:
   mlir::FailureOr<mlir::Value> emitProduct(llvm::ArrayRef<algebra::Expr> factors);
   mlir::FailureOr<mlir::Value> emitTerms(algebra::Expr e);
   mlir::FailureOr<mlir::Value> emitRead(const algebra::ReadParts &read);
+  /// What the entering state answers to a read.
+  mlir::FailureOr<mlir::Value> answerOfEntering(const algebra::ReadParts &read);
+  /// The masked, decayed scores of a read against an update's keys: over `c` and `s`.
+  mlir::FailureOr<mlir::Value> weightsOf(const algebra::ReadParts &read,
+                                         const algebra::Update &update);
+  /// Makes the state's own reads known.
+  mlir::LogicalResult solveOwnReads(int state);
+  /// (I - m)^-1 for a strictly lower triangular m over `c` and `s`.
+  mlir::Value inverse(mlir::Value m);
   mlir::FailureOr<const Decay *> decayOf(int state);
   /// exp(G[c] - G[s]) for s <= c, finite elsewhere; `strict`: G before the token, for s < c.
   mlir::Value decayBetween(const Decay &decay, bool strict);
@@ -74,6 +86,7 @@ private:
   mlir::DenseMap<unsigned, mlir::Value> known;
   llvm::SmallVector<std::optional<Decay>> decays;
   mlir::Value masks[2];
+  llvm::SmallVector<bool> solved;
   mlir::DenseMap<std::pair<mlir::Value, unsigned>, mlir::Value> between;
 };
 

@@ -53,8 +53,9 @@ Cost chunkCost(const Body &body, const TransitionClass &transition, int64_t chun
     }
     for (const Update &update : state.updates)
       products += 2 * pool.size(pool[update.key].axes | pool[update.value].axes | state.axes);
+    // The triangular system: its inverse, and the inverse times the right side.
     if (state.isDelta)
-      products += tokens * pool.size(state.value | state.head);
+      products += 2 * tokens * pool.size(state.head) * (tokens + pool.size(state.value));
   }
   for (const Read &read : transition.reads) {
     const StateClass &state = transition.states[read.state];
@@ -79,10 +80,6 @@ FormChoice chooseForm(const Body &body, const TransitionClass &transition, const
   Cost sequential = sequentialCost(body, transition, machine);
   int64_t chunk = request.chunk ? request.chunk : machine.chunk;
   std::string refusal = transition.refusal;
-  for (const StateClass &state : transition.states)
-    if (refusal.empty() && state.isDelta)
-      refusal = "the updates of '" + state.name +
-                "' read the state itself (a delta rule needs a triangular solve)";
   choice.cost = sequential;
   if (!refusal.empty()) {
     choice.why = refusal;

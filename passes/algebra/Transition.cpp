@@ -137,6 +137,7 @@ private:
     for (Expr product : products)
       separate(i, product);
     mergeUpdates(state);
+    findOwnReads(i);
     classifyDecay(i, coefficient);
     AxisSet written = 0;
     for (const Update &update : state.updates)
@@ -148,6 +149,23 @@ private:
       refuse(i, "it is read whole, not by a contraction");
     else if (state.key == 0)
       refuse(i, "nothing reads it by a contraction");
+  }
+
+  void findOwnReads(size_t i) {
+    StateClass &state = result.states[i];
+    for (const Update &update : state.updates) {
+      std::vector<int> inKey = statesOf(update.key);
+      if (std::find(inKey.begin(), inKey.end(), static_cast<int>(i)) != inKey.end())
+        refuse(i, "the key " + text(update.key) + " of an update reads the state itself");
+      for (const Term &term : expand(pool, update.value))
+        if (term.kind == AtomKind::Read && partsOf(pool, term.atom).state == static_cast<int>(i) &&
+            std::find(state.ownReads.begin(), state.ownReads.end(), term.atom) ==
+                state.ownReads.end())
+          state.ownReads.push_back(term.atom);
+    }
+    if (state.ownReads.size() > 1)
+      refuse(i, "its updates read it in " + std::to_string(state.ownReads.size()) +
+                    " ways within a token");
   }
 
   void findRoles(size_t i) {

@@ -112,6 +112,7 @@ struct StateClass {
   std::vector<Update> updates;
   std::vector<int> readsStates; // whose reads the updates depend on
   bool isDelta = false;         // the updates depend linearly on reads of this state
+  std::vector<Expr> ownReads;   // those reads: the unknowns of a block's triangular system
   std::string refusal;          // why it has no block form; empty: it has one
 };
 
