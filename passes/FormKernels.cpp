@@ -396,6 +396,14 @@ struct FormKernels : rondo::impl::FormKernelsPassBase<FormKernels> {
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
+    WalkResult walk = module.walk([](Operation *op) {
+      if (!isa<RecurOp, OverOp>(op))
+        return WalkResult::advance();
+      op->emitOpError("expects block level: its form is not chosen yet (rondo-chunk-recurrences, rondo-map-blocks)");
+      return WalkResult::interrupt();
+    });
+    if (walk.wasInterrupted())
+      return signalPassFailure();
     SymbolTable symbols(module);
     llvm::StringMap<func::FuncOp> known;
     SmallVector<func::FuncOp> functions(module.getOps<func::FuncOp>());
