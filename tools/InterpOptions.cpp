@@ -6,7 +6,11 @@
 
 #include "tools/InterpOptions.h"
 
+#include "tools/ModelsFolder.h"
+
 #include <CLI/CLI.hpp>
+
+#include <iostream>
 
 namespace rondo {
 
@@ -18,6 +22,8 @@ Tensors in the inputs file, by name:
 The outputs file gets the entry's outputs and all states in the same form.
 
 Examples:
+  rondo-interp --checkpoint DIR --inputs tokens.safetensors --outputs logits.safetensors --f64
+  rondo-interp spec.rondo --set d=64 --params weights.safetensors --inputs x.safetensors --outputs y.safetensors
   rondo-interp model.mlir --params checkpoint/ --inputs tokens.safetensors --outputs logits.safetensors --f64
   rondo-interp model.rpk --inputs tokens.safetensors --outputs logits.safetensors)";
 
@@ -27,11 +33,19 @@ InterpCommand parseInterpCommand(int argc, char **argv) {
   app.footer(examples);
   InterpOptions options;
   bool f32 = false;
-  app.add_option("program", options.program, "the program: .mlir, .mlirbc or .rpk")->required();
+  app.add_option("program", options.spec.path,
+                 "the program: .rondo, .mlir, .mlirbc or .rpk; with --checkpoint alone the spec is "
+                 "chosen by the config's architectures");
+  app.add_option("--config", options.spec.configPath, "sizes and options from this config.json");
+  std::vector<std::string> sets;
+  app.add_option("--set", sets, "a size or option: name=value")->allow_extra_args(false);
+  app.add_option("--module", options.spec.module, "the module to run by itself");
+  app.add_option("--checkpoint", options.checkpoint,
+                 "a folder with config.json and model.safetensors: sizes and parameters");
   app.add_option("--inputs", options.inputs, "a safetensors file with the entry's inputs")
       ->required();
   app.add_option("--outputs", options.outputs, "the safetensors file to write")->required();
-  app.add_option("--params,--checkpoint", options.parameters,
+  app.add_option("--params", options.parameters,
                  "the parameters: a checkpoint's folder or a safetensors file");
   app.add_option("--entry", options.entry, "the function to run, by its entry or its name")
       ->capture_default_str();
@@ -44,6 +58,19 @@ InterpCommand parseInterpCommand(int argc, char **argv) {
   } catch (const CLI::ParseError &error) {
     return {std::nullopt, app.exit(error) == 0 ? 0 : 2};
   }
+  auto wrong = [](const std::string &message) {
+    std::cerr << "rondo-interp: " << message << "; see rondo-interp --help\n";
+    return InterpCommand{std::nullopt, 2};
+  };
+  for (const std::string &set : sets) {
+    size_t equals = set.find('=');
+    if (equals == std::string::npos || equals == 0)
+      return wrong("--set " + set + ": expected name=value");
+    options.spec.sets.push_back({set.substr(0, equals), set.substr(equals + 1)});
+  }
+  if (options.spec.path.empty() && options.checkpoint.empty())
+    return wrong("expected a program or --checkpoint DIR");
+  options.spec.importDirs = {modelsFolder()};
   return {options, 0};
 }
 

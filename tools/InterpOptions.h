@@ -2,17 +2,18 @@
 
 #pragma once
 
+#include "frontend/Program.h"
+
 #include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
 namespace rondo {
 
 struct InterpOptions {
-  std::string program; ///< .mlir, .mlirbc or .rpk
+  SpecOptions spec; ///< its path: .rondo, .mlir, .mlirbc or .rpk; empty: chosen by the checkpoint
   std::string inputs, outputs;
-  std::string parameters; ///< a folder or a .safetensors file; empty: the package's own, or none
+  std::string checkpoint; ///< a folder: config.json, too, unless the spec has one
+  std::string parameters; ///< a folder or a .safetensors file; empty: the checkpoint or the package
   std::string entry = "forward";
   bool f64 = false;
   bool tokenBodies = false;

@@ -1,12 +1,13 @@
 //===- rondo-interp.cpp - Evaluate a program by the meaning of its ops ----===//
 //
-// Reads a module (or the module that a package carries for verification), its parameters and
+// Reads a spec, a module, or the module that a package carries for verification, its parameters and
 // inputs, runs the reference interpreter, and writes outputs and states. Everything read is checked
 // against the types of the entry before it is used.
 //
 //===----------------------------------------------------------------------===//
 
 #include "dialect/Interpreter.h"
+#include "frontend/Frontend.h"
 #include "runtime/package.h"
 #include "runtime/safetensors.h"
 #include "tools/InterpOptions.h"
@@ -31,14 +32,35 @@ namespace {
 // The program and its parameters
 //===----------------------------------------------------------------------===//
 
-struct Program {
+struct Loaded {
   OwningOpRef<ModuleOp> module;
   std::optional<Package> package;
 };
 
-Result<Program> loadProgram(MLIRContext &context, const std::string &path) {
+/// The module of a spec, with the sizes of the checkpoint's config.json where no other is given.
+Result<OwningOpRef<ModuleOp>> loadSpec(MLIRContext &context, const InterpOptions &options) {
+  SpecOptions spec = options.spec;
+  DiagnosticSink sink;
+  if (!options.checkpoint.empty() && spec.configPath.empty())
+    spec.configPath = options.checkpoint + "/config.json";
+  if (spec.path.empty())
+    spec.path = specForConfig(spec.importDirs[0], spec.configPath, sink);
+  auto module = sink.failed() ? nullptr : buildTokenLevel(context, spec, sink);
+  llvm::errs() << sink.text();
+  if (!module)
+    return rondo::Error{(spec.path.empty() ? options.checkpoint : spec.path) +
+                        ": is no valid spec"};
+  return module;
+}
+
+Result<Loaded> loadProgram(MLIRContext &context, const InterpOptions &options) {
+  const std::string &path = options.spec.path;
   ParserConfig config(&context);
-  Program program;
+  Loaded program;
+  if (path.empty() || StringRef(path).ends_with(".rondo")) {
+    RONDO_TAKE(program.module, loadSpec(context, options));
+    return program;
+  }
   if (StringRef(path).ends_with(".rpk")) {
     RONDO_TAKE(program.package, Package::open(path));
     const auto *meaning = program.package->manifest().meaning();
@@ -320,10 +342,12 @@ Status addStates(const Batch &batch, DType real, std::vector<Tensor> &tensors) {
 }
 
 Status run(MLIRContext &context, const InterpOptions &options) {
-  RONDO_TAKE(Program program, loadProgram(context, options.program));
-  RONDO_TAKE(func::FuncOp function, findEntry(*program.module, options.program, options.entry));
+  RONDO_TAKE(Loaded program, loadProgram(context, options));
+  const std::string &name = options.spec.path.empty() ? options.checkpoint : options.spec.path;
+  RONDO_TAKE(func::FuncOp function, findEntry(*program.module, name, options.entry));
   Parameters parameters;
-  RONDO_CHECK(parameters.open(options.parameters, program.package));
+  const std::string &weights = options.parameters.empty() ? options.checkpoint : options.parameters;
+  RONDO_CHECK(parameters.open(weights, program.package));
   RONDO_TAKE(TensorFile file, TensorFile::open(options.inputs));
   Batch batch;
   RONDO_CHECK(readLengths(file, function, batch));
