@@ -2,8 +2,10 @@
 
 #include "tools/DiagnosticPrinter.h"
 
+#include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/Location.h"
 #include "mlir/IR/MLIRContext.h"
+#include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
 using namespace rondo;

@@ -1,14 +1,13 @@
-//===- rondoc.cpp - The compiler's command line -------------------------------------===//
+//===- rondoc.cpp - The compiler's command line ---------------------------===//
 
-#include "frontend/Frontend.h"
-#include "tools/RondocOptions.h"
+#include "runtime/cpu.h"
+#include "tools/Compilation.h"
 
-#include "mlir/IR/OperationSupport.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <CLI/CLI.hpp>
 
+#include <cstdlib>
 #include <filesystem>
 
 using namespace rondo;
@@ -16,14 +15,17 @@ namespace fs = std::filesystem;
 
 static constexpr const char *examples = R"(
 Examples:
-  rondoc models/mamba2.rondo --emit=token                       what one token does, with the spec's default sizes
-  rondoc models/llama.rondo --set layers=2 --set d=64           other sizes
-  rondoc --checkpoint DIR --emit=token                          the spec that reads the checkpoint's class, its config.json
-  rondoc spec.rondo --module attention --emit=token             one module by itself
+  rondoc --checkpoint DIR -o m.rpk                              a published checkpoint as a package; the spec is the one that reads its class
+  rondoc models/mamba2.rondo --random-init 1 -o m.rpk           untrained, with the spec's default sizes
+  rondoc models/llama.rondo --set layers=2 --set d=64 --emit=token        what one token does
+  rondoc spec.rondo --random-init 1 --explain --emit=block      what was derived, and the IR that says so
+  rondoc --checkpoint DIR --form mixer.S=sequential -o m.rpk    another form of a recurrence
+  rondoc --checkpoint DIR --emit=exe -o model                   one static executable: ./model run -p "Once"
+  rondoc spec.rondo --dump-to DIR --random-init 1               every stage's text; edit one, then --override block:DIR/01-block.mlir
 )";
 
 // The folder of specs: beside the build or the installed program, or where RONDO_MODELS says.
-static std::string modelsFolder(const char *program) {
+static std::string modelsFolder() {
   if (const char *given = std::getenv("RONDO_MODELS"))
     return given;
   std::error_code code;
@@ -35,104 +37,132 @@ static std::string modelsFolder(const char *program) {
   return "models";
 }
 
-// Writes beside the goal and renames, so that nothing partial is left behind.
-static bool write(const std::string &path, const std::string &text) {
-  if (path == "-") {
-    llvm::outs() << text;
-    return true;
-  }
-  std::string beside = path + ".partial";
-  std::error_code code;
-  {
-    llvm::raw_fd_ostream os(beside, code);
-    if (!code)
-      os << text;
-    os.flush();
-    if (!code && os.has_error())
-      code = os.error();
-    os.clear_error();
-  }
-  if (!code)
-    fs::rename(beside, path, code);
-  if (!code)
-    return true;
-  std::error_code ignored;
-  fs::remove(beside, ignored);
-  llvm::errs() << "error: cannot write '" << path << "': " << code.message() << "\n";
-  return false;
+static int usage(const std::string &message) {
+  llvm::errs() << "rondoc: error: " << message << "; see rondoc --help\n";
+  return 2;
 }
 
-static bool readArguments(int argc, char **argv, RondocOptions &options, int &code) {
-  CLI::App app("rondoc: compiles a spec of a sequence model.", "rondoc");
-  app.footer(examples);
-  std::vector<std::string> sets;
-  app.add_option("SPEC", options.spec.path,
-                 "the spec, a .rondo file; with --checkpoint alone it is chosen by the config's "
-                 "architectures");
-  app.add_option("--checkpoint", options.checkpoint,
-                 "a folder with config.json and model.safetensors");
-  app.add_option("--config", options.spec.configPath, "sizes and options from this config.json");
-  app.add_option("--set", sets, "a size or option: name=value")->allow_extra_args(false);
-  app.add_option("--module", options.spec.module, "the module to compile by itself");
-  app.add_option("--emit", options.emit, "what to write: ast, token")
-      ->check(CLI::IsMember({"ast", "token"}));
-  app.add_option("-o", options.out, "the file to write; - is stdout");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError &e) {
-    code = app.exit(e) ? 2 : 0;
+namespace {
+/// The flags as they are written.
+struct Arguments {
+  std::vector<std::string> sets, forms, overrides;
+  std::string entries, target, precision = "f32", werror;
+};
+} // namespace
+
+/// Splits TEXT at the first separator; false where it or a side is missing.
+static bool splitAt(const std::string &text, char separator, std::vector<std::pair<std::string, std::string>> &into) {
+  size_t at = text.find(separator);
+  if (at == std::string::npos || at == 0 || at + 1 == text.size())
     return false;
-  }
-  code = 2;
-  for (const std::string &set : sets) {
-    size_t equals = set.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      llvm::errs() << "error: --set " << set << ": expected name=value\n";
-      return false;
-    }
-    options.spec.sets.push_back({set.substr(0, equals), set.substr(equals + 1)});
-  }
-  if (options.spec.path.empty() && options.checkpoint.empty()) {
-    llvm::errs() << "error: expected a spec or --checkpoint DIR; see rondoc --help\n";
-    return false;
-  }
-  options.spec.importDirs = {modelsFolder(argv[0])};
+  into.push_back({text.substr(0, at), text.substr(at + 1)});
   return true;
 }
 
-// The tool is built like LLVM, without RTTI of its own; a library's exception must not end in
-// terminate.
-int main(int argc, char **argv) {
-  RondocOptions options;
-  int code = 0;
-  if (!readArguments(argc, argv, options, code))
-    return code;
-  DiagnosticSink sink;
-  auto failed = [&] {
-    llvm::errs() << sink.text();
-    return 1;
-  };
-  if (!options.checkpoint.empty() && options.spec.configPath.empty())
-    options.spec.configPath = (fs::path(options.checkpoint) / "config.json").string();
-  if (options.spec.path.empty())
-    options.spec.path = specForConfig(options.spec.importDirs[0], options.spec.configPath, sink);
-  if (sink.failed())
-    return failed();
-
-  std::string text;
-  if (options.emit == "ast") {
-    auto tree = dumpAst(options.spec, sink);
-    if (!tree)
-      return failed();
-    text = *tree;
-  } else {
-    mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
-    auto module = buildTokenLevel(context, options.spec, sink);
-    if (!module)
-      return failed();
-    llvm::raw_string_ostream os(text);
-    module->print(os, mlir::OpPrintingFlags().enableDebugInfo(true, false));
-    os << "\n";
+static int interpret(const Arguments &arguments, CompileOptions &options) {
+  for (const std::string &set : arguments.sets) {
+    size_t equals = set.find('=');
+    if (equals == std::string::npos || equals == 0)
+      return usage("--set " + set + ": expected name=value");
+    options.spec.sets.push_back({set.substr(0, equals), set.substr(equals + 1)});
   }
-  return write(options.out, text) ? 0 : 1;
+  for (const std::string &form : arguments.forms)
+    if (!splitAt(form, '=', options.forms))
+      return usage("--form " + form + ": expected RECURRENCE=FORM, such as mixer.S=chunk:64 or mixer.S=sequential");
+  for (const std::string &text : arguments.overrides) {
+    if (!splitAt(text, ':', options.overrides))
+      return usage("--override " + text + ": expected STAGE:FILE");
+    const std::string &stage = options.overrides.back().first;
+    if (stage != "token" && stage != "block" && stage != "kernel" && stage != "vector")
+      return usage("--override " + text + ": found stage '" + stage + "', expected token, block, kernel or vector");
+  }
+  for (size_t begin = 0; begin < arguments.entries.size();) {
+    size_t end = std::min(arguments.entries.find(',', begin), arguments.entries.size());
+    std::string entry = arguments.entries.substr(begin, end - begin);
+    if (entry != "forward" && entry != "prefill" && entry != "step" && entry != "score")
+      return usage("--entry: found '" + entry + "', expected some of forward, prefill, step, score");
+    options.entries.push_back(entry);
+    begin = end + 1;
+  }
+  if (arguments.precision != "f32")
+    return usage("--precision " + arguments.precision + ": not offered; expected f32");
+  if (!arguments.werror.empty() && arguments.werror != "remark")
+    return usage("--Werror=" + arguments.werror + ": expected remark");
+  options.remarksAreErrors = arguments.werror == "remark";
+  if (arguments.target.empty())
+    options.isas = {"x86-64-v3", "x86-64-v4"};
+  else if (arguments.target == "x86-64-v3" || arguments.target == "x86-64-v4")
+    options.isas = {arguments.target};
+  else if (arguments.target != "native")
+    return usage("--target " + arguments.target + ": not offered; expected native, x86-64-v3 or x86-64-v4");
+  else if (std::vector<std::string> levels = supportedIsas(); !levels.empty())
+    options.isas = {levels.front()};
+  else
+    return usage("--target native: this machine has neither AVX2 nor AVX-512; expected at least x86-64-v3");
+  return 0;
+}
+
+static int readArguments(int argc, char **argv, CompileOptions &options) {
+  CLI::App app("rondoc: compiles a spec of a sequence model.", "rondoc");
+  app.footer(examples);
+  Arguments arguments;
+  uint64_t seed = 0;
+  const std::vector<std::string> &stages = stageNames();
+  app.add_option("SPEC", options.spec.path, "the spec, a .rondo file; with --checkpoint alone it is chosen by the config's architectures");
+  app.add_option("--checkpoint", options.checkpoint, "a folder with config.json and model.safetensors, or a .safetensors file");
+  app.add_option("--config", options.spec.configPath, "sizes and options from this config.json");
+  app.add_option("--set", arguments.sets, "a size or option: name=value")->allow_extra_args(false);
+  CLI::Option *random = app.add_option("--random-init", seed, "draw the parameters by their init, with this seed");
+  app.add_option("--module", options.spec.module, "the module to compile by itself");
+  app.add_option("--target", arguments.target, "native, x86-64-v3 or x86-64-v4 (default: both levels, chosen when the package starts)");
+  app.add_option("--precision", arguments.precision, "f32");
+  app.add_option("--entry", arguments.entries, "some of forward,prefill,step,score (default: all that apply)");
+  app.add_option("--form", arguments.forms, "the form of a recurrence: NAME=chunk:64 or NAME=sequential")->allow_extra_args(false);
+  app.add_option("--emit", options.emit, "what to write")->check(CLI::IsMember(stages));
+  app.add_option("-o", options.output, "the file to write; - is stdout");
+  app.add_flag("--explain", options.explain, "print what was derived, and why");
+  app.add_flag("--remarks", options.remarks, "print what was not derived, fused or vectorised, with its line");
+  app.add_option("--Werror", arguments.werror, "remark: a remark is an error");
+  app.add_option("--dump-to", options.dumpTo, "a folder for the text of every stage");
+  app.add_option("--override", arguments.overrides, "STAGE:FILE, to take a stage's IR from a file")->allow_extra_args(false);
+  app.add_option("--from", options.from, "SPEC is the IR of this stage")->check(CLI::IsMember({"token", "block", "kernel"}));
+  app.add_option("--load-pass-plugin", options.passPlugins, "a shared object with passes")->allow_extra_args(false);
+  app.add_flag("--time", options.times, "print the time of each stage");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &e) {
+    return app.exit(e) ? 2 : -1;
+  }
+  if (*random)
+    options.randomSeed = seed;
+  if (options.spec.path.empty() && options.checkpoint.empty())
+    return usage("expected a spec or --checkpoint DIR");
+  for (int i = 0; i < argc; ++i)
+    options.command += (i ? " " : "") + std::string(i ? argv[i] : "rondoc");
+  options.spec.importDirs = {modelsFolder()};
+  return interpret(arguments, options);
+}
+
+// The tool is built like LLVM, without RTTI of its own.
+int main(int argc, char **argv) {
+  CompileOptions options;
+  if (int code = readArguments(argc, argv, options))
+    return code < 0 ? 0 : code;
+  if (!options.checkpoint.empty() && options.spec.configPath.empty()) {
+    fs::path folder = options.checkpoint;
+    std::error_code code;
+    if (fs::is_regular_file(folder, code))
+      folder = folder.parent_path();
+    if (fs::exists(folder / "config.json", code) || options.spec.path.empty())
+      options.spec.configPath = (folder / "config.json").string();
+  }
+  if (options.spec.path.empty()) {
+    DiagnosticSink sink;
+    options.spec.path = specForConfig(options.spec.importDirs[0], options.spec.configPath, sink);
+    if (sink.failed()) {
+      llvm::errs() << sink.text();
+      return 1;
+    }
+  }
+  return compile(options);
 }

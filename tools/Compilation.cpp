@@ -1,0 +1,467 @@
+//===- Compilation.cpp - From a spec to what was asked for ----------------===//
+
+#include "tools/Compilation.h"
+
+#include "codegen/common/Manifest.h"
+#include "codegen/common/Weights.h"
+#include "codegen/cpu/Kernels.h"
+#include "codegen/cpu/Object.h"
+#include "frontend/Frontend.h"
+#include "passes/Pipelines.h"
+#include "runtime/package.h"
+#include "runtime/safetensors.h"
+#include "tools/DiagnosticPrinter.h"
+#include "tools/Explain.h"
+
+#include "mlir/Bytecode/BytecodeWriter.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/UB/IR/UBOps.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Tools/Plugins/PassPlugin.h"
+#include "llvm/Config/llvm-config.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/xxhash.h"
+#include <chrono>
+#include <filesystem>
+#include <unistd.h>
+
+using namespace mlir;
+using namespace rondo;
+
+const std::vector<std::string> &rondo::stageNames() {
+  static const std::vector<std::string> names{"ast", "token", "block", "kernel", "vector", "llvm", "asm", "object", "header", "exe", "package"};
+  return names;
+}
+
+namespace {
+class Compilation {
+public:
+  explicit Compilation(const CompileOptions &options)
+      : options(options), printer(context, llvm::errs(), {options.remarks, options.remarksAreErrors}) {}
+
+  int run();
+
+private:
+  // The stages. Each is false after an error, which was printed.
+  bool load();
+  bool emitAst();
+  bool makeToken();
+  bool makeBlock();
+  bool makeKernels();
+  bool emitVectors();
+  bool lower();
+  bool makeObject();
+  bool writeResult();
+
+  struct Stage {
+    std::string name, ending;
+    OwningOpRef<ModuleOp> *result; ///< what --from and --override replace; null where they cannot
+    bool (Compilation::*make)();
+    std::function<FailureOr<std::string>()> text;
+  };
+  bool runStage(const Stage &stage, int &code);
+  bool timed(const std::string &name, llvm::function_ref<bool()> work);
+  bool readCheckpoint();
+  bool bindWeights();
+  bool writePackageTo(const std::string &path);
+  bool parse(const std::string &path, OwningOpRef<ModuleOp> &module);
+  bool runPasses(llvm::function_ref<void(OpPassManager &)> build);
+  bool dump(const std::string &name, StringRef ending, StringRef text);
+  bool emitText(StringRef text);
+  bool emitFile(StringRef bytes, const std::string &ending);
+  std::string outputPath(const std::string &ending) const;
+  PackageNotes notes();
+  bool error(const std::string &message) const;
+  bool asked(const std::string &name) const { return options.emit == name; }
+  bool needsWeights() const { return asked("package") || asked("exe"); }
+
+  const CompileOptions &options;
+  MLIRContext context;
+  DiagnosticPrinter printer;
+
+  OwningOpRef<ModuleOp> module;  ///< the model, at the level reached
+  OwningOpRef<ModuleOp> meaning; ///< the token level
+  OwningOpRef<ModuleOp> vectors; ///< the kernels, as functions of the target
+  std::optional<Checkpoint> checkpoint;
+  std::optional<Weights> weights;
+  std::string explanation;
+  Plan plan;
+  std::vector<EmittedKernel> kernels;
+  std::string object;
+  unsigned dumped = 0;
+};
+} // namespace
+
+bool Compilation::error(const std::string &message) const {
+  llvm::errs() << "rondoc: error: " << message << "\n";
+  return false;
+}
+
+//===----------------------------------------------------------------------===//
+// Text and files
+//===----------------------------------------------------------------------===//
+
+/// With the places in the spec, so that a dump that is compiled again still knows its lines.
+static std::string textOf(ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module->print(stream, OpPrintingFlags().enableDebugInfo(true, /*prettyForm=*/false));
+  return text + "\n";
+}
+
+bool Compilation::parse(const std::string &path, OwningOpRef<ModuleOp> &into) {
+  if (!std::filesystem::is_regular_file(path))
+    return error(path + ": no such file; expected the IR of a stage");
+  into = parseSourceFile<ModuleOp>(path, &context);
+  return bool(into); // the parser reports
+}
+
+bool Compilation::dump(const std::string &name, StringRef ending, StringRef text) {
+  if (options.dumpTo.empty())
+    return true;
+  std::error_code failed;
+  std::filesystem::create_directories(options.dumpTo, failed);
+  if (failed)
+    return error(options.dumpTo + ": cannot make the folder: " + failed.message());
+  char number[8];
+  snprintf(number, sizeof number, "%02u-", dumped++);
+  Result<NewFile> file = NewFile::create(options.dumpTo + "/" + number + name + ending.str());
+  if (!file)
+    return error(file.error().message);
+  Status written = file->write(std::string_view(text.data(), text.size()));
+  if (written)
+    written = file->commit();
+  return written ? true : error(written.error().message);
+}
+
+std::string Compilation::outputPath(const std::string &ending) const {
+  if (!options.output.empty())
+    return options.output;
+  return std::filesystem::path(options.spec.path).stem().string() + ending;
+}
+
+bool Compilation::emitFile(StringRef bytes, const std::string &ending) {
+  Result<NewFile> file = NewFile::create(outputPath(ending));
+  if (!file)
+    return error(file.error().message);
+  Status written = file->write(std::string_view(bytes.data(), bytes.size()));
+  if (written)
+    written = file->commit();
+  return written ? true : error(written.error().message);
+}
+
+bool Compilation::emitText(StringRef text) {
+  if (!options.output.empty() && options.output != "-")
+    return emitFile(text, "");
+  llvm::outs() << text;
+  llvm::outs().flush();
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// Stages
+//===----------------------------------------------------------------------===//
+
+bool Compilation::readCheckpoint() {
+  if (options.checkpoint.empty())
+    return true;
+  Result<Checkpoint> opened = Checkpoint::open(options.checkpoint);
+  if (!opened)
+    return error(opened.error().message);
+  checkpoint = std::move(*opened);
+  return true;
+}
+
+bool Compilation::load() {
+  context.printOpOnDiagnostic(false);
+  context.loadDialect<RondoDialect, func::FuncDialect, scf::SCFDialect, arith::ArithDialect, math::MathDialect, vector::VectorDialect,
+                      ub::UBDialect, LLVM::LLVMDialect>();
+  for (const std::string &path : options.passPlugins) {
+    llvm::Expected<PassPlugin> plugin = PassPlugin::load(path);
+    if (!plugin)
+      return error(path + ": " + llvm::toString(plugin.takeError()));
+    plugin->registerPassRegistryCallbacks();
+  }
+  return !needsWeights() || readCheckpoint();
+}
+
+bool Compilation::emitAst() {
+  DiagnosticSink sink;
+  std::optional<std::string> tree = dumpAst(options.spec, sink);
+  llvm::errs() << sink.text();
+  return tree && emitText(*tree);
+}
+
+bool Compilation::makeToken() {
+  DiagnosticSink sink;
+  module = buildTokenLevel(context, options.spec, sink);
+  llvm::errs() << sink.text();
+  return bool(module);
+}
+
+bool Compilation::runPasses(llvm::function_ref<void(OpPassManager &)> build) {
+  PassManager passes(&context);
+  build(passes);
+  return succeeded(passes.run(*module)); // passes report
+}
+
+bool Compilation::makeBlock() {
+  BlockPipelineOptions pipeline;
+  // One block form serves every level of a package; its size is the best level's.
+  pipeline.target = options.isas.back();
+  for (auto &[name, form] : options.forms)
+    pipeline.forms.push_back(name + "=" + form);
+  pipeline.entries = options.entries;
+  return runPasses([&](OpPassManager &passes) { buildBlockPipeline(passes, pipeline); });
+}
+
+bool Compilation::makeKernels() {
+  return runPasses([&](OpPassManager &passes) { buildKernelPipeline(passes, {}); });
+}
+
+static package::Per perOf(cpu::KernelRecord::Per per) {
+  return per == cpu::KernelRecord::Per::Once ? package::Per::Once : per == cpu::KernelRecord::Per::Rows ? package::Per::Rows : package::Per::Sequences;
+}
+
+bool Compilation::emitVectors() {
+  PlanOptions planning;
+  planning.entries = options.entries;
+  FailureOr<Plan> planned = planModule(*module, planning);
+  if (failed(planned))
+    return false; // reported
+  plan = std::move(*planned);
+  vectors = ModuleOp::create(module->getLoc());
+  kernels.assign(plan.kernels.size(), {});
+  for (auto [function, emitted] : llvm::zip_equal(plan.kernels, kernels))
+    for (const cpu::Isa &isa : cpu::allIsas) {
+      if (!llvm::is_contained(options.isas, isa.name))
+        continue;
+      FailureOr<cpu::KernelRecord> record = cpu::emitKernel(function, isa, *vectors);
+      if (failed(record))
+        return false; // reported
+      emitted.kind = record->kind;
+      emitted.per = perOf(record->per);
+      emitted.unit = record->unit;
+      emitted.factor = record->factor;
+      emitted.grain = record->grain;
+      emitted.scratchBytes = std::max(emitted.scratchBytes, record->scratchBytes);
+      emitted.variants.push_back({isa.name.str(), cpu::symbolOf(function, isa)});
+    }
+  return true;
+}
+
+bool Compilation::lower() { return succeeded(cpu::lowerToLlvm(*vectors)); }
+
+bool Compilation::makeObject() {
+  FailureOr<std::string> made = cpu::emitObject(*vectors);
+  if (failed(made))
+    return false; // reported
+  object = std::move(*made);
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// The package
+//===----------------------------------------------------------------------===//
+
+/// Ends of text as config.json tells: one id, or several.
+static std::vector<int32_t> endsOfText(const Config &config) {
+  std::vector<int32_t> ends;
+  std::string why;
+  ConstResult value = config.find("eos_token_id", why);
+  if (!value)
+    return ends;
+  std::vector<ConstValue> items = value->kind == ConstValue::List ? value->items : std::vector{*value};
+  for (const ConstValue &item : items)
+    if (item.kind == ConstValue::Integer && item.integer >= 0 && item.integer <= INT32_MAX)
+      ends.push_back(int32_t(item.integer));
+  return ends;
+}
+
+PackageNotes Compilation::notes() {
+  PackageNotes notes;
+  package::ProvenanceT &provenance = notes.provenance;
+  provenance.producer = "rondo " RONDO_VERSION " (LLVM " LLVM_VERSION_STRING ")";
+  provenance.spec = options.spec.path;
+  provenance.precision = "f32";
+  provenance.command = options.command;
+  if (Result<std::string> text = readText(options.spec.path))
+    provenance.spec_text = *text;
+  notes.model = std::filesystem::path(options.spec.path).stem().string();
+  DiagnosticSink ignored;
+  Program program(ignored);
+  if (options.from.empty() && program.loadFiles(options.spec))
+    if (const ast::Module *entry = program.entry(options.spec))
+      notes.model = entry->name;
+  if (!options.spec.configPath.empty())
+    if (Result<std::string> text = readText(options.spec.configPath)) {
+      provenance.config = *text;
+      if (std::optional<Config> config = Config::parse(*text, options.spec.configPath, ignored)) {
+        notes.eos = endsOfText(*config);
+        if (std::vector<std::string> classes = config->architectures(); !classes.empty())
+          notes.architecture = classes.front();
+      }
+    }
+  if (provenance.config.empty())
+    for (auto &[name, value] : options.spec.sets)
+      provenance.config += name + "=" + value + "\n";
+  if (checkpoint) {
+    for (const TensorFile &file : checkpoint->files()) {
+      uint64_t hash = 0; // over the tensors in the order of the data
+      for (const TensorView &tensor : file.tensors())
+        hash = llvm::xxh3_64bits(ArrayRef(reinterpret_cast<const uint8_t *>(tensor.bytes.data()), tensor.bytes.size())) ^ (hash * 0x9e3779b97f4a7c15);
+      provenance.checkpoint += llvm::formatv("{0} xxh3 {1:x16}\n", file.path(), hash).str();
+    }
+    std::filesystem::path folder = options.checkpoint;
+    if (!std::filesystem::is_directory(folder))
+      folder = folder.parent_path();
+    if (std::filesystem::exists(folder / "tokenizer.json"))
+      if (Result<std::string> text = readText((folder / "tokenizer.json").string()))
+        notes.tokenizer = *text;
+  } else if (options.randomSeed) {
+    provenance.checkpoint = "random, seed " + std::to_string(*options.randomSeed);
+  }
+  if (options.from.empty() || options.from == "token") {
+    llvm::raw_string_ostream bytecode(notes.meaning);
+    if (failed(writeBytecodeToFile(*meaning, bytecode)))
+      notes.meaning.clear();
+  }
+  notes.explain = explanation;
+  return notes;
+}
+
+bool Compilation::bindWeights() {
+  if (!checkpoint && !options.randomSeed) {
+    bool any = false;
+    meaning->walk([&](ParamOp) { any = true; });
+    if (any)
+      return error("the parameters have no values; expected --checkpoint DIR, or --random-init SEED");
+  }
+  WeightOrigin origin;
+  origin.checkpoint = options.checkpoint;
+  origin.seed = options.randomSeed;
+  if (checkpoint && !origin.seed)
+    for (const TensorFile &file : checkpoint->files())
+      origin.tensors.insert(origin.tensors.end(), file.tensors().begin(), file.tensors().end());
+  FailureOr<Weights> bound = Weights::bind(*meaning, std::move(origin));
+  if (failed(bound))
+    return false; // reported
+  weights = std::move(*bound);
+  return true;
+}
+
+bool Compilation::writePackageTo(const std::string &path) {
+  keepParameters(*meaning, plan);
+  FailureOr<package::PackageT> manifest = makeManifest(plan, kernels, notes());
+  FailureOr<std::string> code = cpu::linkShared(object, module->getLoc());
+  if (failed(manifest) || failed(code))
+    return false; // reported
+  bool reported = false;
+  Status written = writePackage(path, *manifest, std::as_bytes(std::span(*code)), [&](size_t index) -> Result<std::vector<std::byte>> {
+    const PlannedWeight &planned = plan.weights[index];
+    FailureOr<std::vector<float>> values = weights->value(plan, planned.constant);
+    if (failed(values)) {
+      reported = true;
+      return Error{"weight '" + plan.constants[planned.constant].name + "' has no values"};
+    }
+    const PlannedConstant &constant = plan.constants[planned.constant];
+    TensorView rows{constant.name, DType::F32, constant.type.getShape().vec(), std::as_bytes(std::span(*values)), {}};
+    return packWeight(rows, planned.layout);
+  });
+  return written || reported ? bool(written) : error(written.error().message);
+}
+
+//===----------------------------------------------------------------------===//
+// The whole
+//===----------------------------------------------------------------------===//
+
+/// Runs one stage, with progress on a terminal and its time where asked for.
+bool Compilation::timed(const std::string &name, llvm::function_ref<bool()> work) {
+  auto began = std::chrono::steady_clock::now();
+  bool terminal = isatty(STDERR_FILENO);
+  if (terminal)
+    llvm::errs() << "\r\033[K" << name << " ...";
+  bool good = work();
+  if (terminal)
+    llvm::errs() << "\r\033[K";
+  if (options.times) {
+    std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - began;
+    llvm::errs() << llvm::formatv("{0,-8} {1,9:f1} ms\n", name, spent.count());
+  }
+  return good && !printer.errors();
+}
+
+/// One stage of IR: made, or read where --from or --override names it. False where nothing more is to do; `code` then says why.
+bool Compilation::runStage(const Stage &stage, int &code) {
+  std::string file = options.from == stage.name ? options.spec.path : "";
+  for (auto &[name, path] : options.overrides)
+    if (name == stage.name)
+      file = path;
+  code = 1;
+  if (!timed(stage.name, [&] { return file.empty() ? !stage.make || (this->*stage.make)() : parse(file, *stage.result); }))
+    return false;
+  if (options.dumpTo.empty() && !asked(stage.name))
+    return true;
+  FailureOr<std::string> text = stage.text();
+  if (failed(text) || !dump(stage.name, stage.ending, *text))
+    return false; // reported
+  if (!asked(stage.name))
+    return true;
+  code = emitText(*text) ? 0 : 1;
+  return false;
+}
+
+bool Compilation::writeResult() {
+  if (asked("object"))
+    return emitFile(object, ".o");
+  return writePackageTo(outputPath(".rpk"));
+}
+
+int Compilation::run() {
+  if (!timed("read", [&] { return load(); }))
+    return 1;
+  if (asked("ast"))
+    return emitAst() ? 0 : 1;
+
+  auto ir = [](OwningOpRef<ModuleOp> &of) { return [&of]() -> FailureOr<std::string> { return textOf(*of); }; };
+  const Stage stages[] = {
+      {"token", ".mlir", &module, &Compilation::makeToken, ir(module)},
+      {"block", ".mlir", &module, &Compilation::makeBlock, ir(module)},
+      {"kernel", ".mlir", &module, &Compilation::makeKernels, ir(module)},
+      {"vector", ".mlir", &vectors, &Compilation::emitVectors, ir(vectors)},
+      {"llvm", ".ll", nullptr, &Compilation::lower, [&] { return cpu::emitLlvm(*vectors); }},
+      {"asm", ".s", nullptr, nullptr, [&] { return cpu::emitAssembly(*vectors); }},
+  };
+  bool started = options.from.empty();
+  for (const Stage &stage : stages) {
+    started |= options.from == stage.name;
+    int code = 0;
+    if (started && !runStage(stage, code))
+      return code;
+    if (started && !meaning) {
+      meaning = module->clone();
+      if (needsWeights() && !bindWeights())
+        return 1;
+    }
+    if (started && stage.name == "block") {
+      explanation = explain(*module, printer.remarks());
+      if (!dump("explain", ".txt", explanation))
+        return 1;
+      if (options.explain)
+        llvm::outs() << explanation;
+    }
+  }
+  if (!timed("object", [&] { return makeObject(); }) || !timed("write", [&] { return writeResult(); }))
+    return 1;
+  size_t unseen = options.remarks || options.explain ? 0 : printer.remarks().size();
+  if (unseen && isatty(STDERR_FILENO))
+    llvm::errs() << unseen << (unseen == 1 ? " remark" : " remarks") << " on what was not derived; --remarks shows them\n";
+  return 0;
+}
+
+int rondo::compile(const CompileOptions &options) { return Compilation(options).run(); }

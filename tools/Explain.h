@@ -1,0 +1,15 @@
+//===- Explain.h - What was derived, in words ------------------*- C++ -*-===//
+
+#pragma once
+
+#include "mlir/IR/BuiltinOps.h"
+#include <string>
+#include <vector>
+
+namespace rondo {
+
+/// The text of --explain, of a module at block level: for every entry its recurrences with their transition class and form, its reads of other tokens
+/// with their block map, then what was not done (`remarks`).
+std::string explain(mlir::ModuleOp block, const std::vector<std::string> &remarks);
+
+} // namespace rondo
