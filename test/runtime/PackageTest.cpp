@@ -74,7 +74,7 @@ TEST_F(PackageFile, IsReadAsWritten) {
   auto package = Package::open(path);
   ASSERT_TRUE(package) << package.error().message;
   EXPECT_EQ(package->manifest().model()->str(), "small");
-  EXPECT_EQ(package->entryNames(), "forward, prefill, whole");
+  EXPECT_EQ(package->entryNames(), "forward, prefill, step, whole");
   EXPECT_TRUE(package->findEntry("prefill"));
   EXPECT_FALSE(package->findEntry("train_step"));
   EXPECT_TRUE(package->checkWeights());

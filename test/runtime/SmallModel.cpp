@@ -121,11 +121,15 @@ PackageT smallManifest() {
   package.kernels.push_back(kernel("finish", "attend", Per::Rows));
   package.kernels.push_back(kernel("twice", "rows", Per::Rows));
   package.entries.push_back(entry("forward", Operand(K::Output, 0)));
-  package.entries.push_back(entry("prefill", Operand(K::Arena, all)));
-  auto &prefill = *package.entries.back();
-  prefill.outputs_in_last_space = true;
-  prefill.steps.push_back(step(StepKind::Last, -1, {Operand(K::Arena, all), Operand(K::Arena, last)}, rowBytesOfX));
-  prefill.steps.push_back(step(StepKind::Launch, 4, {Operand(K::Arena, last), Operand(K::Output, 0)}, 0, Space::Last));
+  auto addLast = [&](const char *name) {
+    package.entries.push_back(entry(name, Operand(K::Arena, all)));
+    auto &added = *package.entries.back();
+    added.outputs_in_last_space = true;
+    added.steps.push_back(step(StepKind::Last, -1, {Operand(K::Arena, all), Operand(K::Arena, last)}, rowBytesOfX));
+    added.steps.push_back(step(StepKind::Launch, 4, {Operand(K::Arena, last), Operand(K::Output, 0)}, 0, Space::Last));
+  };
+  addLast("prefill");
+  addLast("step");
   package.entries.push_back(entry("whole", Operand(K::Output, 0)));
   package.entries.back()->whole_sequence = true;
   package.eos = {15};

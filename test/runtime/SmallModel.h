@@ -11,7 +11,7 @@ namespace rondo::test {
 
 inline constexpr int64_t width = 4, vocabulary = 16, pieceRows = 8;
 
-/// The manifest: entries forward (all rows), prefill (twice the last row), whole (forward that refuses splits).
+/// The manifest: entries forward (all rows), prefill and step (twice the last row), whole (forward that refuses splits).
 package::PackageT smallManifest();
 /// The values of its table and of the initial state.
 std::vector<float> smallTable();
