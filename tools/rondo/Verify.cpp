@@ -120,6 +120,25 @@ Status Verifier::prepare() {
   return {};
 }
 
+/// What the package keeps of the interpreter's states: shifts of one value share the longest one's rows, and of a window's keys only those stay that a later
+/// token can reach.
+static bool keepAsPackage(const package::Package &manifest, Numbers &numbers) {
+  constexpr std::string_view prefix = "state.";
+  if (!numbers.name.starts_with(prefix) || numbers.name == "state.position")
+    return true;
+  for (const package::State *state : *manifest.states()) {
+    if (state->name()->string_view() != std::string_view(numbers.name).substr(prefix.size()))
+      continue;
+    if (state->kind() == package::StateKind::Cache && state->tokens() > 0 && !numbers.shape.empty() && numbers.shape[0] > state->tokens()) {
+      size_t row = numbers.values.size() / static_cast<size_t>(numbers.shape[0]);
+      numbers.values.erase(numbers.values.begin(), numbers.values.end() - static_cast<std::ptrdiff_t>(row * static_cast<size_t>(state->tokens())));
+      numbers.shape[0] = state->tokens();
+    }
+    return true;
+  }
+  return false;
+}
+
 Verifier::Tensors Verifier::interpret(const Sequence &of, bool f64) {
   std::optional<std::string> program = findProgram("rondo-interp");
   if (!program)
@@ -142,7 +161,8 @@ Verifier::Tensors Verifier::interpret(const Sequence &of, bool f64) {
     RONDO_TAKE(Numbers read, numbersOf(tensor));
     if (!read.shape.empty())
       read.shape.erase(read.shape.begin()); // one sequence
-    numbers.push_back(std::move(read));
+    if (keepAsPackage(session.manifest(), read))
+      numbers.push_back(std::move(read));
   }
   return numbers;
 }
