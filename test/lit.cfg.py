@@ -6,7 +6,7 @@
 #
 # Substitutions beside lit's own (%s, %S, %t, %T ...):
 #   %models   the folder of specs      %golden   the folder of small checkpoints
-#   %python   the Python interpreter   %rondo_src   the source tree
+#   %python   the Python interpreter   %rondo_src   the source tree   %rondo_build   the build folder
 # Features for REQUIRES and UNSUPPORTED: avx2, avx512 (this machine's), asan.
 
 import os
@@ -29,6 +29,7 @@ config.substitutions += [
     ("%models", os.path.join(config.rondo_source, "models")),
     ("%golden", os.path.join(config.rondo_source, "test", "golden")),
     ("%rondo_src", config.rondo_source),
+    ("%rondo_build", config.rondo_build),
     ("%python", config.rondo_python),
 ]
 
