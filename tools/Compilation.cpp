@@ -22,8 +22,10 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
 #include "mlir/Tools/Plugins/PassPlugin.h"
 #include "llvm/Config/llvm-config.h"
+#include "llvm/Support/DynamicLibrary.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/xxhash.h"
 #include <chrono>
@@ -70,6 +72,7 @@ private:
   bool bindWeights();
   bool writePackageTo(const std::string &path);
   bool parse(const std::string &path, OwningOpRef<ModuleOp> &module);
+  bool runPlugins(const std::string &stage);
   bool runPasses(llvm::function_ref<void(OpPassManager &)> build);
   bool dump(const std::string &name, StringRef ending, StringRef text);
   bool emitText(StringRef text);
@@ -94,6 +97,10 @@ private:
   std::vector<EmittedKernel> kernels;
   std::string object;
   unsigned dumped = 0;
+
+  /// What a plugin exports as rondoPassesAfter: the passes (as text) that it adds after a stage, null for none.
+  using PassesAfter = const char *(const char *stage);
+  std::vector<std::pair<std::string, PassesAfter *>> plugins;
 };
 } // namespace
 
@@ -186,6 +193,11 @@ bool Compilation::load() {
     if (!plugin)
       return error(path + ": " + llvm::toString(plugin.takeError()));
     plugin->registerPassRegistryCallbacks();
+    auto library = llvm::sys::DynamicLibrary::getPermanentLibrary(path.c_str());
+    auto *joins = reinterpret_cast<PassesAfter *>(library.getAddressOfSymbol("rondoPassesAfter"));
+    if (!joins)
+      return error(path + ": has no function rondoPassesAfter; expected one that says after which stage its passes run");
+    plugins.push_back({path, joins});
   }
   return !needsWeights() || readCheckpoint();
 }
@@ -208,6 +220,23 @@ bool Compilation::runPasses(llvm::function_ref<void(OpPassManager &)> build) {
   PassManager passes(&context);
   build(passes);
   return succeeded(passes.run(*module)); // passes report
+}
+
+/// The passes of plugins that join after this stage of the model.
+bool Compilation::runPlugins(const std::string &stage) {
+  for (auto &[path, joins] : plugins) {
+    const char *pipeline = joins(stage.c_str());
+    if (!pipeline)
+      continue;
+    PassManager passes(&context);
+    std::string wrong;
+    llvm::raw_string_ostream stream(wrong);
+    if (failed(parsePassPipeline(pipeline, passes, stream)))
+      return error(path + ": expected passes to run after " + stage + ", found '" + pipeline + "': " + wrong);
+    if (failed(passes.run(*module)))
+      return false; // passes report
+  }
+  return true;
 }
 
 bool Compilation::makeBlock() {
@@ -404,6 +433,8 @@ bool Compilation::runStage(const Stage &stage, int &code) {
       file = path;
   code = 1;
   if (!timed(stage.name, [&] { return file.empty() ? !stage.make || (this->*stage.make)() : parse(file, *stage.result); }))
+    return false;
+  if (stage.result == &module && !runPlugins(stage.name))
     return false;
   if (options.dumpTo.empty() && !asked(stage.name))
     return true;

@@ -2,6 +2,7 @@
 
 #include "runtime/cpu.h"
 #include "tools/Compilation.h"
+#include "tools/ModelsFolder.h"
 
 #include "llvm/Support/raw_ostream.h"
 
@@ -23,19 +24,6 @@ Examples:
   rondoc --checkpoint DIR --emit=exe -o model                   one static executable: ./model run -p "Once"
   rondoc spec.rondo --dump-to DIR --random-init 1               every stage's text; edit one, then --override block:DIR/01-block.mlir
 )";
-
-// The folder of specs: beside the build or the installed program, or where RONDO_MODELS says.
-static std::string modelsFolder() {
-  if (const char *given = std::getenv("RONDO_MODELS"))
-    return given;
-  std::error_code code;
-  fs::path here = fs::canonical("/proc/self/exe", code).parent_path();
-  for (fs::path dir = here; !code && dir.has_relative_path(); dir = dir.parent_path())
-    for (const char *tail : {"models", "share/rondo/models"})
-      if (fs::exists(dir / tail / "std.rondo", code))
-        return (dir / tail).string();
-  return "models";
-}
 
 static int usage(const std::string &message) {
   llvm::errs() << "rondoc: error: " << message << "; see rondoc --help\n";

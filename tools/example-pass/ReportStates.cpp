@@ -3,8 +3,9 @@
 // Token level or block level, unchanged. Remarks, at each recurrence's place in the spec, how many
 // numbers its states hold for a sequence; fails where they are more than `limit`.
 //
-// A pass plugin is a shared object with the function mlirGetPassPluginInfo. Such a pass cannot have
-// a td entry of Rondo's, so it says its name, description and options itself.
+// A pass plugin is a shared object with the function mlirGetPassPluginInfo, and for rondoc also
+// rondoPassesAfter. Such a pass cannot have a td entry of Rondo's, so it says its name, description
+// and options itself.
 //
 //===----------------------------------------------------------------------===//
 
@@ -42,7 +43,8 @@ private:
     for (Type state : states)
       numbers += elementsPerToken(state);
     if (limit > 0 && numbers > limit) {
-      op->emitError("expects states of at most ") << limit.getValue() << " numbers, got " << numbers;
+      op->emitError("expects states of at most ")
+          << limit.getValue() << " numbers, got " << numbers;
       return signalPassFailure();
     }
     op->emitRemark() << "carries " << numbers << " numbers a sequence";
@@ -59,4 +61,10 @@ private:
 extern "C" LLVM_ATTRIBUTE_WEAK PassPluginLibraryInfo mlirGetPassPluginInfo() {
   return {MLIR_PLUGIN_API_VERSION, "rondo-example-pass", "1",
           [] { PassRegistration<ReportStates>(); }};
+}
+
+/// The passes that rondoc adds after a stage of the model (token, block or kernel), as a pipeline's
+/// text; null for none.
+extern "C" const char *rondoPassesAfter(const char *stage) {
+  return StringRef(stage) == "token" ? "example-report-states" : nullptr;
 }
