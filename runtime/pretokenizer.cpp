@@ -1,188 +1,199 @@
 // pretokenizer.cpp - Cuts a text into the pieces that are encoded each on its own.
+//
+// Each rule sees each piece of the rule before on its own. ByteLevel writes bytes as characters: rules after it see those, so they are written out
+// when there are such rules, and taken back at the end.
 
 #include "runtime/pretokenizer.h"
+#include "runtime/unicode.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
-
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
 
 namespace rondo {
 
-using Json = nlohmann::json;
-
-struct Pattern::Code {
-  pcre2_code *code = nullptr;
-  pcre2_match_data *data = nullptr;
-  pcre2_match_context *limits = nullptr;
-  ~Code() {
-    pcre2_match_context_free(limits);
-    pcre2_match_data_free(data);
-    pcre2_code_free(code);
-  }
-};
-
-Pattern::Pattern() : code(std::make_unique<Code>()) {}
-Pattern::Pattern(Pattern &&) noexcept = default;
-Pattern::~Pattern() = default;
-
-static std::string messageOf(int error) {
-  unsigned char buffer[256] = {};
-  pcre2_get_error_message(error, buffer, sizeof buffer);
-  return reinterpret_cast<const char *>(buffer);
-}
-
-Result<Pattern> Pattern::compile(std::string_view expression, bool literal, const std::string &place) {
-  Pattern pattern;
-  int error = 0;
-  size_t at = 0;
-  uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C;
-  if (literal)
-    options = PCRE2_UTF | PCRE2_LITERAL;
-  pattern.code->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(), options, &error, &at, nullptr);
-  if (!pattern.code->code)
-    return Error{fmt::format("{}: pattern '{}': {} at character {}", place, expression, messageOf(error), at)};
-  // Without JIT the interpreter matches: slower, the same result.
-  (void)pcre2_jit_compile(pattern.code->code, PCRE2_JIT_COMPLETE);
-  pattern.code->data = pcre2_match_data_create_from_pattern(pattern.code->code, nullptr);
-  pattern.code->limits = pcre2_match_context_create(nullptr);
-  if (!pattern.code->data || !pattern.code->limits)
-    return Error{fmt::format("{}: not enough memory for a pattern", place)};
-  pcre2_set_match_limit(pattern.code->limits, 50'000'000);
-  return pattern;
-}
-
-Status Pattern::findAll(std::string_view text, std::vector<Match> &matches) const {
-  matches.clear();
-  const size_t *found = pcre2_get_ovector_pointer(code->data);
-  for (size_t at = 0; at < text.size();) {
-    // The text was checked once as a whole; checking it at each match would be quadratic.
-    int count = pcre2_match(code->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, code->data, code->limits);
-    if (count == PCRE2_ERROR_NOMATCH)
-      break;
-    if (count < 0)
-      return Error{fmt::format("the tokenizer's pattern failed at byte {} of a text: {}", at, messageOf(count))};
-    matches.push_back({found[0], found[1]});
-    at = found[1];
-  }
-  return {};
-}
-
-size_t firstInvalidUtf8(std::string_view text) {
-  auto continues = [&](size_t at) { return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80; };
-  for (size_t i = 0; i < text.size();) {
-    auto lead = static_cast<unsigned char>(text[i]);
-    size_t length = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : (lead & 0xf0) == 0xe0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
-    if (length == 0)
-      return i;
-    for (size_t k = 1; k < length; ++k)
-      if (!continues(i + k))
-        return i;
-    if (length >= 3) {
-      auto second = static_cast<unsigned char>(text[i + 1]);
-      // Overlong forms, surrogates, and what is beyond U+10FFFF.
-      if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second >= 0xa0) || (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second >= 0x90))
-        return i;
-    }
-    i += length;
-  }
-  return std::string_view::npos;
-}
-
 namespace {
 
-/// What ByteLevel cuts by when no other pattern is given.
-constexpr std::string_view byteLevelPattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-
-std::string typeOf(const Json &json) {
-  return json.is_object() && json.contains("type") && json["type"].is_string() ? json["type"].get<std::string>() : "nothing";
-}
-
-bool flag(const Json &json, const char *name, bool otherwise) {
-  return json.contains(name) && json[name].is_boolean() ? json[name].get<bool>() : otherwise;
-}
+/// What ByteLevel cuts by when no other expression is given.
+constexpr std::string_view byteLevelExpression = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+/// Unicode's punctuation, and the symbols of ASCII.
+constexpr std::string_view punctuation = R"([\p{P}$+<=>^`|~])";
 
 } // namespace
 
-Result<PreTokenizer> PreTokenizer::fromJson(const Json &json, const std::string &place) {
+Result<PreTokenizer> PreTokenizer::fromJson(const JsonPlace &json) {
   PreTokenizer result;
-  RONDO_CHECK(result.add(json, place + ": pre_tokenizer"));
+  RONDO_CHECK(result.add(json));
   if (!result.byteLevel)
-    return Error{fmt::format("{}: pre_tokenizer: found {}, expected ByteLevel at its end: only byte-level BPE is read", place, typeOf(json))};
+    return json.error("found no ByteLevel, expected one: only byte-level BPE is read");
+  if (result.rules.size() && result.rules.back().kind == Rule::Characters)
+    result.rules.pop_back(); // nobody sees the characters
   return result;
 }
 
-Status PreTokenizer::add(const Json &json, const std::string &place) {
-  std::string type = typeOf(json);
-  auto isolate = [&](std::string_view expression) -> Status {
-    RONDO_TAKE(Pattern pattern, Pattern::compile(expression, false, place));
-    rules.push_back({Rule::Isolate, {}});
-    rules.back().pattern.push_back(std::move(pattern));
-    return {};
-  };
+Status PreTokenizer::add(const JsonPlace &json) {
+  RONDO_TAKE(std::string type, json.requiredText("type"));
   if (type == "Sequence") {
-    if (!json.contains("pretokenizers") || !json["pretokenizers"].is_array())
-      return Error{fmt::format("{}: found no list 'pretokenizers' in a Sequence", place)};
-    for (const Json &one : json["pretokenizers"])
-      RONDO_CHECK(add(one, place));
+    RONDO_TAKE(JsonPlace list, json.required("pretokenizers"));
+    RONDO_CHECK(list.isArray());
+    for (size_t i = 0; i < list.json().size(); ++i)
+      RONDO_CHECK(add(list.element(i)));
     return {};
   }
   if (type == "ByteLevel") {
+    if (byteLevel)
+      return json.error("found a second ByteLevel, expected one");
     byteLevel = true;
-    if (flag(json, "add_prefix_space", true))
-      rules.push_back({Rule::PrefixSpace, {}});
-    return flag(json, "use_regex", true) ? isolate(byteLevelPattern) : Status();
+    RONDO_TAKE(bool prefix, json.flag("add_prefix_space", std::nullopt));
+    RONDO_TAKE(bool cuts, json.flag("use_regex", true));
+    if (prefix)
+      rules.push_back({Rule::Prefix, {}});
+    if (cuts)
+      RONDO_CHECK(addSplit(byteLevelExpression, false, "ByteLevel", Behavior::Isolated, false));
+    rules.push_back({Rule::Characters, {}});
+    return {};
   }
-  if (type == "Digits")
-    return isolate(flag(json, "individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)");
-  if (type != "Split")
-    return Error{fmt::format("{}: found {}, expected ByteLevel, Split, Digits or a Sequence of them", place, type)};
+  if (type == "Digits") {
+    RONDO_TAKE(bool individual, json.flag("individual_digits", false));
+    return addSplit(R"(\p{N})", false, "Digits", individual ? Behavior::Isolated : Behavior::Contiguous, false);
+  }
+  if (type == "Punctuation") {
+    Behavior behavior = Behavior::Isolated;
+    if (json.member("behavior")) {
+      RONDO_TAKE(behavior, behaviorOf(json));
+    }
+    return addSplit(punctuation, false, "Punctuation", behavior, false);
+  }
+  if (type == "Split")
+    return addSplit(json);
+  return json.error(fmt::format("found '{}', expected ByteLevel, Split, Digits, Punctuation or a Sequence of them", type));
+}
 
-  const Json &pattern = json.value("pattern", Json());
-  bool literal = pattern.contains("String");
-  const Json &text = literal ? pattern["String"] : pattern.value("Regex", Json());
-  if (!text.is_string())
-    return Error{fmt::format("{}: Split: found no pattern, expected a String or Regex", place)};
-  std::string behavior = json.contains("behavior") && json["behavior"].is_string() ? json["behavior"].get<std::string>() : "";
-  bool invert = flag(json, "invert", false);
-  Rule::Kind kind = behavior == "Isolated" ? Rule::Isolate : invert ? Rule::KeepMatches : Rule::RemoveMatches;
-  if (behavior != "Isolated" && behavior != "Removed")
-    return Error{fmt::format("{}: Split: found behavior '{}', expected Isolated or Removed", place, behavior)};
-  RONDO_TAKE(Pattern compiled, Pattern::compile(text.get<std::string>(), literal, place));
-  rules.push_back({kind, {}});
-  rules.back().pattern.push_back(std::move(compiled));
+Result<PreTokenizer::Behavior> PreTokenizer::behaviorOf(const JsonPlace &json) {
+  static const std::pair<const char *, Behavior> names[] = {{"Removed", Behavior::Removed},
+                                                            {"Isolated", Behavior::Isolated},
+                                                            {"MergedWithPrevious", Behavior::MergedWithPrevious},
+                                                            {"MergedWithNext", Behavior::MergedWithNext},
+                                                            {"Contiguous", Behavior::Contiguous}};
+  RONDO_TAKE(std::string name, json.requiredText("behavior"));
+  for (const auto &[text, behavior] : names)
+    if (name == text)
+      return behavior;
+  return json.error(fmt::format("behavior: found '{}', expected Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous", name));
+}
+
+Status PreTokenizer::addSplit(const JsonPlace &json) {
+  RONDO_TAKE(JsonPlace pattern, json.required("pattern"));
+  RONDO_CHECK(pattern.isObject());
+  bool literal = pattern.member("String").has_value();
+  if (literal == pattern.member("Regex").has_value())
+    return pattern.unexpected("either a 'String' or a 'Regex' in it");
+  RONDO_TAKE(std::string expression, pattern.requiredText(literal ? "String" : "Regex"));
+  RONDO_TAKE(Behavior behavior, behaviorOf(json));
+  RONDO_TAKE(bool invert, json.flag("invert", false));
+  // The place of the expression is what its errors begin with.
+  return addSplit(expression, literal, json.error("pattern").message, behavior, invert);
+}
+
+Status PreTokenizer::addSplit(std::string_view expression, bool literal, const std::string &place, Behavior behavior, bool invert) {
+  RONDO_TAKE(Regex regex, Regex::compile(expression, literal, place));
+  rules.push_back({Rule::Split, {}, behavior, invert});
+  rules.back().regex.push_back(std::move(regex));
   return {};
+}
+
+void PreTokenizer::split(const Rule &rule, const std::string &piece, const std::vector<Regex::Match> &matches, std::vector<std::string> &result) {
+  struct Part {
+    size_t begin, end;
+    bool match;
+  };
+  std::vector<Part> parts;
+  size_t at = 0;
+  auto part = [&](size_t begin, size_t end, bool match) { parts.push_back({begin, end, match != rule.invert}); };
+  for (const Regex::Match &match : matches) {
+    if (at < match.begin)
+      part(at, match.begin, false);
+    part(match.begin, match.end, true);
+    at = match.end;
+  }
+  if (at < piece.size())
+    part(at, piece.size(), false);
+
+  std::vector<Part> kept;
+  switch (rule.behavior) {
+  case Behavior::Removed:
+    for (const Part &p : parts)
+      if (!p.match)
+        kept.push_back(p);
+    break;
+  case Behavior::Isolated:
+    kept = std::move(parts);
+    break;
+  case Behavior::Contiguous:
+    for (const Part &p : parts)
+      if (!kept.empty() && kept.back().match == p.match)
+        kept.back().end = p.end;
+      else
+        kept.push_back(p);
+    break;
+  case Behavior::MergedWithPrevious: {
+    bool after = false; // a match after a match stands alone
+    for (const Part &p : parts) {
+      if (p.match && !after && !kept.empty())
+        kept.back().end = p.end;
+      else
+        kept.push_back(p);
+      after = p.match;
+    }
+    break;
+  }
+  case Behavior::MergedWithNext: {
+    bool before = false;
+    for (size_t i = parts.size(); i-- > 0;) {
+      if (parts[i].match && !before && !kept.empty())
+        kept.back().begin = parts[i].begin;
+      else
+        kept.push_back(parts[i]);
+      before = parts[i].match;
+    }
+    kept = {kept.rbegin(), kept.rend()};
+    break;
+  }
+  }
+  for (const Part &p : kept)
+    if (p.begin < p.end)
+      result.push_back(piece.substr(p.begin, p.end - p.begin));
 }
 
 Status PreTokenizer::cut(std::string_view text, std::vector<std::string> &pieces) const {
   pieces.assign(1, std::string(text));
   std::vector<std::string> next;
-  std::vector<Pattern::Match> matches;
+  std::vector<Regex::Match> matches;
+  bool characters = false;
   for (const Rule &rule : rules) {
-    if (rule.kind == Rule::PrefixSpace) {
+    switch (rule.kind) {
+    case Rule::Prefix:
       for (std::string &piece : pieces)
         if (!piece.starts_with(' '))
-          piece.insert(0, " ");
-      continue;
-    }
-    next.clear();
-    for (const std::string &piece : pieces) {
-      RONDO_CHECK(rule.pattern[0].findAll(piece, matches));
-      auto keep = [&](bool wanted, size_t begin, size_t end) {
-        if (wanted && begin < end)
-          next.push_back(piece.substr(begin, end - begin));
-      };
-      size_t at = 0;
-      for (const Pattern::Match &match : matches) {
-        keep(rule.kind != Rule::KeepMatches, at, match.begin);
-        keep(rule.kind != Rule::RemoveMatches, match.begin, match.end);
-        at = match.end;
+          piece.insert(0, 1, ' ');
+      break;
+    case Rule::Characters:
+      for (std::string &piece : pieces)
+        piece = charactersOf(piece);
+      characters = true;
+      break;
+    case Rule::Split:
+      next.clear();
+      for (const std::string &piece : pieces) {
+        RONDO_CHECK(rule.regex[0].findAll(piece, matches));
+        split(rule, piece, matches, next);
       }
-      keep(rule.kind != Rule::KeepMatches, at, piece.size());
+      pieces.swap(next);
+      break;
     }
-    pieces.swap(next);
   }
+  // Each character stands for a byte, and expressions match whole characters.
+  if (characters)
+    for (std::string &piece : pieces)
+      piece = bytesOfCharacters(piece).value();
   return {};
 }
 

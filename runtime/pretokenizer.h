@@ -3,53 +3,37 @@
 #ifndef RONDO_RUNTIME_PRETOKENIZER_H
 #define RONDO_RUNTIME_PRETOKENIZER_H
 
-#include "runtime/error.h"
+#include "runtime/json.h"
+#include "runtime/regex.h"
 
-#include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace rondo {
 
-/// A regular expression over UTF-8, with Unicode's character classes.
-class Pattern {
-public:
-  /// `literal`: the text itself instead of an expression.
-  static Result<Pattern> compile(std::string_view expression, bool literal, const std::string &place);
-  Pattern(Pattern &&) noexcept;
-  ~Pattern();
-
-  struct Match {
-    size_t begin, end;
-  };
-  /// All matches that are not empty, in order, without overlap. `text` must be valid UTF-8.
-  Status findAll(std::string_view text, std::vector<Match> &matches) const;
-
-private:
-  struct Code;
-  Pattern();
-  std::unique_ptr<Code> code;
-};
-
-/// The byte at which `text` stops being UTF-8, or npos.
-size_t firstInvalidUtf8(std::string_view text);
-
 class PreTokenizer {
 public:
-  /// From the value of "pre_tokenizer". It must work on bytes (end in ByteLevel).
-  static Result<PreTokenizer> fromJson(const nlohmann::json &json, const std::string &place);
+  /// From the value of "pre_tokenizer": ByteLevel, Split, Digits, Punctuation and sequences of them, with exactly one ByteLevel.
+  static Result<PreTokenizer> fromJson(const JsonPlace &json);
 
-  /// Pieces of a text without added tokens.
+  /// Pieces (bytes, none empty) of a text without added tokens, valid UTF-8 of less than 1 GiB.
   Status cut(std::string_view text, std::vector<std::string> &pieces) const;
 
 private:
+  enum class Behavior { Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous };
   struct Rule {
-    enum Kind { Isolate, RemoveMatches, KeepMatches, PrefixSpace } kind;
-    std::vector<Pattern> pattern; // one, or none of PrefixSpace
+    enum Kind { Prefix, Characters, Split } kind; // a space in front; bytes to characters that stand for them; a cut at matches
+    std::vector<Regex> regex;                     // one, of Split
+    Behavior behavior = Behavior::Isolated;
+    bool invert = false;
   };
-  Status add(const nlohmann::json &json, const std::string &place);
+  Status add(const JsonPlace &json);
+  Status addSplit(const JsonPlace &json);
+  Status addSplit(std::string_view expression, bool literal, const std::string &place, Behavior behavior, bool invert);
+  static Result<Behavior> behaviorOf(const JsonPlace &json);
+  static void split(const Rule &rule, const std::string &piece, const std::vector<Regex::Match> &matches, std::vector<std::string> &result);
+
   std::vector<Rule> rules;
   bool byteLevel = false;
 };

@@ -1,65 +1,23 @@
 // safetensors.cpp - From the bytes of a file to checked views of its tensors, and back.
 
 #include "runtime/safetensors.h"
+#include "runtime/json.h"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
-#include <set>
 #include <sys/stat.h>
 
 namespace rondo {
 
 namespace {
 
-using Json = nlohmann::json;
-
 static_assert(std::endian::native == std::endian::little, "the format is little-endian");
 
 constexpr uint64_t maxHeader = 100'000'000; // the format's own limit
 constexpr size_t maxRank = 16;
 constexpr int maxDepth = 8; // a header nests three levels
-
-/// Parses JSON, refusing names that come twice and nesting that no such file has.
-Result<Json> parseJson(const std::string &place, std::string_view text) {
-  std::string problem;
-  std::vector<std::set<std::string>> seen;
-  auto watch = [&](int depth, Json::parse_event_t event, Json &value) {
-    if (!problem.empty())
-      return false;
-    switch (event) {
-    case Json::parse_event_t::object_start:
-    case Json::parse_event_t::array_start:
-      if (depth > maxDepth)
-        problem = fmt::format("found nesting deeper than {} levels", maxDepth);
-      if (event == Json::parse_event_t::object_start)
-        seen.emplace_back();
-      break;
-    case Json::parse_event_t::object_end:
-      seen.pop_back();
-      break;
-    case Json::parse_event_t::key:
-      if (!seen.back().insert(value.get<std::string>()).second)
-        problem = fmt::format("found '{}' twice", value.get<std::string>());
-      break;
-    default:
-      break;
-    }
-    return problem.empty();
-  };
-  // The parser itself does not recurse: deep nesting cannot overflow the stack before `watch` sees it.
-  try {
-    Json json = Json::parse(text.begin(), text.end(), watch);
-    if (problem.empty())
-      return json;
-  } catch (const Json::parse_error &error) {
-    if (problem.empty())
-      problem = fmt::format("found no valid JSON at byte {}", error.byte);
-  }
-  return Error{fmt::format("{}: {}", place, problem)};
-}
 
 Error tensorError(const std::string &file, const std::string &tensor, const std::string &what) {
   return Error{fmt::format("{}: tensor '{}': {}", file, tensor, what)};
@@ -150,7 +108,7 @@ Result<TensorFile> TensorFile::open(const std::string &path) {
   std::string_view text(reinterpret_cast<const char *>(bytes.data()) + sizeof header, header);
   std::span<const std::byte> data = bytes.subspan(sizeof header + header);
 
-  RONDO_TAKE(Json json, parseJson(path + ": header", text));
+  RONDO_TAKE(Json json, parseJson(path + ": header", text, maxDepth));
   if (!json.is_object())
     return Error{fmt::format("{}: header: found {}, expected an object of tensors", path, json.type_name())};
   for (const auto &[name, entry] : json.items()) {
@@ -219,7 +177,7 @@ Result<Checkpoint> Checkpoint::open(const std::string &fileOrFolder) {
     return Error{fmt::format("{}: found neither model.safetensors nor model.safetensors.index.json, expected one of them", fileOrFolder)};
 
   RONDO_TAKE(std::string text, readText(index, maxHeader));
-  RONDO_TAKE(Json json, parseJson(index, text));
+  RONDO_TAKE(Json json, parseJson(index, text, maxDepth));
   if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object())
     return Error{fmt::format("{}: found no object 'weight_map', expected one from tensor names to files", index)};
   std::map<std::string, size_t> shardOf;

@@ -42,12 +42,18 @@ Result<int64_t> Sampler::sample(std::span<const float> logits) {
     }
   }
   if (options.topP < 1) {
-    std::sort(candidates.begin(), candidates.end(), [](const auto &a, const auto &b) { return a.first != b.first ? a.first > b.first : a.second < b.second; });
+    // A heap gives out the likeliest one by one: of a large vocabulary few are needed.
+    auto less = [](const auto &a, const auto &b) { return a.first != b.first ? a.first < b.first : a.second > b.second; };
+    std::make_heap(candidates.begin(), candidates.end(), less);
     double reached = 0;
-    size_t kept = 0;
-    while (kept < candidates.size() && reached < static_cast<double>(options.topP) * total)
-      reached += static_cast<double>(candidates[kept++].first);
-    candidates.resize(std::max<size_t>(1, kept));
+    auto rest = candidates.end();
+    while (rest != candidates.begin() && (rest == candidates.end() || reached < static_cast<double>(options.topP) * total)) {
+      std::pop_heap(candidates.begin(), rest, less);
+      reached += static_cast<double>((--rest)->first);
+    }
+    // What was taken stands at the end, the likeliest last.
+    candidates.erase(candidates.begin(), rest);
+    std::reverse(candidates.begin(), candidates.end());
     total = reached;
   }
   // 53 random bits: distributions of the standard library differ between its versions.

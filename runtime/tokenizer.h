@@ -1,8 +1,9 @@
 // tokenizer.h - Text to token ids and back: byte-level BPE as tokenizer.json describes it, or the 256 byte values themselves.
 //
-// Read from tokenizer.json (huggingface.co/docs/tokenizers): model BPE with merges as strings or pairs, and ignore_merges; pre-tokenizers ByteLevel, Split,
-// Digits and sequences of them; added tokens; a template that puts special tokens in front or behind. What is asked for beyond that is refused by
-// name: a text that is cut differently from how the model was trained gives worse answers without a sign of it.
+// Read from tokenizer.json (huggingface.co/docs/tokenizers): model BPE with merges as strings or pairs, ignore_merges and unk_token; pre-tokenizers
+// ByteLevel, Split, Digits, Punctuation and sequences of them; Unicode's normal forms; added tokens; a template that puts special tokens in front or
+// behind. What is asked for beyond that is refused by name: a text that is cut differently from how the model was trained gives worse answers without
+// a sign of it. Truncation and padding make batches of a training run, and are not applied.
 
 #ifndef RONDO_RUNTIME_TOKENIZER_H
 #define RONDO_RUNTIME_TOKENIZER_H
@@ -29,7 +30,7 @@ public:
   Tokenizer &operator=(Tokenizer &&) noexcept;
   ~Tokenizer();
 
-  /// Ids of a text in UTF-8 (of any bytes for bytes()). Added tokens are recognised in it. `framed`: with the special tokens that the tokenizer puts
+  /// Ids of a text in UTF-8, less than 1 GiB (of any bytes for bytes()). Added tokens are recognised in it. `framed`: with the special tokens that the tokenizer puts
   /// around a text, as at the beginning of a sequence.
   Result<std::vector<int64_t>> encode(std::string_view text, bool framed = true) const;
 
@@ -39,8 +40,9 @@ public:
   /// One more than the largest id.
   int64_t size() const;
 
+  struct Rules; // tokenizer_rules.h
+
 private:
-  struct Rules;
   explicit Tokenizer(std::unique_ptr<Rules> rules);
   std::unique_ptr<Rules> rules;
 };

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <limits>
+#include <set>
 
 using namespace rondo;
 using rondo::test::expectError;
@@ -34,6 +35,32 @@ TEST(Sampling, TopPKeepsTheLikeliest) {
     EXPECT_NE(*sampler.sample(logits), 0);
   auto narrow = *Sampler::create({1, 1e-6f, 7});
   EXPECT_EQ(*narrow.sample(logits), 1);
+}
+
+TEST(Sampling, TopPTakesAsFewAsReachIt) {
+  // 0.4, 0.3, 0.2, 0.1, not in order: 0.65 needs two of them, and equals go by id.
+  std::vector<float> logits{std::log(0.1f), std::log(0.3f), std::log(0.4f), std::log(0.2f)}, equal(100, 1.0f);
+  auto seen = [](const std::vector<float> &logits, float topP) {
+    auto sampler = *Sampler::create({1, topP, 11});
+    std::set<int64_t> ids;
+    for (int i = 0; i < 500; ++i)
+      ids.insert(*sampler.sample(logits));
+    return ids;
+  };
+  EXPECT_EQ(seen(logits, 0.39f), (std::set<int64_t>{2}));
+  EXPECT_EQ(seen(logits, 0.65f), (std::set<int64_t>{1, 2}));
+  EXPECT_EQ(seen(logits, 0.95f), (std::set<int64_t>{0, 1, 2, 3}));
+  EXPECT_EQ(seen(equal, 0.025f), (std::set<int64_t>{0, 1, 2}));
+}
+
+TEST(Sampling, SameIdsOnEveryMachine) {
+  // By the published definition of mt19937-64, the upper 53 bits of each draw; no draw is near a boundary.
+  std::vector<float> logits{0, 1, 2, 1, 0};
+  auto sampler = *Sampler::create({1, 1, 42});
+  std::vector<int64_t> ids;
+  for (int i = 0; i < 12; ++i)
+    ids.push_back(*sampler.sample(logits));
+  EXPECT_EQ(ids, (std::vector<int64_t>{3, 2, 3, 1, 3, 1, 2, 2, 2, 2, 0, 2}));
 }
 
 TEST(Sampling, TheSeedDecides) {
