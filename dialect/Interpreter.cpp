@@ -261,8 +261,12 @@ static Expected<std::vector<Named>> namedArguments(func::FuncOp function, ArrayR
     SmallVector<int64_t> expected(cast<RankedTensorType>(type).getShape());
     for (int64_t &extent : expected)
       extent = ShapedType::isDynamic(extent) ? rowCount : extent;
-    if (ArrayRef(array.shape) != ArrayRef(expected) || !isWhole(array))
+    if (ArrayRef(array.shape) != ArrayRef(expected))
       return otherShape(what, expected, array.shape);
+    if (!isWhole(array))
+      return createStringError(what + ": expected shape " + printed(expected) + ", found " +
+                               printed(array.shape) + " with " + Twine(array.data.size()) +
+                               " numbers");
     values.push_back(Named{axesIn(type), array});
   }
   return values;
