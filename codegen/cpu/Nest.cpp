@@ -11,6 +11,8 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/Support/MathExtras.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace rondo;
@@ -128,6 +130,36 @@ AffineExpr Nest::offsetOf(const Buffer &buffer, const Env &env) {
   return simplify(buffer.layout.getResult(0).replaceDims(indices));
 }
 
+/// `expr` where dim `moving` is `index` and all others are 0.
+static int64_t valueOf(AffineExpr expr, unsigned moving, int64_t index) {
+  if (auto constant = dyn_cast<AffineConstantExpr>(expr))
+    return constant.getValue();
+  if (auto dim = dyn_cast<AffineDimExpr>(expr))
+    return dim.getPosition() == moving ? index : 0;
+  auto binary = cast<AffineBinaryOpExpr>(expr);
+  int64_t lhs = valueOf(binary.getLHS(), moving, index), rhs = valueOf(binary.getRHS(), moving, index);
+  switch (expr.getKind()) {
+  case AffineExprKind::Add: return lhs + rhs;
+  case AffineExprKind::Mul: return lhs * rhs;
+  case AffineExprKind::FloorDiv: return llvm::divideFloorSigned(lhs, rhs);
+  case AffineExprKind::Mod: return llvm::mod(lhs, rhs);
+  default: llvm_unreachable("no view makes a ceildiv or a symbol");
+  }
+}
+
+/// After this many indices the steps of `expr` repeat: divisions and remainders by d do so after d indices, nested ones after the product.
+static int64_t periodOf(AffineExpr expr) {
+  int64_t period = 1;
+  constexpr int64_t most = int64_t(1) << 20;
+  expr.walk([&](AffineExpr sub) {
+    auto binary = dyn_cast<AffineBinaryOpExpr>(sub);
+    auto divisor = binary ? dyn_cast<AffineConstantExpr>(binary.getRHS()) : AffineConstantExpr();
+    if (divisor && divisor.getValue() > 0 && (sub.getKind() == AffineExprKind::FloorDiv || sub.getKind() == AffineExprKind::Mod))
+      period = std::min(most, period * divisor.getValue());
+  });
+  return period;
+}
+
 std::optional<int64_t> Nest::laneStride(AffineExpr expr) {
   // Dims inside one division or remainder that also holds the lanes would need their alignment: such an index is gathered.
   bool divides = false, mixed = false;
@@ -152,13 +184,9 @@ std::optional<int64_t> Nest::laneStride(AffineExpr expr) {
   int64_t extent = dims[moving[0]].extent;
   if (divides && extent < 0)
     return std::nullopt;
-  // Every block of lanes is tried (a block starts at a multiple of W); without divisions one is enough.
-  SmallVector<AffineExpr> at(dims.size(), b.getAffineConstantExpr(0));
-  auto valueAt = [&](int64_t i) {
-    at[moving[0]] = b.getAffineConstantExpr(i);
-    return cast<AffineConstantExpr>(simplifyAffineExpr(expr.replaceDims(at), 0, 0)).getValue();
-  };
-  int64_t lanes = target.lanes, limit = divides ? extent : lanes;
+  // Every block of lanes is tried (a block starts at a multiple of W), up to where divisions repeat; without divisions one is enough.
+  auto valueAt = [&](int64_t i) { return valueOf(expr, moving[0], i); };
+  int64_t lanes = target.lanes, limit = divides ? std::min(extent, std::lcm(periodOf(expr), lanes)) : lanes;
   std::optional<int64_t> stride;
   for (int64_t start = 0; start < limit; start += lanes)
     for (int64_t i = start + 1, previous = valueAt(start); i < std::min(start + lanes, limit); ++i) {
