@@ -111,6 +111,8 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
       return signalPassFailure();
     SmallVector<RecurOp> recurs;
     getOperation()->walk([&](RecurOp op) { recurs.push_back(op); });
+    if (failed(checkRequests(recurs)))
+      return signalPassFailure();
     for (RecurOp op : recurs)
       rewrite(op, *machine);
   }
@@ -135,12 +137,30 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
     return success();
   }
 
+  /// By full name or by its last part.
+  static bool isNamed(RecurOp op, StringRef name) {
+    return op.getName() == name || op.getName().ends_with(("." + name).str());
+  }
+
+  /// Every requested form is one of some recurrence.
+  LogicalResult checkRequests(ArrayRef<RecurOp> recurs) {
+    for (auto &[name, request] : requests) {
+      if (llvm::any_of(recurs, [&](RecurOp op) { return isNamed(op, name); }))
+        continue;
+      SmallVector<StringRef> known;
+      for (RecurOp op : recurs)
+        if (!llvm::is_contained(known, op.getName()))
+          known.push_back(op.getName());
+      return getOperation()->emitError() << "found a form for '" << name << "'; expected one of the recurrences: " << llvm::join(known, ", ");
+    }
+    return success();
+  }
+
   algebra::FormRequest requestFor(RecurOp op) {
     if (op->getParentOp()->hasAttr("rondo.sequential"))
       return {algebra::Form::Sequential, 0};
-    // By full name or by its last part.
     for (auto &[name, request] : requests)
-      if (op.getName() == name || op.getName().ends_with("." + name))
+      if (isNamed(op, name))
         return request;
     return {};
   }
