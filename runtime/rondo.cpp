@@ -131,9 +131,11 @@ Result<std::span<std::byte>> bytesOf(const package::Value &value, const rondo_te
   if (!found)
     return Error{fmt::format("entry '{}': {} '{}' is missing, expected {} {}", entry, what, value.name()->string_view(), type, printShape(expected))};
   std::span<const int64_t> shape(found->shape, found->shape ? std::min<size_t>(found->rank, 32) : 0);
-  if (int(found->dtype) != int(value.dtype()) || !std::equal(shape.begin(), shape.end(), expected.begin(), expected.end()))
+  int dtype; // C lets an enum hold any number
+  std::memcpy(&dtype, &found->dtype, sizeof dtype);
+  if (dtype != int(value.dtype()) || !std::equal(shape.begin(), shape.end(), expected.begin(), expected.end()))
     return Error{fmt::format("entry '{}': {} '{}': found {} {}, expected {} {}", entry, what, value.name()->string_view(),
-                             int(found->dtype) >= 0 && int(found->dtype) <= int(RONDO_U8) ? nameOf(static_cast<DType>(found->dtype)) : "an unknown type", printShape(shape), type, printShape(expected))};
+                             dtype >= 0 && dtype <= int(RONDO_U8) ? nameOf(static_cast<DType>(dtype)) : "an unknown type", printShape(shape), type, printShape(expected))};
   auto size = rondo::bytesOf(dtypeOf(value.dtype()), expected);
   if (!size || (*size && !found->data))
     return Error{fmt::format("entry '{}': {} '{}': found no data, expected {} {}", entry, what, value.name()->string_view(), type, printShape(expected))};
