@@ -10,6 +10,7 @@
 #include "passes/Pipelines.h"
 #include "runtime/package.h"
 #include "runtime/safetensors.h"
+#include "runtime/tokenizer.h"
 #include "tools/DiagnosticPrinter.h"
 #include "tools/Explain.h"
 
@@ -312,6 +313,18 @@ static std::vector<int32_t> endsOfText(const Config &config) {
   return ends;
 }
 
+/// The text of a tokenizer.json. What keeps the runtime from reading it is told now; the package then speaks in ids.
+static std::string readTokenizer(const std::string &path) {
+  Result<std::string> text = readText(path);
+  std::string problem = text ? std::string() : text.error().message;
+  if (text)
+    if (Result<Tokenizer> read = Tokenizer::fromJson(*text, path); !read)
+      problem = read.error().message;
+  if (!problem.empty())
+    llvm::errs() << "rondoc: warning: " << problem << "; the package reads no text, ids alone\n";
+  return text ? *text : std::string();
+}
+
 PackageNotes Compilation::notes() {
   PackageNotes notes;
   package::ProvenanceT &provenance = notes.provenance;
@@ -350,8 +363,7 @@ PackageNotes Compilation::notes() {
     if (!std::filesystem::is_directory(folder))
       folder = folder.parent_path();
     if (std::filesystem::exists(folder / "tokenizer.json"))
-      if (Result<std::string> text = readText((folder / "tokenizer.json").string()))
-        notes.tokenizer = *text;
+      notes.tokenizer = readTokenizer((folder / "tokenizer.json").string());
   } else if (options.randomSeed) {
     provenance.checkpoint = "random, seed " + std::to_string(*options.randomSeed);
   }

@@ -8,21 +8,27 @@ namespace rondo::cli {
 
 Result<TokenText> TokenText::of(const Session &session) {
   TokenText result;
-  result.package = session.path();
+  int64_t vocabulary = 0;
   for (const package::Entry *entry : *session.manifest().entries())
-    result.vocabulary = std::max(result.vocabulary, vocabularyOf(*entry));
+    vocabulary = std::max(vocabulary, vocabularyOf(*entry));
   const flatbuffers::String *json = session.manifest().tokenizer();
   if (json && json->size() > 0) {
-    RONDO_TAKE(result.tokenizer, Tokenizer::fromJson(json->string_view(), session.path() + ": tokenizer.json"));
-  } else if (result.vocabulary == 256) {
+    Result<Tokenizer> read = Tokenizer::fromJson(json->string_view(), session.path() + ": tokenizer.json");
+    if (read)
+      result.tokenizer = *std::move(read);
+    else // no reason to refuse ids
+      result.reason = read.error().message + "; ids can be given with --tokens";
+  } else if (vocabulary == 256) {
     result.tokenizer = Tokenizer::bytes();
+  } else {
+    result.reason = fmt::format("{}: it has no tokenizer, and its vocabulary of {} is not the 256 byte values: text cannot be read; give ids with --tokens", session.path(), vocabulary);
   }
   return result;
 }
 
 Result<std::vector<int64_t>> TokenText::encode(std::string_view text, bool framed) const {
   if (!tokenizer)
-    return Error{fmt::format("{}: it has no tokenizer, and its vocabulary of {} is not the 256 byte values: text cannot be read; give ids with --tokens", package, vocabulary)};
+    return Error{reason};
   return tokenizer->encode(text, framed);
 }
 

@@ -14,7 +14,7 @@
 
 namespace rondo::cli {
 
-/// A package has a tokenizer.json, or its vocabulary is the 256 byte values, or it knows ids alone.
+/// A package has a tokenizer.json, or its vocabulary is the 256 byte values, or it knows ids alone; so it does when its tokenizer cannot be read.
 class TokenText {
 public:
   static Result<TokenText> of(const Session &session);
@@ -27,8 +27,7 @@ public:
   std::string decode(std::span<const int64_t> ids) const;
 
 private:
-  std::string package;
-  int64_t vocabulary = 0;
+  std::string reason; // why there is no text
   std::optional<Tokenizer> tokenizer;
 };
 
