@@ -114,6 +114,22 @@ void Interpreter::storeStates(RecurrenceOp op, size_t sequence, const std::vecto
   }
 }
 
+/// What the body sees of the inputs: one token's row (chunk = 0), or a block's with the axis c.
+static std::vector<Named> slicesOf(ValueRange inputs, int64_t row, int64_t chunk,
+                                   const Values &values) {
+  std::vector<Named> slices;
+  for (Value input : inputs) {
+    const Named &all = values.find(input)->second;
+    if (!isPerToken(input.getType()))
+      slices.push_back(all);
+    else if (chunk == 0)
+      slices.push_back(dropLeading(rows(all, row, 1)));
+    else
+      slices.push_back(withLeading(rows(all, row, chunk), blockAxis));
+  }
+  return slices;
+}
+
 template <typename RecurrenceOp>
 Error Interpreter::runRecurrence(RecurrenceOp op, Block &token, Block *block, int64_t chunk,
                                  Values &values) {
@@ -131,16 +147,8 @@ Error Interpreter::runRecurrence(RecurrenceOp op, Block &token, Block *block, in
       int64_t count = whole ? chunk : 1;
       if (every && inGroup == 0)
         starts = current;
-      std::vector<Named> arguments, next, produced;
-      for (Value input : op.getInputs()) {
-        const Named &all = values.find(input)->second;
-        if (!isPerToken(input.getType()))
-          arguments.push_back(all);
-        else if (whole)
-          arguments.push_back(withLeading(rows(all, first + done, count), blockAxis));
-        else
-          arguments.push_back(dropLeading(rows(all, first + done, 1)));
-      }
+      std::vector<Named> next, produced;
+      auto arguments = slicesOf(op.getInputs(), first + done, whole ? chunk : 0, values);
       llvm::append_range(arguments, current);
       if (every)
         llvm::append_range(arguments, starts);
