@@ -198,7 +198,7 @@ private:
     if (state.key && state.value & ~decay.axes)
       state.head |= state.value & decay.axes;
     state.value &= ~state.head;
-    bool isElementwise = state.key == 0 && decay.axes;
+    bool isElementwise = state.key == 0 && decay.axes == state.axes;
     bool overKey = decay.axes & state.key || isElementwise;
     bool overValue = decay.axes & state.value || isElementwise;
     if (pool.isConstant(coefficient, 0)) {

@@ -35,9 +35,13 @@
 //   the fast one
 //
 // The updates. A key or value may depend on reads of states. Of other states: those are finished
-// first, in the order of who reads whom (`order`). Of the state's own previous value, linearly: the
-// delta rule, a triangular system for the reads of a block. In any other way: not affine, no block
-// form; `refusal` names the term.
+// first, in the order of who reads whom (`order`), and the dependence may be any function. Of the
+// state's own previous value, linearly: the delta rule. With y[i] that read and
+// value[i] = v[i] + c[i] y[i], the reads of a block are the unknowns of a unit lower triangular system,
+//
+//   y[t] = what S0 and the v answer + sum over i < t of D[t,i] c[i] y[i]
+//
+// which is solved once. In any other way: not affine, no block form; `refusal` names the term.
 //
 // Seeing through spelling. S - b*k*dot[k](S, k) + b*k*v and S + b*k*(v - dot[k](S, k)) must be one
 // class. What depends on a state is multiplied out (Affine.h), so that each term holds at most one

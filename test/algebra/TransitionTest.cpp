@@ -144,6 +144,27 @@ TEST(Transition, GateThenDeltaRuleReadsTheDecayedState) {
   expectSameMeaning(e, transition, 0, e.S);
 }
 
+TEST(Transition, TheOwnReadIsTheUnknownOfABlock) {
+  // Diagonal plus low rank: what is removed and what is written have different keys, and the read's
+  // vector is a third one.
+  Example e;
+  Pool &p = e.pool;
+  Expr removed = p.mul({e.key2, e.dot(e.k, e.S, e.query)});
+  auto transition =
+      e.of(p.add({p.mul({e.exp(e.gateK), e.S}), p.neg(removed), p.mul({e.key, e.val})}));
+  EXPECT_EQ(transition.refusal, "");
+  EXPECT_EQ(transition.states[0].updates.size(), 2u);
+  EXPECT_EQ(transition.states[0].ownReads, (std::vector<Expr>{e.dot(e.k, e.S, e.query)}));
+  expectSameMeaning(e, transition, 0, e.S);
+  // Two steps in one token read the state in two ways.
+  auto step = [&](Expr S, Expr key, Expr val) {
+    return p.add({S, p.mul({e.beta, key, p.sub(val, e.dot(e.k, S, key))})});
+  };
+  auto twice = e.of(step(step(e.S, e.key, e.val), e.key2, e.val2));
+  EXPECT_EQ(twice.refusal, "its updates read it in 2 ways within a token");
+  expectSameMeaning(e, twice, 0, e.S);
+}
+
 TEST(Transition, ComplementOfSigmoid) {
   Example e;
   Pool &p = e.pool;
