@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <new>
 
 namespace rondo {
@@ -146,7 +147,10 @@ Result<Executor::Prepared *> Executor::prepare(const package::Entry &entry) {
 
 Status Executor::checkArguments(const package::Entry &entry, std::span<State *const> states, std::span<const int64_t> lengths,
                                 std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs) {
-  std::string name = "entry '" + entry.name()->str() + "'";
+  struct Name { // spelt only when something is wrong
+    const package::Entry &entry;
+    std::string operator+(const std::string &rest) const { return "entry '" + entry.name()->str() + "'" + rest; }
+  } name{entry};
   const package::Package &manifest = prog->manifest();
   for (const package::Entry *e : *manifest.entries())
     if (static_cast<uint64_t>(e->arena()) > arena.size())
@@ -307,9 +311,10 @@ void Executor::runStep(Launch &launch, const Prepared &prepared) {
   int64_t count = launch.per == package::Per::Rows ? batch.rows : launch.per == package::Per::Sequences ? batch.sequences : 1;
   int64_t items = (count + launch.unit - 1) / launch.unit * launch.factor;
   rondo_call call{launch.operands.data(), &batch};
-  pool->parallelFor(items, launch.grain, [&](int64_t begin, int64_t end, int worker) {
+  auto share = [&](int64_t begin, int64_t end, int worker) {
     launch.function(&call, begin, end, scratch.data() + scratchOfWorker * static_cast<size_t>(worker));
-  });
+  };
+  pool->parallelFor(items, launch.grain, std::ref(share)); // by reference: a std::function of it would allocate
 }
 
 void Executor::append(const Launch &launch) {

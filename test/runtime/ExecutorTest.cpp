@@ -4,8 +4,23 @@
 #include "test/runtime/Scratch.h"
 #include "test/runtime/SmallModel.h"
 
+#include <atomic>
 #include <cstring>
 #include <random>
+
+#include <cstdlib>
+#include <new>
+
+// Counts what the program allocates.
+static std::atomic<int64_t> allocations = 0;
+void *operator new(size_t size) {
+  ++allocations;
+  if (void *memory = std::malloc(size ? size : 1))
+    return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void *memory) noexcept { std::free(memory); }
+void operator delete(void *memory, size_t) noexcept { std::free(memory); }
 
 using namespace rondo;
 using rondo::test::expectError;
@@ -210,4 +225,29 @@ TEST_F(ExecutorTest, RefusesSplitsWhereATokenReadsLaterOnes) {
   expectError(run({&a}, {{1}}, out), "whole", "cannot go on from a state");
   State c = newState();
   expectError(run({&c}, {randomTokens(9, 1)}, out), "at most 8 tokens", "got 9");
+}
+
+TEST_F(ExecutorTest, AStepAllocatesNothing) {
+  for (int threads : {1, 3}) {
+    start(threads);
+    State state = newState();
+    ASSERT_TRUE(state.reserve(100));
+    State *states[] = {&state};
+    alignas(64) int64_t token = 1;
+    alignas(64) float logits[width];
+    int64_t lengths[] = {1};
+    std::span<const std::byte> inputs[] = {std::as_bytes(std::span(&token, 1))};
+    std::span<std::byte> outputs[] = {std::as_writable_bytes(std::span(logits))};
+    for (const char *name : {"step", "forward"}) {
+      use(name);
+      ASSERT_TRUE(executor->run(*entry, states, lengths, inputs, outputs)); // prepares the entry
+      size_t held = state.bytes();
+      int64_t before = allocations;
+      for (int i = 0; i < 40; ++i)
+        if (!executor->run(*entry, states, lengths, inputs, outputs))
+          FAIL();
+      EXPECT_EQ(allocations - before, 0) << name << " on " << threads << " threads";
+      EXPECT_EQ(state.bytes(), held);
+    }
+  }
 }
