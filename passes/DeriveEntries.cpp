@@ -179,7 +179,14 @@ struct DeriveEntries : rondo::impl::DeriveEntriesPassBase<DeriveEntries> {
   void makeSequential(func::FuncOp function, Reaches &reaches) {
     ModuleOp module = getOperation();
     function->setAttr("rondo.sequential", UnitAttr::get(&getContext()));
-    function.walk([](ScanOp scan) { rondo::makeSequential(scan); });
+    function.walk([](ScanOp scan) {
+      if (scan.getBlock().empty())
+        return;
+      rondo::makeSequential(scan);
+      // The estimate was the blocks'.
+      scan->setAttr("rondo.why", StringAttr::get(scan.getContext(), "a step has few tokens"));
+      scan->removeAttr("rondo.cost");
+    });
     function.walk([&](CallOp call) {
       auto callee = module.lookupSymbol<func::FuncOp>(call.getCallee());
       if (!callee || callee->hasAttr("rondo.sequential") || !reaches.of(callee).recurs)

@@ -37,6 +37,26 @@ static bool isReordering(ViewOp op) {
   return true;
 }
 
+/// The parameter that a function's argument is in its first use, by its name relative to the use's
+/// scope.
+static std::string parameterName(BlockArgument argument) {
+  auto function = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp());
+  auto uses =
+      function ? SymbolTable::getSymbolUses(function, function->getParentOp()) : std::nullopt;
+  if (!uses || uses->empty())
+    return "";
+  auto call = dyn_cast<CallOp>((*uses->begin()).getUser());
+  if (!call || argument.getArgNumber() >= call.getInputs().size())
+    return "";
+  auto param = call.getInputs()[argument.getArgNumber()].getDefiningOp<ParamOp>();
+  if (!param)
+    return "";
+  StringRef path = param.getPath();
+  path.consume_front(call.getScope());
+  path.consume_front(".");
+  return path.str();
+}
+
 /// A name for messages: the parameter's, the spec's where the location has one, else a letter and a
 /// number.
 static std::string nameOf(Value value, size_t number) {
@@ -44,6 +64,9 @@ static std::string nameOf(Value value, size_t number) {
     return name.getName().str();
   if (auto param = value.getDefiningOp<ParamOp>())
     return param.getPath().str();
+  if (auto argument = dyn_cast<BlockArgument>(value))
+    if (std::string name = parameterName(argument); !name.empty())
+      return name;
   return "x" + std::to_string(number);
 }
 

@@ -5,6 +5,7 @@
 #include "dialect/Rondo.h"
 #include "tools/DiagnosticPrinter.h"
 #include "llvm/ADT/MapVector.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -17,6 +18,24 @@ static void countCalls(func::FuncOp function, int64_t times, SymbolTable &symbol
     if (auto callee = symbols.lookup<func::FuncOp>(call.getCallee()))
       countCalls(callee, times, symbols, counts);
   });
+}
+
+/// Why a scan has its form, and the cost model's estimate (passes/README.md).
+static void explainChoice(ScanOp scan, llvm::raw_ostream &os) {
+  if (auto why = scan->getAttrOfType<StringAttr>("rondo.why"))
+    os << "    why:        " << why.getValue() << "\n";
+  auto cost = scan->getAttrOfType<DictionaryAttr>("rondo.cost");
+  if (!cost)
+    return;
+  auto of = [&](StringRef name) {
+    auto value = cost.getAs<FloatAttr>(name);
+    return value ? value.getValueAsDouble() : 0.0;
+  };
+  os << llvm::formatv("    estimate:   {0:F0} FLOPs, {1:F0} exponentials, {2:F0} bytes of state, {3:F0} cycles a token",
+                      of("flops"), of("exps"), of("bytes"), of("cycles"));
+  if (double other = of("other_cycles"))
+    os << llvm::formatv("; {0:F0} cycles {1}", other, scan.getChunk() > 1 ? "token by token" : "in blocks");
+  os << "\n";
 }
 
 static void explainOp(Operation *op, int64_t times, llvm::raw_ostream &os) {
@@ -38,6 +57,7 @@ static void explainOp(Operation *op, int64_t times, llvm::raw_ostream &os) {
     if (scan.getChunk() > 1)
       os << ", " << scan.getChunk() << " tokens at once";
     os << "\n";
+    explainChoice(scan, os);
   } else if (auto attend = dyn_cast<AttendOp>(op)) {
     begin("read of other tokens", attend.getName());
     os << "    combined by: " << stringifyOverKind(attend.getKind()) << "\n    block map:   " << (attend.getCausal() ? "earlier tokens and this one" : "all tokens");

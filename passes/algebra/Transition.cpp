@@ -216,7 +216,8 @@ private:
       refuse(i, "its decay " + text(coefficient) + " has axes that the state lacks");
     if (decay.kind == DecayKind::Elementwise)
       refuse(i, "its decay " + text(coefficient) + " varies over " + pool.print(decay.axes) +
-                    ", key and value channels alike: no matrix form");
+                    ", key and value channels alike: a scan over tokens, vectorised over channels, "
+                    "not a matrix form");
     else if (!decay.log)
       refuse(i, "its decay " + text(coefficient) +
                     " has no logarithm by structure (it may be zero or negative)");

@@ -282,7 +282,7 @@ TEST(Transition, RefusalsNameTheTerm) {
             "its decay `gate` has no logarithm by structure (it may be zero or negative)");
   EXPECT_EQ(
       refusal(p.add({p.mul({e.exp(e.gateKV), e.S}), update})),
-      "its decay `exp(gateKV)` varies over [h k v], key and value channels alike: no matrix form");
+      "its decay `exp(gateKV)` varies over [h k v], key and value channels alike: a scan over tokens, vectorised over channels, not a matrix form");
   EXPECT_EQ(refusal(update), "its next value does not hold its value before the token");
   e.next = {p.add({e.S, update})};
   e.outputs = {e.after(0)};

@@ -22,7 +22,7 @@ func.func @the_state_in_a_function(%x: !g, %zero: !S) -> !g {
 
 func.func @a_decay_for_each_channel(%x: !g, %zero: !S) -> !g {
   %a = rondo.map sigmoid(%x) : (!g) -> !g
-  // expected-remark@+1 {{token by token: its decay `sigmoid(x1)` varies over [h v], key and value channels alike: no matrix form}}
+  // expected-remark@+1 {{token by token: its decay `sigmoid(x1)` varies over [h v], key and value channels alike: a scan over tokens, vectorised over channels, not a matrix form}}
   %y = rondo.recur "S" inputs(%a, %x : !g, !g) states("S" = %zero : !S) -> (!g) body(%a_t, %x_t, %S) {
     %kept = rondo.map mul(%a_t, %S) : (!S, !S) -> !S
     %new = rondo.map add(%kept, %x_t) : (!S, !S) -> !S
