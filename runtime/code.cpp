@@ -12,28 +12,25 @@
 namespace rondo {
 
 Result<KernelCode> KernelCode::load(std::span<const std::byte> sharedObject, const std::string &name) {
-  int descriptor = memfd_create("rondo-kernels", MFD_CLOEXEC);
-  if (descriptor < 0)
+  // The loader knows a library by its path and gives out the loaded one for a path that it has seen. The path holds the descriptor's number, which must
+  // not be another package's while this one is loaded.
+  KernelCode code;
+  code.descriptor = memfd_create("rondo-kernels", MFD_CLOEXEC);
+  if (code.descriptor < 0)
     return Error{name + ": no memory file for its kernels: " + std::strerror(errno)};
   size_t written = 0;
   while (written < sharedObject.size()) {
-    ssize_t n = write(descriptor, sharedObject.data() + written, sharedObject.size() - written);
+    ssize_t n = write(code.descriptor, sharedObject.data() + written, sharedObject.size() - written);
     if (n < 0 && errno == EINTR)
       continue;
-    if (n <= 0) {
-      std::string why = std::strerror(errno);
-      close(descriptor);
-      return Error{name + ": its kernels do not fit into memory: " + why};
-    }
+    if (n <= 0)
+      return Error{name + ": its kernels do not fit into memory: " + std::strerror(errno)};
     written += static_cast<size_t>(n);
   }
-  std::string path = "/proc/self/fd/" + std::to_string(descriptor);
-  KernelCode code;
+  std::string path = "/proc/self/fd/" + std::to_string(code.descriptor);
   code.handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  std::string why = code.handle ? "" : dlerror();
-  close(descriptor);
   if (!code.handle)
-    return Error{name + ": code section: expected a shared object of this machine's kind: " + why};
+    return Error{name + ": code section: expected a shared object of this machine's kind: " + dlerror()};
   return code;
 }
 
@@ -44,10 +41,12 @@ KernelCode KernelCode::linked(const rondo_linked_kernel *table) {
 }
 
 KernelCode::KernelCode(KernelCode &&other) noexcept
-    : handle(std::exchange(other.handle, nullptr)), table(std::exchange(other.table, nullptr)) {}
+    : handle(std::exchange(other.handle, nullptr)), descriptor(std::exchange(other.descriptor, -1)),
+      table(std::exchange(other.table, nullptr)) {}
 
 KernelCode &KernelCode::operator=(KernelCode &&other) noexcept {
   std::swap(handle, other.handle);
+  std::swap(descriptor, other.descriptor);
   std::swap(table, other.table);
   return *this;
 }
@@ -55,6 +54,8 @@ KernelCode &KernelCode::operator=(KernelCode &&other) noexcept {
 KernelCode::~KernelCode() {
   if (handle)
     dlclose(handle);
+  if (descriptor >= 0)
+    close(descriptor);
 }
 
 rondo_kernel KernelCode::find(const std::string &symbol) const {

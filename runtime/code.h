@@ -37,6 +37,7 @@ public:
 
 private:
   void *handle = nullptr;
+  int descriptor = -1; // of the memory file: open as long as the code is loaded
   const rondo_linked_kernel *table = nullptr;
 };
 
