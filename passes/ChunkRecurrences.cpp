@@ -142,10 +142,10 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
     return op.getName() == name || op.getName().ends_with(("." + name).str());
   }
 
-  /// Every requested form is one of some recurrence.
+  /// Every form requested by name is one of some recurrence.
   LogicalResult checkRequests(ArrayRef<RecurOp> recurs) {
     for (auto &[name, request] : requests) {
-      if (llvm::any_of(recurs, [&](RecurOp op) { return isNamed(op, name); }))
+      if (name == "*" || llvm::any_of(recurs, [&](RecurOp op) { return isNamed(op, name); }))
         continue;
       SmallVector<StringRef> known;
       for (RecurOp op : recurs)
@@ -159,10 +159,12 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
   algebra::FormRequest requestFor(RecurOp op) {
     if (op->getParentOp()->hasAttr("rondo.sequential"))
       return {algebra::Form::Sequential, 0};
+    // Its own name comes before `*`, all others.
     for (auto &[name, request] : requests)
       if (isNamed(op, name))
         return request;
-    return {};
+    auto any = requests.find("*");
+    return any != requests.end() ? any->second : algebra::FormRequest();
   }
 
   void rewrite(RecurOp op, const algebra::Machine &machine) {

@@ -20,7 +20,7 @@ def ChunkRecurrencesPass : Pass<"rondo-chunk-recurrences"> {
     - Does not apply: a recurrence without a block form stays token by token, with a remark that names the term which prevents it; so does every recurrence of a function
       marked `rondo.sequential`.
 
-    Options: `target` sets the block's size and the cost model's rates; `forms` overrides the choice for recurrences by name (`S=chunk:64`, `mixer.S=sequential`).
+    Options: `target` sets the block's size and the cost model's rates; `forms` overrides the choice for recurrences by name (`S=chunk:64`, `mixer.S=sequential`) or all others (`*=sequential`).
     Exactness: up to rounding; no exponent is positive that the token loop would not multiply up itself. Example: test/passes/chunk-recurrences.mlir.
   }];
   let dependentDialects = ["::rondo::RondoDialect"];

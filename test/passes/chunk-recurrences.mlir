@@ -1,4 +1,5 @@
 // RUN: rondo-opt %s -rondo-chunk-recurrences=forms=S=chunk:4 | FileCheck %s
+// RUN: rondo-opt %s "-rondo-chunk-recurrences=forms=*=chunk:4" | FileCheck %s
 
 // A decay and an outer product, read by a contraction, become a block: one product with the entering state, one with masked scores, one into the leaving state.
 // Equality with the token loop is held for many recurrences by ChunkFormsTest.cpp.

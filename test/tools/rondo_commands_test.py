@@ -297,7 +297,11 @@ class Verify(CommandTest):
         spec = self.path("decay.rondo")
         with open(spec, "w") as file:
             file.write("size h = 2\nsize k = 3\nmodule decay(a[h], x[h k]) {\n  recur S[h k] = 0 { S = sigmoid(a) * S + x } yield y = S\n  return y\n}\n")
-        self.assertIn("pass", self.rondo("verify", spec, "--set", "k=5").stdout)
+        report = json.loads(self.rondo("verify", spec, "--set", "k=5", "--json").stdout)
+        self.assertTrue(report["passed"])
+        forms = {line["comparison"].split(" as ")[-1]: line["result"] for line in report["comparisons"]}
+        for form in ("sequential", "chunk:16", "chunk:64"):
+            self.assertEqual(forms.get(form), "pass", forms)
 
     def test_a_spec_that_does_not_compile(self):
         spec = self.path("wrong.rondo")

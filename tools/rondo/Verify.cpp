@@ -27,6 +27,28 @@ struct VerifyOptions {
   MachineOptions machine;
 };
 
+/// The file name that compileSpec gives a package in `form`.
+std::string packageOf(const std::string &form) { return form.empty() ? "spec.rpk" : "spec-" + form + ".rpk"; }
+
+/// Compiles a spec with seeded parameters; `form` of all its recurrences, empty: those that the compiler chooses.
+Result<std::string> compileSpec(const VerifyOptions &options, const ScratchFolder &scratch, const std::string &form = {}) {
+  std::optional<std::string> program = findProgram("rondoc");
+  if (!program)
+    return Error{fmt::format("{}: to verify a spec, rondoc has to compile it; it was not found beside this program or on PATH", options.package)};
+  std::string package = scratch.file(packageOf(form));
+  std::vector<std::string> command{*program, options.package, "--random-init", std::to_string(options.seed), "-o", package};
+  if (!options.config.empty())
+    command.insert(command.end(), {"--config", options.config});
+  if (!options.module.empty())
+    command.insert(command.end(), {"--module", options.module});
+  for (const std::string &size : options.sizes)
+    command.insert(command.end(), {"--set", size});
+  if (!form.empty())
+    command.insert(command.end(), {"--form", "*=" + form});
+  RONDO_CHECK(runProgram(command));
+  return package;
+}
+
 /// The bound between forms that add the same numbers in another order. Published checkpoints are held to 5e-5 of logits that reach about 5.
 constexpr double reordered = 1e-5;
 const Bound bitEqual{0, "the same sums in the same order"};
@@ -62,6 +84,7 @@ private:
   void compareShort();
   void compareSavedState();
   void compareMachines();
+  void compareForms();
 
   Tensors runForward(const Sequence &of, const std::vector<int64_t> &pieces) {
     RONDO_TAKE(Outcome outcome, forms.run(forward, of, pieces));
@@ -120,25 +143,6 @@ Status Verifier::prepare() {
   return {};
 }
 
-/// What the package keeps of the interpreter's states: shifts of one value share the longest one's rows, and of a window's keys only those stay that a later
-/// token can reach.
-static bool keepAsPackage(const package::Package &manifest, Numbers &numbers) {
-  constexpr std::string_view prefix = "state.";
-  if (!numbers.name.starts_with(prefix) || numbers.name == "state.position")
-    return true;
-  for (const package::State *state : *manifest.states()) {
-    if (state->name()->string_view() != std::string_view(numbers.name).substr(prefix.size()))
-      continue;
-    if (state->kind() == package::StateKind::Cache && state->tokens() > 0 && !numbers.shape.empty() && numbers.shape[0] > state->tokens()) {
-      size_t row = numbers.values.size() / static_cast<size_t>(numbers.shape[0]);
-      numbers.values.erase(numbers.values.begin(), numbers.values.end() - static_cast<std::ptrdiff_t>(row * static_cast<size_t>(state->tokens())));
-      numbers.shape[0] = state->tokens();
-    }
-    return true;
-  }
-  return false;
-}
-
 Verifier::Tensors Verifier::interpret(const Sequence &of, bool f64) {
   std::optional<std::string> program = findProgram("rondo-interp");
   if (!program)
@@ -161,8 +165,7 @@ Verifier::Tensors Verifier::interpret(const Sequence &of, bool f64) {
     RONDO_TAKE(Numbers read, numbersOf(tensor));
     if (!read.shape.empty())
       read.shape.erase(read.shape.begin()); // one sequence
-    if (keepAsPackage(session.manifest(), read))
-      numbers.push_back(std::move(read));
+    numbers.push_back(std::move(read));
   }
   return numbers;
 }
@@ -397,8 +400,7 @@ void Verifier::compareSavedState() {
 void Verifier::compareMachines() {
   auto runOn = [&](const MachineOptions &machine) -> Tensors {
     RONDO_TAKE(Session other, Session::open(session.path(), machine));
-    const package::Entry *entry = nullptr;
-    RONDO_TAKE(entry, other.entry("forward"));
+    RONDO_TAKE(const package::Entry *entry, other.entry("forward"));
     Forms otherForms(other);
     RONDO_TAKE(Outcome outcome, otherForms.run(*entry, sequence, {sequence.tokens}));
     return everything(outcome);
@@ -430,6 +432,22 @@ void Verifier::compareMachines() {
   }
 }
 
+void Verifier::compareForms() {
+  if (!options.package.ends_with(".rondo"))
+    return;
+  for (const std::string form : {"sequential", "chunk:16", "chunk:64"}) {
+    std::string what = fmt::format("forward as the compiler chose = recurrences as {}", form);
+    check(what, everything(whole), bound, [&]() -> Tensors {
+      RONDO_TAKE(std::string path, compileSpec(options, scratch, form));
+      RONDO_TAKE(Session other, Session::open(path, options.machine));
+      RONDO_TAKE(const package::Entry *entry, other.entry("forward"));
+      Forms otherForms(other);
+      RONDO_TAKE(Outcome outcome, otherForms.run(*entry, sequence, {sequence.tokens}));
+      return everything(outcome);
+    });
+  }
+}
+
 std::vector<Comparison> Verifier::compareAll() {
   compareReference();
   progress.show("forward");
@@ -457,25 +475,9 @@ std::vector<Comparison> Verifier::compareAll() {
   compareShort();
   compareSavedState();
   compareMachines();
+  compareForms();
   progress.clear();
   return std::move(all);
-}
-
-/// Compiles a spec with seeded parameters.
-Result<std::string> compileSpec(const VerifyOptions &options, const ScratchFolder &scratch) {
-  std::optional<std::string> program = findProgram("rondoc");
-  if (!program)
-    return Error{fmt::format("{}: to verify a spec, rondoc has to compile it; it was not found beside this program or on PATH", options.package)};
-  std::string package = scratch.file("spec.rpk");
-  std::vector<std::string> command{*program, options.package, "--random-init", std::to_string(options.seed), "-o", package};
-  if (!options.config.empty())
-    command.insert(command.end(), {"--config", options.config});
-  if (!options.module.empty())
-    command.insert(command.end(), {"--module", options.module});
-  for (const std::string &size : options.sizes)
-    command.insert(command.end(), {"--set", size});
-  RONDO_CHECK(runProgram(command));
-  return package;
 }
 
 Result<int> verify(const VerifyOptions &options) {
