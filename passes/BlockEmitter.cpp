@@ -204,20 +204,45 @@ FailureOr<Value> BlockEmitter::emitTerms(Expr e) {
   return total ? total : constant(0);
 }
 
+Value BlockEmitter::index(StringRef axis) {
+  return IndexOp::create(
+      builder, loc,
+      namedType(builder.getContext(), ArrayRef<StringRef>{axis}, {chunk}, builder.getF32Type()));
+}
+
 Value BlockEmitter::mask(bool strict) {
   Value &mask = masks[strict];
   if (!mask) {
-    auto index = [&](StringRef axis) -> Value {
-      auto type =
-          namedType(builder.getContext(), ArrayRef<StringRef>{axis}, {chunk}, builder.getF32Type());
-      return IndexOp::create(builder, loc, type);
-    };
     auto type = namedType(builder.getContext(), ArrayRef<StringRef>{blockAxis, keyAxis},
                           {chunk, chunk}, builder.getI1Type());
     mask = MapOp::create(builder, loc, type, strict ? MapKind::Lt : MapKind::Le,
                          ValueRange{index(keyAxis), index(blockAxis)});
   }
   return mask;
+}
+
+Value BlockEmitter::cumsum(Value value) {
+  return CumsumOp::create(builder, loc, value.getType(), value, builder.getStringAttr(blockAxis));
+}
+
+Value BlockEmitter::reindexed(Value value, RankedTensorType type,
+                              llvm::function_ref<AffineExpr(StringRef)> indexOf) {
+  SmallVector<AffineExpr> exprs;
+  for (StringAttr axis : axesOf(value.getType())) {
+    AffineExpr index = indexOf(axis.getValue());
+    exprs.push_back(index ? index : builder.getAffineDimExpr(*axisIndex(type, axis)));
+  }
+  auto map = AffineMap::get(type.getRank(), 0, exprs, builder.getContext());
+  return ViewOp::create(builder, loc, type, value, AffineMapAttr::get(map));
+}
+
+Value BlockEmitter::delayed(Value log) {
+  auto type = cast<RankedTensorType>(log.getType());
+  return reindexed(log, type, [&](StringRef axis) {
+    return axis == blockAxis
+               ? (builder.getAffineDimExpr(*axisIndex(type, axis)) + (chunk - 1)) % chunk
+               : AffineExpr();
+  });
 }
 
 FailureOr<const BlockEmitter::Decay *> BlockEmitter::decayOf(int state) {
@@ -242,9 +267,10 @@ FailureOr<const BlockEmitter::Decay *> BlockEmitter::decayOf(int state) {
     if (other && other->log == log)
       return &*(decay = *other);
   decay->log = log;
-  decay->running =
-      CumsumOp::create(builder, loc, log.getType(), log, builder.getStringAttr(blockAxis));
-  decay->before = map(MapKind::Sub, {decay->running, log});
+  decay->running = cumsum(log);
+  Value hasEarlier = map(MapKind::Lt, {constant(0), index(blockAxis)});
+  decay->before = cumsum(conform(map(MapKind::Select, {hasEarlier, delayed(log), constant(0)}),
+                                 cast<RankedTensorType>(log.getType())));
   decay->total =
       ReduceOp::create(builder, loc, ReduceKind::Sum, log, ArrayRef<StringRef>{blockAxis});
   return &*decay;
@@ -262,14 +288,27 @@ Value BlockEmitter::atSources(Value value) {
                         AffineMapAttr::get(builder.getMultiDimIdentityMap(type.getRank())));
 }
 
+Value BlockEmitter::logBetween(const Decay &decay, bool strict) {
+  Value &result = logsBetween[{decay.running, strict}];
+  if (!result) {
+    // Token c counts when s is before it; in the sum up to c - 1, token c - 1 when s is before that
+    // one.
+    Value counts = mask(/*strict=*/true), log = decay.log;
+    if (strict) {
+      auto type = cast<RankedTensorType>(counts.getType());
+      Value next = map(MapKind::Add, {index(keyAxis), constant(1)});
+      counts = MapOp::create(builder, loc, type, MapKind::Lt, ValueRange{next, index(blockAxis)});
+      log = delayed(log);
+    }
+    result = cumsum(map(MapKind::Select, {counts, log, constant(0)}));
+  }
+  return result;
+}
+
 Value BlockEmitter::decayBetween(const Decay &decay, bool strict) {
   Value &result = between[{decay.running, strict}];
-  if (!result) {
-    Value difference =
-        map(MapKind::Sub, {strict ? decay.before : decay.running, atSources(decay.running)});
-    // Later sources would have positive exponents: they are masked before the exponential.
-    result = map(MapKind::Exp, {map(MapKind::Select, {mask(strict), difference, constant(0)})});
-  }
+  if (!result)
+    result = map(MapKind::Exp, {logBetween(decay, strict)});
   return result;
 }
 
@@ -398,19 +437,8 @@ Value BlockEmitter::inverse(Value m) {
     return namedType(builder.getContext(), names, extents, builder.getF32Type());
   };
   auto dim = [&](unsigned i) { return builder.getAffineDimExpr(i); };
-  auto view = [&](Value source, RankedTensorType type,
-                  llvm::function_ref<AffineExpr(StringRef)> indexOf) -> Value {
-    SmallVector<AffineExpr> exprs;
-    for (StringAttr axis : axesOf(source.getType())) {
-      AffineExpr index = indexOf(axis.getValue());
-      exprs.push_back(index ? index : dim(*axisIndex(type, axis)));
-    }
-    return ViewOp::create(
-        builder, loc, type, source,
-        AffineMapAttr::get(AffineMap::get(type.getRank(), 0, exprs, builder.getContext())));
-  };
   auto blocksOf = [&](int64_t stride, int64_t i0, int64_t rows) {
-    return view(m, blockType(chunk / stride, rows, rows), [&](StringRef axis) -> AffineExpr {
+    return reindexed(m, blockType(chunk / stride, rows, rows), [&](StringRef axis) -> AffineExpr {
       if (axis == blockAxis)
         return dim(0) * stride + dim(1) + i0;
       return axis == keyAxis ? dim(0) * stride + dim(2) : AffineExpr();
@@ -432,13 +460,13 @@ Value BlockEmitter::inverse(Value m) {
     return conform(product, blockType(type.getDimSize(0), type.getDimSize(1),
                                       cast<RankedTensorType>(b.getType()).getDimSize(2)));
   };
-  auto index = [&](StringRef axis) -> Value {
+  auto indexOf = [&](StringRef axis) -> Value {
     return IndexOp::create(
         builder, loc,
         namedType(builder.getContext(), ArrayRef<StringRef>{axis}, {size}, builder.getF32Type()));
   };
-  Value identity = map(MapKind::Select,
-                       {map(MapKind::Eq, {index(row), index(column)}), constant(1), constant(0)});
+  Value identity = map(MapKind::Select, {map(MapKind::Eq, {indexOf(row), indexOf(column)}),
+                                         constant(1), constant(0)});
   Value power = blocksOf(size, 0, size);
   Value result =
       conform(map(MapKind::Add, {power, identity}), cast<RankedTensorType>(power.getType()));
@@ -449,8 +477,9 @@ Value BlockEmitter::inverse(Value m) {
   for (; size < chunk; size *= 2) {
     auto type = blockType(chunk / (2 * size), size, size);
     auto half = [&](int64_t which) {
-      return view(result, type,
-                  [&](StringRef axis) { return axis == u ? dim(0) * 2 + which : AffineExpr(); });
+      return reindexed(result, type, [&](StringRef axis) {
+        return axis == u ? dim(0) * 2 + which : AffineExpr();
+      });
     };
     Value top = half(0), bottom = half(1), zero = conform(constant(0), type);
     Value corner = multiply(multiply(bottom, blocksOf(2 * size, size, size)), top);
@@ -462,7 +491,7 @@ Value BlockEmitter::inverse(Value m) {
                   blockType(chunk / (2 * size), 2 * size, 2 * size));
   }
   auto type = cast<RankedTensorType>(m.getType());
-  return view(result, type, [&](StringRef axis) -> AffineExpr {
+  return reindexed(result, type, [&](StringRef axis) -> AffineExpr {
     if (axis == u)
       return builder.getAffineConstantExpr(0);
     return axis == row      ? dim(*axisIndex(type, blockAxis))
@@ -481,7 +510,16 @@ FailureOr<Value> BlockEmitter::emitLeaving(int index) {
   Value until;
   if ((*decay)->log) {
     result = map(MapKind::Mul, {result, map(MapKind::Exp, {(*decay)->total})});
-    until = map(MapKind::Exp, {map(MapKind::Sub, {(*decay)->total, (*decay)->running})});
+    // D[last, s], for each token as a source.
+    auto logType = cast<RankedTensorType>((*decay)->log.getType());
+    Value logUntil = reindexed(
+        logBetween(**decay, /*strict=*/false), logType, [&](StringRef axis) -> AffineExpr {
+          if (axis == blockAxis)
+            return builder.getAffineConstantExpr(chunk - 1);
+          return axis == keyAxis ? builder.getAffineDimExpr(*axisIndex(logType, blockAxis))
+                                 : AffineExpr();
+        });
+    until = map(MapKind::Exp, {logUntil});
   }
   for (const algebra::Update &update : state.updates) {
     auto keyOr = emit(update.key), valueOr = emit(update.value);

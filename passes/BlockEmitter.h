@@ -5,18 +5,22 @@
 // passes/algebra/Transition.h; with S0 the entering state, `c` the block's tokens, `s` the same
 // tokens as sources,
 //
-//   G        = cumsum(log decay) along c                E[c, s] = exp(G[c] - G[s]) where s <= c (s
-//   < c with G before the token, for a read before the update), else 0 read[c]  = sum[k](x exp(G)
-//   S0) + sum[s]( (sum[k](x[c] key[s]) E[c, s]) value[s] ) S        = exp(sum of logs) S0 + sum[c](
-//   key exp(sum of logs - G) value )
+//   D[c, s] = sum of log decays of the tokens after s, up to c    (up to c - 1 for a read before
+//                                                                  the update)
+//   E[c, s] = exp(D[c, s]) for s <= c (s < c), else 0
+//   read[c] = sum[k](x exp(G) S0) + sum[s]((sum[k](x[c] key[s]) E[c, s]) value[s])
+//   S       = exp(sum of logs) S0 + sum[c](key exp(D[last, c]) value)
 //
-// Where values depend on the state's own reads y (the delta rule), those are solved for first: y =
-// right side + M y, with M strictly lower triangular.
+// with G[c] the sum up to c. D is summed over just the tokens between, never taken as a difference
+// of two G: after a token that forgets nearly everything, the difference of two large sums would have
+// no digits left for the small decays that follow. So no exponent is positive that the token loop
+// would not multiply up itself, and none is less exact.
+//
+// Where values depend on the state's own reads y (the delta rule), those are solved for first:
+// y = right side + M y, with M strictly lower triangular.
 //
 // Which factor an exponential is multiplied into follows from the axes it has; nothing else
-// distinguishes a decay per head, per key channel and per value channel. Exponents are differences
-// of sums that the token loop would multiply up as well, masked before the exponential; they start
-// at zero in every block.
+// distinguishes a decay per head, per key channel and per value channel.
 //
 //===----------------------------------------------------------------------===//
 
@@ -47,7 +51,10 @@ public:
 
 private:
   struct Decay {
-    mlir::Value log, running, before, total; // null: no decay
+    mlir::Value log;     // null: no decay
+    mlir::Value running; // G
+    mlir::Value before;  // G before the token
+    mlir::Value total;   // G of the last token
   };
   mlir::Value map(MapKind kind, mlir::ValueRange inputs);
   mlir::Value constant(double value);
@@ -66,9 +73,18 @@ private:
   /// (I - m)^-1 for a strictly lower triangular m over `c` and `s`.
   mlir::Value inverse(mlir::Value m);
   mlir::FailureOr<const Decay *> decayOf(int state);
-  /// exp(G[c] - G[s]) for s <= c, finite elsewhere; `strict`: G before the token, for s < c.
+  /// exp(D), finite where `s` is not before `c`.
   mlir::Value decayBetween(const Decay &decay, bool strict);
   mlir::Value mask(bool strict);
+  mlir::Value index(llvm::StringRef axis);
+  mlir::Value cumsum(mlir::Value value);
+  /// The log decays one token later along `c` (the last one first; masked by its users).
+  mlir::Value delayed(mlir::Value log);
+  /// D: the logs between `s` and `c`, 0 where there are none.
+  mlir::Value logBetween(const Decay &decay, bool strict);
+  /// The value's indices by axis name; those not given are kept.
+  mlir::Value reindexed(mlir::Value value, mlir::RankedTensorType type,
+                        llvm::function_ref<mlir::AffineExpr(llvm::StringRef)> indexOf);
   /// sum[over](a b); an axis that only one side has is summed there first, one that neither has
   /// counts its extent.
   mlir::Value sumOfProducts(mlir::Value a, mlir::Value b, llvm::ArrayRef<llvm::StringRef> over);
@@ -87,7 +103,7 @@ private:
   llvm::SmallVector<std::optional<Decay>> decays;
   mlir::Value masks[2];
   llvm::SmallVector<bool> solved;
-  mlir::DenseMap<std::pair<mlir::Value, unsigned>, mlir::Value> between;
+  mlir::DenseMap<std::pair<mlir::Value, unsigned>, mlir::Value> between, logsBetween;
 };
 
 } // namespace rondo

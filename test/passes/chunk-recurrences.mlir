@@ -26,10 +26,13 @@ func.func @decay_per_head(%g: !g, %key: !k, %val: !v, %query: !k, %zero: !S) -> 
   // CHECK: rondo.contract %[[QC]], %[[S0]] over [k]
   // CHECK: %[[KS:.*]] = rondo.view %[[KC]] {{.*}} -> tensor<4x2x8xf32, #rondo.axes<[s, h, k]>>
   // CHECK: %[[QK:.*]] = rondo.contract %[[QC]], %[[KS]] over [k] : {{.*}} -> tensor<4x2x4xf32, #rondo.axes<[c, h, s]>>
-  // CHECK: rondo.map le(
-  // CHECK: %[[D:.*]] = rondo.map select(
-  // CHECK: rondo.map exp(%[[D]])
-  // CHECK: rondo.map mul(%[[QK]],
+  // Each pair's log decay is the sum over the tokens between, not a difference of two sums.
+  // CHECK: %[[LATER:.*]] = rondo.map lt({{.*}} -> tensor<4x4xi1, #rondo.axes<[c, s]>>
+  // CHECK: %[[LOGS:.*]] = rondo.map select(%[[LATER]], %[[GC]],
+  // CHECK: %[[D:.*]] = rondo.cumsum %[[LOGS]] along c
+  // CHECK: %[[E:.*]] = rondo.map exp(%[[D]])
+  // CHECK: rondo.map mul(%[[QK]], %[[E]])
+  // CHECK: rondo.map select(
   // CHECK: rondo.contract %{{.*}}, %{{.*}} over [s]
   // CHECK: rondo.contract %{{.*}}, %{{.*}} over [c] : {{.*}} -> tensor<2x8x4xf32, #rondo.axes<[h, k, v]>>
   // CHECK: rondo.yield(%{{.*}} : tensor<2x8x4xf32, #rondo.axes<[h, k, v]>>) (%{{.*}} : tensor<4x2x4xf32, #rondo.axes<[c, h, v]>>)
