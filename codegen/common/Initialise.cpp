@@ -10,6 +10,7 @@
 using namespace rondo;
 
 std::optional<Initialiser> Initialiser::parse(llvm::StringRef text, std::string &why) {
+  why.clear();
   text = text.trim();
   auto [name, rest] = text.split('(');
   name = name.trim();
@@ -38,18 +39,22 @@ std::optional<Initialiser> Initialiser::parse(llvm::StringRef text, std::string 
   const Form forms[] = {{"zeros", 0, {Kind::Constant, 0, 0}},
                         {"ones", 0, {Kind::Constant, 1, 0}},
                         {"constant", 1, {Kind::Constant, number(0), 0}},
+                        {"uniform", 1, {Kind::Uniform, -number(0), number(0)}},
                         {"uniform", 2, {Kind::Uniform, number(0), number(1)}},
                         {"normal", 1, {Kind::Normal, 0, number(0)}}};
   for (const Form &form : forms)
     if (form.name == name) {
       if (form.numbers == numbers.size())
         return form.value;
-      why = "'" + name.str() + "' takes " + std::to_string(form.numbers) + " numbers, found " + std::to_string(numbers.size());
-      return std::nullopt;
+      why += (why.empty() ? "'" + name.str() + "' takes " : " or ") + std::to_string(form.numbers);
     }
+  if (!why.empty()) {
+    why += " numbers, found " + std::to_string(numbers.size());
+    return std::nullopt;
+  }
   if (double value; !text.getAsDouble(value))
     return Initialiser{Kind::Constant, value, 0};
-  why = "found '" + text.str() + "'; expected a number, zeros, ones, constant(c), uniform(a, b) or normal(sigma)";
+  why = "found '" + text.str() + "'; expected a number, zeros, ones, constant(c), uniform(a), uniform(a, b) or normal(sigma)";
   return std::nullopt;
 }
 

@@ -136,11 +136,15 @@ TEST(Initialiser, Forms) {
 }
 
 TEST(Initialiser, RefusesWhatItDoesNotKnow) {
+  for (float value : parsed("uniform(0.5)").fill("a", 1, 100))
+    EXPECT_LE(std::abs(value), 0.5f);
   std::string why;
   EXPECT_FALSE(Initialiser::parse("gaussian(1)", why));
-  EXPECT_EQ(why, "found 'gaussian(1)'; expected a number, zeros, ones, constant(c), uniform(a, b) or normal(sigma)");
+  EXPECT_EQ(why, "found 'gaussian(1)'; expected a number, zeros, ones, constant(c), uniform(a), uniform(a, b) or normal(sigma)");
+  why.clear();
   EXPECT_FALSE(Initialiser::parse("normal(x)", why));
   EXPECT_EQ(why, "expected a number, found 'x'");
+  why.clear();
   EXPECT_FALSE(Initialiser::parse("normal(1, 2)", why));
   EXPECT_EQ(why, "'normal' takes 1 numbers, found 2");
   EXPECT_FALSE(Initialiser::parse("normal(1", why));
