@@ -10,6 +10,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+extern "C" const std::byte rondo_linked_package[] __attribute__((weak));
+extern "C" const std::byte rondo_linked_package_end[] __attribute__((weak));
+
 namespace rondo {
 
 namespace {
@@ -294,6 +297,10 @@ Status writePackage(const std::string &path, package::PackageT &manifest, std::s
   header.hash = XXH3_64bits(&header, offsetof(Header, hash));
   RONDO_CHECK(file.writeAt(0, std::as_bytes(std::span(&header, 1))));
   return file.commit();
+}
+
+std::span<const std::byte> linkedPackage() {
+  return rondo_linked_package ? std::span(rondo_linked_package, rondo_linked_package_end) : std::span<const std::byte>();
 }
 
 } // namespace rondo

@@ -67,6 +67,9 @@ private:
   const package::Package *root = nullptr;
 };
 
+/// The bytes of the package that is linked into this program (`rondoc --emit=exe`); empty in any other.
+std::span<const std::byte> linkedPackage();
+
 /// Every index, size, sum and name in a manifest that is structurally sound. `weightBytes` is the size of the weights section.
 Status checkManifest(const std::string &file, const package::Package &manifest, uint64_t weightBytes);
 

@@ -12,7 +12,9 @@
 #include "runtime/safetensors.h"
 #include "runtime/tokenizer.h"
 #include "tools/DiagnosticPrinter.h"
+#include "tools/Executable.h"
 #include "tools/Explain.h"
+#include "tools/Header.h"
 
 #include "mlir/Bytecode/BytecodeWriter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -27,6 +29,7 @@
 #include "mlir/Tools/Plugins/PassPlugin.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/DynamicLibrary.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/xxhash.h"
 #include <chrono>
@@ -72,6 +75,7 @@ private:
   bool readCheckpoint();
   bool bindWeights();
   bool writePackageTo(const std::string &path);
+  bool writeExecutable();
   bool parse(const std::string &path, OwningOpRef<ModuleOp> &module);
   bool runPlugins(const std::string &stage);
   bool runPasses(llvm::function_ref<void(OpPassManager &)> build);
@@ -459,9 +463,30 @@ bool Compilation::runStage(const Stage &stage, int &code) {
   return false;
 }
 
+bool Compilation::writeExecutable() {
+  // The package is embedded from a file of its own, which goes away.
+  SmallString<128> folder;
+  if (std::error_code failed = llvm::sys::fs::createUniqueDirectory("rondo-exe", folder))
+    return error("cannot make a temporary folder: " + failed.message());
+  ExecutableParts parts{(folder + "/package.rpk").str(), object, {}};
+  for (const EmittedKernel &kernel : kernels)
+    for (auto &[isa, symbol] : kernel.variants)
+      parts.symbols.push_back(symbol);
+  bool good = writePackageTo(parts.package);
+  if (good)
+    if (std::string problem = linkExecutable(parts, outputPath("")); !problem.empty())
+      good = error(problem);
+  llvm::sys::fs::remove_directories(folder);
+  return good;
+}
+
 bool Compilation::writeResult() {
   if (asked("object"))
     return emitFile(object, ".o");
+  if (asked("header"))
+    return emitText(makeHeader(plan, notes()));
+  if (asked("exe"))
+    return writeExecutable();
   return writePackageTo(outputPath(".rpk"));
 }
 
@@ -499,7 +524,7 @@ int Compilation::run() {
         llvm::outs() << explanation;
     }
   }
-  if (!timed("object", [&] { return makeObject(); }) || !timed("write", [&] { return writeResult(); }))
+  if ((!asked("header") && !timed("object", [&] { return makeObject(); })) || !timed("write", [&] { return writeResult(); }))
     return 1;
   size_t unseen = options.remarks || options.explain ? 0 : printer.remarks().size();
   if (unseen && isatty(STDERR_FILENO))

@@ -32,7 +32,7 @@ static std::string findLibrary(const std::string &name, std::string &problem) {
   std::error_code code;
   fs::path here = fs::canonical("/proc/self/exe", code).parent_path();
   std::string tried;
-  for (const char *folder : {"../lib/rondo", "../lib", "../runtime", "../tools"}) {
+  for (const char *folder : {"../lib/rondo", "../lib", "../runtime", "../tools/rondo"}) {
     fs::path candidate = (here / folder / name).lexically_normal();
     if (fs::exists(candidate, code))
       return candidate.string();
@@ -83,8 +83,7 @@ std::string rondo::linkExecutable(const ExecutableParts &parts, const std::strin
     return "cannot write to " + folder.path.str().str();
 
   std::string beside = output + ".partial", assembly = folder / "embedding.s", kernels = folder / "kernels.o", log = folder / "log";
-  llvm::SmallVector<llvm::StringRef> command{driver, "-static", "-fuse-ld=lld", "-Wl,--gc-sections", "-Wl,--strip-all", "-o", beside, assembly, kernels,
-                                             "-Wl,--whole-archive", tool, "-Wl,--no-whole-archive", runtime};
+  llvm::SmallVector<llvm::StringRef> command{driver, "-static", "-fuse-ld=lld", "-Wl,--gc-sections", "-Wl,--strip-all", "-o", beside, assembly, kernels, tool, runtime};
   llvm::SmallVector<llvm::StringRef> libraries;
   llvm::StringRef(RONDO_EXECUTABLE_LIBRARIES).split(libraries, ' ', -1, false);
   command.append(libraries);

@@ -196,7 +196,7 @@ struct InspectOptions {
 };
 
 Result<int> inspect(const InspectOptions &options) {
-  RONDO_TAKE(Package package, Package::open(options.package));
+  RONDO_TAKE(Package package, openPackage(options.package));
   if (options.check)
     RONDO_CHECK(package.checkWeights());
   if (options.explain)

@@ -16,8 +16,12 @@ void MachineOptions::addTo(CLI::App &app) {
       ->check(CLI::IsMember({"x86-64-v3", "x86-64-v4"}));
 }
 
+Result<Package> openPackage(const std::string &path) {
+  return path == linkedName ? Package::fromMemory(linkedPackage(), path) : Package::open(path);
+}
+
 Result<Session> Session::open(const std::string &path, const MachineOptions &machine) {
-  RONDO_TAKE(Package package, Package::open(path));
+  RONDO_TAKE(Package package, openPackage(path));
   Session session;
   RONDO_TAKE(session.program, Program::load(std::move(package), machine.isa));
   session.pool = std::make_shared<ThreadPool>(machine.threads);

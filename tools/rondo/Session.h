@@ -20,6 +20,12 @@ struct MachineOptions {
   void addTo(CLI::App &app);
 };
 
+/// What stands for the linked package on the command line of a program that rondoc --emit=exe made.
+inline constexpr std::string_view linkedName = "(linked)";
+
+/// The package at `path`, or the one linked into this program.
+Result<Package> openPackage(const std::string &path);
+
 class Session {
 public:
   static Result<Session> open(const std::string &path, const MachineOptions &machine);

@@ -3,9 +3,12 @@
 // Results go to stdout, everything else to stderr. Exit codes: 0, 1 after an error that was shown, 2 for a command line that cannot be understood.
 
 #include "tools/rondo/Command.h"
+#include "tools/rondo/Session.h"
 
 #include <cstdio>
 #include <new>
+#include <string_view>
+#include <vector>
 
 using namespace rondo;
 using namespace rondo::cli;
@@ -44,9 +47,26 @@ static int runCommand(int argc, char **argv) {
   return Usage;
 }
 
+/// The command line of a program with a linked package: `model -p TEXT` is `rondo run PKG -p TEXT`, `model score FILE` is `rondo score PKG FILE`.
+static std::vector<char *> withLinkedPackage(int argc, char **argv) {
+  static char run[] = "run";
+  static std::string package(linkedName);
+  std::vector<char *> arguments(argv, argv + argc);
+  std::string_view first = argc > 1 ? argv[1] : "";
+  if (first == "-h" || first == "--help" || first == "--version")
+    return arguments;
+  if (first.empty() || first[0] == '-')
+    arguments.insert(arguments.begin() + 1, run);
+  arguments.insert(arguments.begin() + 2, package.data());
+  return arguments;
+}
+
 int main(int argc, char **argv) {
   try {
-    return runCommand(argc, argv);
+    if (linkedPackage().empty())
+      return runCommand(argc, argv);
+    std::vector<char *> arguments = withLinkedPackage(argc, argv);
+    return runCommand(static_cast<int>(arguments.size()), arguments.data());
   } catch (const std::bad_alloc &) {
     std::fprintf(stderr, "error: not enough memory\n");
     return Failure;
