@@ -467,7 +467,37 @@ LogicalResult EntryWalker::run(const PlanOptions &options) {
   return success();
 }
 
-FailureOr<Plan> rondo::planModule(ModuleOp module, const PlanOptions &options) {
+/// A weight that some kernels read packed and others by rows (a table that is looked up and multiplied with) is stored once, packed, where every
+/// launch of a kernel reads such a one: a kernel reads any layout. Whether kernels changed.
+static bool shareLayouts(const Plan &plan) {
+  std::map<int64_t, std::string> packed; // by constant
+  for (const PlannedWeight &weight : plan.weights)
+    if (weight.layout != "rows")
+      packed[weight.constant] = weight.layout;
+  std::map<std::pair<int64_t, size_t>, std::string> candidates; // kernel and argument; empty: not for all launches
+  for (const PlannedEntry &entry : plan.entries)
+    for (const PlannedStep &step : entry.steps)
+      for (size_t i = 0; step.kernel >= 0 && i < step.operands.size(); ++i) {
+        const PlannedOperand &operand = step.operands[i];
+        if (operand.kind != PlannedOperand::Kind::Weight || plan.weights[operand.index].layout != "rows")
+          continue;
+        auto it = packed.find(plan.weights[operand.index].constant);
+        std::string layout = it == packed.end() ? "" : it->second;
+        auto [known, inserted] = candidates.try_emplace({step.kernel, i}, layout);
+        if (!inserted && known->second != layout)
+          known->second.clear();
+      }
+  bool changed = false;
+  for (auto &[use, layout] : candidates)
+    if (!layout.empty()) {
+      func::FuncOp kernel = plan.kernels[use.first];
+      kernel.setArgAttr(use.second, "rondo.layout", StringAttr::get(kernel.getContext(), layout));
+      changed = true;
+    }
+  return changed;
+}
+
+static FailureOr<Plan> planOnce(ModuleOp module, const PlanOptions &options) {
   Plan plan;
   Shared shared(module, plan);
   std::set<std::string> wanted(options.entries.begin(), options.entries.end());
@@ -484,5 +514,12 @@ FailureOr<Plan> rondo::planModule(ModuleOp module, const PlanOptions &options) {
   }
   if (plan.entries.empty())
     return module.emitError("the module has no entry; expected a function with `rondo.entry`");
+  return plan;
+}
+
+FailureOr<Plan> rondo::planModule(ModuleOp module, const PlanOptions &options) {
+  FailureOr<Plan> plan = planOnce(module, options);
+  if (succeeded(plan) && shareLayouts(*plan))
+    return planOnce(module, options);
   return plan;
 }

@@ -91,7 +91,8 @@ struct Plan {
   std::vector<PlannedEntry> entries;
 };
 
-/// Plans every entry (function with `rondo.entry`) of a module at kernel level. On failure an error was reported at the op.
+/// Plans every entry (function with `rondo.entry`) of a module at kernel level. On failure an error was reported at the op. A weight that would be stored in
+/// two layouts for two kernels is stored once: the kernel that reads it by rows gets the other's `rondo.layout`.
 mlir::FailureOr<Plan> planModule(mlir::ModuleOp module, const PlanOptions &options = {});
 
 /// One value of the arena: `bytes` from step `first` to step `last`, both included.
