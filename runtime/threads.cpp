@@ -43,7 +43,7 @@ ThreadPool::ThreadPool(int threads, bool pinned) {
     workers.emplace_back([this, i, pinned] {
       if (pinned)
         pinTo(i);
-      work(i);
+      work();
     });
   if (pinned)
     pinTo(0);
@@ -57,12 +57,26 @@ ThreadPool::~ThreadPool() {
     worker.join();
 }
 
-void ThreadPool::runPart(int index) {
-  if (index < parts)
-    (*job)(items * index / parts, items * (index + 1) / parts, index);
+// The job's parts and the next one that nobody has taken, in one word, so that both change together.
+static uint64_t ticketOf(uint64_t parts) { return parts << 32; }
+static uint64_t partsOf(uint64_t ticket) { return ticket >> 32; }
+static uint64_t nextOf(uint64_t ticket) { return ticket & 0xffffffff; }
+
+void ThreadPool::runParts() {
+  uint64_t now = ticket.load(std::memory_order_acquire);
+  while (nextOf(now) < partsOf(now)) {
+    if (!ticket.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel, std::memory_order_acquire))
+      continue;
+    // Taking a part keeps the job: it is over when all its parts are.
+    auto part = static_cast<int64_t>(nextOf(now)), parts = static_cast<int64_t>(partsOf(now));
+    (*job)(items * part / parts, items * (part + 1) / parts, static_cast<int>(part));
+    if (pending.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      pending.notify_one();
+    now = ticket.load(std::memory_order_acquire);
+  }
 }
 
-void ThreadPool::work(int index) {
+void ThreadPool::work() {
   uint32_t seen = 0;
   while (true) {
     uint32_t now = epoch.load(std::memory_order_acquire);
@@ -77,9 +91,7 @@ void ThreadPool::work(int index) {
     seen = now;
     if (stopping)
       return;
-    runPart(index);
-    if (pending.fetch_sub(1, std::memory_order_acq_rel) == 1)
-      pending.notify_one();
+    runParts();
   }
 }
 
@@ -95,12 +107,11 @@ void ThreadPool::parallelFor(int64_t count, int64_t grain,
   }
   job = &body;
   items = count;
-  parts = wanted;
-  // Every worker answers every epoch, also those without a part: the job may not go away before.
-  pending.store(static_cast<uint32_t>(workers.size()), std::memory_order_relaxed);
+  pending.store(static_cast<uint32_t>(wanted), std::memory_order_relaxed);
+  ticket.store(ticketOf(static_cast<uint64_t>(wanted)), std::memory_order_release);
   epoch.fetch_add(1, std::memory_order_release);
   epoch.notify_all();
-  runPart(0);
+  runParts();
   uint32_t left = pending.load(std::memory_order_acquire);
   for (int i = 0; left && i < spins; ++i) {
     pause();

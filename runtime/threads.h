@@ -12,8 +12,8 @@
 namespace rondo {
 
 /// Waiting threads spin for a bounded time (a launch follows the last one within microseconds) and then sleep, so that a core taken by
-/// another process costs a wake-up, not a stall. Items are cut into equal ranges, one a thread: which thread computes an item never changes its
-/// value, so any number of threads gives the same bits.
+/// another process costs a wake-up, not a stall. Items are cut into equal ranges, at most one a thread; whoever is free takes the next, the caller too, so that a
+/// thread which does not get a processor is not waited for. Which thread computes an item never changes its value: any number gives the same bits.
 class ThreadPool {
 public:
   /// `threads`: including the caller; 0 = one for each processor this process may use. `pinned`: thread i stays on processor i.
@@ -24,19 +24,20 @@ public:
 
   int threads() const { return static_cast<int>(workers.size()) + 1; }
 
-  /// Calls body(begin, end, thread) over [0, count) in at most threads() ranges of at least `grain` items. One caller at a time.
+  /// Calls body(begin, end, range) over [0, count) in at most threads() ranges of at least `grain` items; `range`, below threads(), is another one in every
+  /// call at the same time. One caller at a time.
   void parallelFor(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t, int)> &body);
 
 private:
-  void work(int index);
-  void runPart(int index);
+  void work();
+  void runParts();
 
   std::vector<std::thread> workers;
   const std::function<void(int64_t, int64_t, int)> *job = nullptr;
   int64_t items = 0;
-  int parts = 0;
   alignas(64) std::atomic<uint32_t> epoch{0};
-  alignas(64) std::atomic<uint32_t> pending{0};
+  alignas(64) std::atomic<uint64_t> ticket{0};  ///< the job's parts, and how many were taken
+  alignas(64) std::atomic<uint32_t> pending{0}; ///< parts that are not done
   std::atomic<bool> stopping{false};
 };
 
