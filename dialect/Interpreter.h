@@ -5,7 +5,7 @@
 // sequences, in f64 or with every result rounded to f32.
 //
 // State names: the scopes of the calls joined by ".", then the op's name. A recurrence's state s of
-// op n is "n.s" (and "n.s.start", the group's first state, with `every`), a shift's tail is "n"
+// op n is named by recurrenceStateName (and that + ".start", the group's first, with `every`), a shift's tail is "n"
 // [distance, axes...], oldest token first, the keys of an `over` or `attend` are "n.key0",
 // "n.key1", ... [tokens so far, axes...]: all of them, also where a window would need fewer.
 //

@@ -80,7 +80,7 @@ Error Interpreter::runLast(LastOp op, Values &values) {
 
 template <typename RecurrenceOp>
 static std::string stateName(RecurrenceOp op, size_t i, StringRef suffix = "") {
-  return (op.getName() + "." + cast<StringAttr>(op.getStates()[i]).getValue() + suffix).str();
+  return recurrenceStateName(op.getName(), op.getStates(), i) + suffix.str();
 }
 
 /// The states before the first token here, and those at the start of its group.

@@ -111,6 +111,15 @@ YieldOp ScanOp::getBlockYield() { return cast<YieldOp>(getBlock().front().getTer
 // Bodies
 //===----------------------------------------------------------------------===//
 
+std::string rondo::recurrenceStateName(StringRef recurrence, ArrayAttr states, unsigned index) {
+  StringRef first = cast<StringAttr>(states[0]).getValue();
+  StringRef state = cast<StringAttr>(states[index]).getValue();
+  StringRef prefix = recurrence;
+  if (prefix.consume_back(first) && (prefix.empty() || prefix.ends_with(".")))
+    return (prefix + state).str();
+  return (recurrence + "." + state).str();
+}
+
 SmallVector<Type> rondo::recurrenceArguments(TypeRange inputs, TypeRange states, bool grouped,
                                              int64_t chunk) {
   SmallVector<Type> types;

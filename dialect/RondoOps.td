@@ -460,7 +460,7 @@ def Rondo_RecurOp : Rondo_Op<"recur", [Pure, IsolatedFromAbove, SingleBlock, Att
     - **C5** `every`, if given, is at least 1.
     - **C6** the body holds array ops, constants and indices only: nothing in it reaches another token or a parameter.
 
-    Gradient: a recurrence in reverse time over the cotangents of the states; see design/recurrences.md. Decode state `name`.`states[k]`: the k-th state; with `every`
+    Gradient: a recurrence in reverse time over the cotangents of the states; see design/recurrences.md. Decode states: the k-th is `name`.`states[k]`, or `states[k]` beside it where `name` ends in the first state's name; with `every`
     also `name`.`states[k]`.start.
 
     ```mlir

@@ -263,11 +263,11 @@ void Outliner::describeStates(Group &group, ArrayRef<Value> inputs, func::FuncOp
   for (Operation *op : group.ops) {
     if (auto scan = dyn_cast<ScanOp>(op)) {
       Block &token = scan->getRegion(0).front();
-      for (auto [i, init, name] : llvm::enumerate(scan.getInits(), scan.getStates())) {
+      for (auto [i, init] : llvm::enumerate(scan.getInits())) {
         auto constant = init.getDefiningOp<ConstantOp>();
         auto dense = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : DenseElementsAttr();
         bool zero = dense && dense.isSplat() && dense.getElementType().isF32() && dense.getSplatValue<APFloat>().isZero();
-        add(scan.getName() + "." + cast<StringAttr>(name).getValue(), "fixed", init.getType(), 0, -1, zero ? -1 : place(init),
+        add(recurrenceStateName(scan.getName(), scan.getStates(), i), "fixed", init.getType(), 0, -1, zero ? -1 : place(init),
             storageOrder(token, token.getArgument(scan.getInputs().size() + i)));
       }
     }

@@ -53,6 +53,6 @@ func.func @tied(%ids: tensor<?xi64, #rondo.axes<[t]>>) -> tensor<?x512xf32, #tn>
 
 // CHECK-DAG: func.func private @tied_rows({{.*}} {rondo.layout = "panels32"},
 // CHECK-DAG: func.func private @layer_product({{.*}}, {{.*}} {rondo.layout = "panels32"}) {{.*}} attributes {rondo.kernel = "product"}
-// CHECK-DAG: func.func private @layer_scan({{.*}} attributes {rondo.kernel = "scan", rondo.state_info = [{{.*}}kind = "fixed"{{.*}}], rondo.states = ["S.S"]}
+// CHECK-DAG: func.func private @layer_scan({{.*}} attributes {rondo.kernel = "scan", rondo.state_info = [{{.*}}kind = "fixed"{{.*}}], rondo.states = ["S"]}
 // The shifts share the longer tail.
 // CHECK-DAG: rondo.state_info = [{init = -1 : i64, kind = "tail", source = {{[01]}} : i64, tokens = 3 : i64, type = tensor<32xf32, {{.*}}>}], rondo.states = ["b"]
