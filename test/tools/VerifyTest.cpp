@@ -48,6 +48,11 @@ Verified verify(const std::function<void(package::PackageT &)> &change, const st
   return result;
 }
 
+/// Its prefill and step give twice the last row, which is another function than forward.
+void keepForward(package::PackageT &package) {
+  std::erase_if(package.entries, [](const auto &entry) { return entry->name == "prefill" || entry->name == "step"; });
+}
+
 void dropSteps(package::PackageT &package, package::StepKind kind) {
   for (auto &entry : package.entries)
     std::erase_if(entry->steps, [&](const auto &step) { return step->kind == kind; });
@@ -56,19 +61,29 @@ void dropSteps(package::PackageT &package, package::StepKind kind) {
 } // namespace
 
 TEST(Verify, AcceptsAGoodModel) {
-  Verified result = verify({});
+  Verified result = verify(keepForward);
   EXPECT_EQ(result.exitCode, 0);
   EXPECT_EQ(result.report["passed"], true);
   EXPECT_EQ(result.resultOf("token by token"), "pass");
 }
 
 TEST(Verify, FindsATailThatIsNotKept) {
-  Verified result = verify([](package::PackageT &p) { dropSteps(p, package::StepKind::Tail); });
+  Verified result = verify([](package::PackageT &p) {
+    keepForward(p);
+    dropSteps(p, package::StepKind::Tail);
+  });
   EXPECT_EQ(result.exitCode, 1);
   EXPECT_EQ(result.report["passed"], false);
   EXPECT_EQ(result.resultOf("token by token"), "fail");
   EXPECT_EQ(result.resultOf("pieces of 17"), "fail");
   EXPECT_EQ(result.resultOf("1 thread = 2"), "pass");
+}
+
+TEST(Verify, FindsAStepThatComputesSomethingElse) {
+  Verified result = verify({});
+  EXPECT_EQ(result.exitCode, 1);
+  EXPECT_EQ(result.resultOf("step token by token"), "fail");
+  EXPECT_EQ(result.resultOf("forward token by token"), "pass");
 }
 
 TEST(Verify, FindsAMissingInterpreterUnlessToldToLeaveItOut) {
