@@ -288,7 +288,26 @@ Value BlockEmitter::atSources(Value value) {
                         AffineMapAttr::get(builder.getMultiDimIdentityMap(type.getRank())));
 }
 
-Value BlockEmitter::logBetween(const Decay &decay, bool strict) {
+Value BlockEmitter::arranged(Value value, const algebra::StateClass &state) {
+  auto type = cast<RankedTensorType>(value.getType());
+  SmallVector<StringRef> inner = reader.namesOf(state.key | state.value);
+  auto place = [&](StringRef axis) {
+    return axis == blockAxis ? 1 : axis == keyAxis ? 2 : llvm::is_contained(inner, axis) ? 3 : 0;
+  };
+  SmallVector<StringAttr> names;
+  SmallVector<int64_t> extents;
+  for (int wanted = 0; wanted < 4; ++wanted)
+    for (auto [axis, extent] : llvm::zip_equal(axesOf(type), type.getShape()))
+      if (place(axis.getValue()) == wanted) {
+        names.push_back(axis);
+        extents.push_back(extent);
+      }
+  assert((isa<MapOp, ContractOp>(value.getDefiningOp())));
+  value.setType(namedType(builder.getContext(), names, extents, type.getElementType()));
+  return value;
+}
+
+Value BlockEmitter::logBetween(const Decay &decay, bool strict, const algebra::StateClass &state) {
   Value &result = logsBetween[{decay.running, strict}];
   if (!result) {
     // Token c counts when s is before it; in the sum up to c - 1, token c - 1 when s is before that
@@ -300,15 +319,16 @@ Value BlockEmitter::logBetween(const Decay &decay, bool strict) {
       counts = MapOp::create(builder, loc, type, MapKind::Lt, ValueRange{next, index(blockAxis)});
       log = delayed(log);
     }
-    result = cumsum(map(MapKind::Select, {counts, log, constant(0)}));
+    result = cumsum(arranged(map(MapKind::Select, {counts, log, constant(0)}), state));
   }
   return result;
 }
 
-Value BlockEmitter::decayBetween(const Decay &decay, bool strict) {
+Value BlockEmitter::decayBetween(const Decay &decay, bool strict,
+                                 const algebra::StateClass &state) {
   Value &result = between[{decay.running, strict}];
   if (!result)
-    result = map(MapKind::Exp, {logBetween(decay, strict)});
+    result = map(MapKind::Exp, {logBetween(decay, strict, state)});
   return result;
 }
 
@@ -355,14 +375,15 @@ FailureOr<Value> BlockEmitter::weightsOf(const algebra::ReadParts &read,
   auto vector = emit(read.vector), key = emit(update.key);
   if (failed(decay) || failed(vector) || failed(key))
     return failure(); // reported by emit
+  const algebra::StateClass &state = transition.states[read.state];
   bool overKey = (*decay)->log && sharesAxis((*decay)->log, read.over);
   Value weights = *vector;
   if (overKey)
-    weights = map(MapKind::Mul, {weights, decayBetween(**decay, strict)});
-  weights = sumOfProducts(weights, atSources(*key), reader.namesOf(read.over));
+    weights = arranged(map(MapKind::Mul, {decayBetween(**decay, strict, state), weights}), state);
+  weights = arranged(sumOfProducts(weights, atSources(*key), reader.namesOf(read.over)), state);
   if ((*decay)->log && !overKey)
-    weights = map(MapKind::Mul, {weights, decayBetween(**decay, strict)});
-  return map(MapKind::Select, {mask(strict), weights, constant(0)});
+    weights = arranged(map(MapKind::Mul, {weights, decayBetween(**decay, strict, state)}), state);
+  return arranged(map(MapKind::Select, {mask(strict), weights, constant(0)}), state);
 }
 
 FailureOr<Value> BlockEmitter::emitRead(const algebra::ReadParts &read) {
@@ -513,7 +534,7 @@ FailureOr<Value> BlockEmitter::emitLeaving(int index) {
     // D[last, s], for each token as a source.
     auto logType = cast<RankedTensorType>((*decay)->log.getType());
     Value logUntil = reindexed(
-        logBetween(**decay, /*strict=*/false), logType, [&](StringRef axis) -> AffineExpr {
+        logBetween(**decay, /*strict=*/false, state), logType, [&](StringRef axis) -> AffineExpr {
           if (axis == blockAxis)
             return builder.getAffineConstantExpr(chunk - 1);
           return axis == keyAxis ? builder.getAffineDimExpr(*axisIndex(logType, blockAxis))

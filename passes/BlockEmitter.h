@@ -74,14 +74,18 @@ private:
   mlir::Value inverse(mlir::Value m);
   mlir::FailureOr<const Decay *> decayOf(int state);
   /// exp(D), finite where `s` is not before `c`.
-  mlir::Value decayBetween(const Decay &decay, bool strict);
+  mlir::Value decayBetween(const Decay &decay, bool strict, const algebra::StateClass &state);
   mlir::Value mask(bool strict);
   mlir::Value index(llvm::StringRef axis);
   mlir::Value cumsum(mlir::Value value);
   /// The log decays one token later along `c` (the last one first; masked by its users).
   mlir::Value delayed(mlir::Value log);
+  /// The same value, with heads outside, then the pair of tokens, then keys or values: the order in
+  /// which a kernel that works on some heads finds whole vectors. For the result of a map or a
+  /// contraction, which may stand in any order.
+  mlir::Value arranged(mlir::Value value, const algebra::StateClass &state);
   /// D: the logs between `s` and `c`, 0 where there are none.
-  mlir::Value logBetween(const Decay &decay, bool strict);
+  mlir::Value logBetween(const Decay &decay, bool strict, const algebra::StateClass &state);
   /// The value's indices by axis name; those not given are kept.
   mlir::Value reindexed(mlir::Value value, mlir::RankedTensorType type,
                         llvm::function_ref<mlir::AffineExpr(llvm::StringRef)> indexOf);

@@ -7,8 +7,8 @@
 namespace rondo::algebra {
 
 static constexpr Machine machines[] = {
-    {"x86-64-v3", 16, 28, 8, 2.5, 6},
-    {"x86-64-v4", 16, 57, 16, 2.5, 3},
+    {"x86-64-v3", 16, 22, 8, 3, 6, 9, 220},
+    {"x86-64-v4", 16, 45, 16, 3, 3, 4.5, 110},
 };
 
 std::optional<Machine> machineOf(const std::string &target) {
@@ -26,7 +26,8 @@ Cost sequentialCost(const Body &body, const TransitionClass &transition, const M
     double rank = static_cast<double>(state.updates.size());
     cost.flops += size * (1 + 2 * rank);
     cost.bytes += 8 * size;
-    vectors += size / machine.lanes;
+    // Each read of the own previous value is one more pass.
+    vectors += size / machine.lanes * (1 + static_cast<double>(state.ownReads.size()));
     if (state.decay.log)
       cost.exps += body.pool.size(state.decay.axes);
   }
@@ -40,7 +41,7 @@ Cost chunkCost(const Body &body, const TransitionClass &transition, int64_t chun
                const Machine &machine) {
   const Pool &pool = body.pool;
   Cost cost;
-  double tokens = static_cast<double>(chunk), products = 0, scales = 0;
+  double tokens = static_cast<double>(chunk), products = 0, pairs = 0, rows = 0;
   // Scores and decay matrices that several states share are computed once.
   std::set<std::pair<Expr, Expr>> scores;
   std::set<Expr> decays;
@@ -49,13 +50,15 @@ Cost chunkCost(const Body &body, const TransitionClass &transition, int64_t chun
     cost.bytes += 8 * size / tokens;
     if (state.decay.log && decays.insert(state.decay.log).second) {
       cost.exps += (tokens + 2) * pool.size(state.decay.axes);
-      scales += tokens * pool.size(state.decay.axes);
+      pairs += tokens * pool.size(state.decay.axes);
     }
     for (const Update &update : state.updates)
       products += 2 * pool.size(pool[update.key].axes | pool[update.value].axes | state.axes);
     // The triangular system: its inverse, and the inverse times the right side.
-    if (state.isDelta)
+    if (state.isDelta) {
       products += 2 * tokens * pool.size(state.head) * (tokens + pool.size(state.value));
+      rows += tokens * pool.size(state.head);
+    }
   }
   for (const Read &read : transition.reads) {
     const StateClass &state = transition.states[read.state];
@@ -69,8 +72,8 @@ Cost chunkCost(const Body &body, const TransitionClass &transition, int64_t chun
     }
   }
   cost.flops = products;
-  cost.cycles = products / machine.productFlops + scales / machine.lanes +
-                cost.exps / machine.lanes * machine.expCycles;
+  cost.cycles =
+      products / machine.productFlops + pairs * machine.pairCycles + rows * machine.solveCycles;
   return cost;
 }
 

@@ -4,10 +4,13 @@
 // with the reason and an estimate.
 //
 // The estimate counts, per token and for all heads, floating-point operations of matrix products,
-// lanes of other arithmetic, exponentials and bytes of state traffic, and weighs them by a small
-// table of a machine's rates. The rates are rounded from measurements of generated kernels on one
-// AVX-512 core; what matters is where they cross: a state of 16 x 16 is as fast in blocks as token
-// by token, a wider one faster in blocks.
+// passes over the states, decays of pairs of tokens, exponentials and bytes of state traffic, and
+// weighs them by a small table of a machine's rates, rounded from prompt throughput of generated
+// programs on one AVX-512 core (specs of eight heads, `rondo bench -p 1024 -t 1`, with
+// `rondoc --form S=chunk` and `--form S=sequential`; AVX2 is scaled by lanes). Where they cross:
+// with a decay per head a state of 16 x 16 is faster token by token, one of 32 x 64 in blocks; a
+// decay per channel costs the pairs of a block for each channel, and the delta rule a triangular
+// system, which leaves the token loop ahead at the sizes of a core's caches.
 //
 //===----------------------------------------------------------------------===//
 
@@ -25,8 +28,10 @@ struct Machine {
   int chunk;           // tokens of a block when nothing else is asked for
   double productFlops; // per cycle, inside a matrix product of block size
   double lanes;        // f32 lanes of a vector
-  double tokenCycles;  // per vector of state, for one token of the token loop
-  double expCycles;    // per vector of exponentials
+  double tokenCycles;  // per vector of state and pass over it, for one token of the token loop
+  double expCycles;    // per vector of exponentials in the token loop
+  double pairCycles;   // per decay between two tokens of a block: sum, exponential, product, mask
+  double solveCycles;  // per token and row of a block's triangular system, for one head
 };
 
 /// The machine of a target name (x86-64-v3, x86-64-v4); nothing for another.

@@ -280,9 +280,9 @@ TEST(Transition, RefusalsNameTheTerm) {
             "the term `key*tanh(dot[k](S, key))` is not affine in the states");
   EXPECT_EQ(refusal(p.add({p.mul({e.gate, e.S}), update})),
             "its decay `gate` has no logarithm by structure (it may be zero or negative)");
-  EXPECT_EQ(
-      refusal(p.add({p.mul({e.exp(e.gateKV), e.S}), update})),
-      "its decay `exp(gateKV)` varies over [h k v], key and value channels alike: a scan over tokens, vectorised over channels, not a matrix form");
+  EXPECT_EQ(refusal(p.add({p.mul({e.exp(e.gateKV), e.S}), update})),
+            "its decay `exp(gateKV)` varies over [h k v], key and value channels alike: a scan "
+            "over tokens, vectorised over channels, not a matrix form");
   EXPECT_EQ(refusal(update), "its next value does not hold its value before the token");
   e.next = {p.add({e.S, update})};
   e.outputs = {e.after(0)};
@@ -377,6 +377,8 @@ TEST(Schema, WideStatesGoInBlocksAndNarrowOnesTokenByToken) {
   };
   EXPECT_EQ(choose(64, 64).form, Form::Chunk);
   EXPECT_EQ(choose(64, 64).chunk, 16);
+  EXPECT_EQ(choose(32, 64).form, Form::Chunk);
+  EXPECT_EQ(choose(16, 16).form, Form::Sequential);
   EXPECT_EQ(choose(2, 4).form, Form::Sequential);
   EXPECT_EQ(choose(2, 4, {Form::Chunk, 32}).form, Form::Chunk);
   EXPECT_EQ(choose(2, 4, {Form::Chunk, 32}).chunk, 32);

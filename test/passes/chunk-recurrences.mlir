@@ -25,7 +25,7 @@ func.func @decay_per_head(%g: !g, %key: !k, %val: !v, %query: !k, %zero: !S) -> 
   // CHECK: %[[SUM:.*]] = rondo.cumsum %[[GC]] along c : tensor<4x2xf32, #rondo.axes<[c, h]>>
   // CHECK: rondo.contract %[[QC]], %[[S0]] over [k]
   // CHECK: %[[KS:.*]] = rondo.view %[[KC]] {{.*}} -> tensor<4x2x8xf32, #rondo.axes<[s, h, k]>>
-  // CHECK: %[[QK:.*]] = rondo.contract %[[QC]], %[[KS]] over [k] : {{.*}} -> tensor<4x2x4xf32, #rondo.axes<[c, h, s]>>
+  // CHECK: %[[QK:.*]] = rondo.contract %[[QC]], %[[KS]] over [k] : {{.*}} -> tensor<2x4x4xf32, #rondo.axes<[h, c, s]>>
   // Each pair's log decay is the sum over the tokens between, not a difference of two sums.
   // CHECK: %[[LATER:.*]] = rondo.map lt({{.*}} -> tensor<4x4xi1, #rondo.axes<[c, s]>>
   // CHECK: %[[LOGS:.*]] = rondo.map select(%[[LATER]], %[[GC]],

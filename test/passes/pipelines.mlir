@@ -1,4 +1,4 @@
-// RUN: rondo-opt %s -rondo-block-pipeline | FileCheck %s
+// RUN: rondo-opt %s -rondo-block-pipeline=forms=S=chunk | FileCheck %s
 
 // From the token level to all entries: the log decay becomes a derived weight, forward goes in blocks, step token by token without the block's leftovers.
 
