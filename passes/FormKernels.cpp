@@ -391,48 +391,6 @@ unsigned Outliner::run() {
   return groups.size();
 }
 
-/// A table that rows are gathered from and that a product reads as well (tied embeddings) is stored once, packed for the product: what a gather reads is a few
-/// rows, in any layout.
-void sharePackedTables(ModuleOp module, SymbolTable &symbols) {
-  auto kernelOf = [&](LaunchOp launch) { return symbols.lookup<func::FuncOp>(launch.getKernel()); };
-  auto isPacked = [](func::FuncOp kernel, unsigned i) { return kernel.getArgAttr(i, "rondo.layout") != nullptr; };
-  auto isTable = [](BlockArgument argument) {
-    return !argument.use_empty() && llvm::all_of(argument.getUses(), [&](OpOperand &use) {
-      auto gather = dyn_cast<GatherOp>(use.getOwner());
-      auto type = cast<RankedTensorType>(argument.getType());
-      return gather && use.get() == gather.getTable() && type.getRank() == 2 && axesOf(type)[0].getValue() == gather.getAxis();
-    });
-  };
-  auto sameParameter = [](Value a, Value b) {
-    auto first = a.getDefiningOp<ParamOp>(), second = b.getDefiningOp<ParamOp>();
-    return a == b || (first && second && first.getPath() == second.getPath());
-  };
-  // Every launch of the kernel must find its table packed beside it.
-  llvm::MapVector<std::pair<func::FuncOp, unsigned>, bool> tables;
-  module.walk([&](func::FuncOp function) {
-    SmallVector<LaunchOp> launches(function.getBody().getOps<LaunchOp>());
-    for (LaunchOp launch : launches) {
-      func::FuncOp kernel = kernelOf(launch);
-      for (auto [i, value] : llvm::enumerate(launch.getInputs())) {
-        if (!isTable(kernel.getArgument(i)))
-          continue;
-        bool packed = llvm::any_of(launches, [&, table = value](LaunchOp other) {
-          func::FuncOp reader = kernelOf(other);
-          for (auto [j, operand] : llvm::enumerate(other.getInputs()))
-            if (sameParameter(operand, table) && isPacked(reader, j))
-              return true;
-          return false;
-        });
-        auto [it, isNew] = tables.try_emplace({kernel, unsigned(i)}, packed);
-        it->second &= packed;
-      }
-    }
-  });
-  for (auto &[table, packed] : tables)
-    if (packed)
-      table.first.setArgAttr(table.second, "rondo.layout", StringAttr::get(module.getContext(), "panels32"));
-}
-
 struct FormKernels : rondo::impl::FormKernelsPassBase<FormKernels> {
   using FormKernelsPassBase::FormKernelsPassBase;
 
@@ -454,7 +412,6 @@ struct FormKernels : rondo::impl::FormKernelsPassBase<FormKernels> {
         continue;
       numLaunches += Outliner(function, symbols, known).run();
     }
-    sharePackedTables(module, symbols);
     numKernels = known.size();
   }
 };

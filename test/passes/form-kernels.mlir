@@ -41,17 +41,6 @@ func.func @calls(%x: tensor<?x128xf32, #td>, %w: tensor<32x64xf32, #nd>, %w2: te
   return %y : tensor<?x32xf32, #tn>
 }
 
-// A table that a product reads too is packed for both.
-// CHECK-LABEL: func.func @tied
-// CHECK: rondo.launch @tied_rows(%[[E:.*]], %arg0)
-func.func @tied(%ids: tensor<?xi64, #rondo.axes<[t]>>) -> tensor<?x512xf32, #tn> {
-  %e = rondo.param "embeddings" : tensor<512x64xf32, #nd>
-  %x = rondo.gather %e[%ids] along n : tensor<512x64xf32, #nd>, tensor<?xi64, #rondo.axes<[t]>> -> tensor<?x64xf32, #td>
-  %y = rondo.contract %x, %e over [d] : tensor<?x64xf32, #td>, tensor<512x64xf32, #nd> -> tensor<?x512xf32, #tn>
-  return %y : tensor<?x512xf32, #tn>
-}
-
-// CHECK-DAG: func.func private @tied_rows({{.*}} {rondo.layout = "panels32"},
 // CHECK-DAG: func.func private @layer_product({{.*}}, {{.*}} {rondo.layout = "panels32"}) {{.*}} attributes {rondo.kernel = "product"}
 // CHECK-DAG: func.func private @layer_scan({{.*}} attributes {rondo.kernel = "scan", rondo.state_info = [{{.*}}kind = "fixed"{{.*}}], rondo.states = ["S"]}
 // The shifts share the longer tail.
