@@ -11,6 +11,8 @@ include(AddMLIR)
 add_library(rondo_mlir INTERFACE)
 target_include_directories(rondo_mlir SYSTEM INTERFACE ${MLIR_INCLUDE_DIRS} ${LLVM_INCLUDE_DIRS})
 target_compile_options(rondo_mlir INTERFACE -fno-rtti)
+# Some of LLVM's classes (llvm::Statistic) are laid out by NDEBUG; the distribution's library is built with it.
+target_compile_definitions(rondo_mlir INTERFACE NDEBUG)
 target_link_libraries(rondo_mlir INTERFACE MLIR LLVM)
 
 # mlir_tablegen looks here for the .td files of MLIR.
