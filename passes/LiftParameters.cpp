@@ -131,10 +131,11 @@ struct LiftParameters : rondo::impl::LiftParametersPassBase<LiftParameters> {
         return function.emitOpError("does not take a further argument");
       result.replaceAllUsesWith(body.getArgument(at));
     }
+    // Counted before the ops are gone.
+    numLifted += llvm::count_if(work.ops, isArithmetic);
     for (Operation *op : llvm::reverse(work.ops.getArrayRef()))
       if (op->use_empty())
         op->erase();
-    numLifted += llvm::count_if(work.ops, isArithmetic);
     return success();
   }
 
