@@ -59,7 +59,9 @@ private:
     if (reader.isOutside(leaf))
       return value;
     auto argument = dyn_cast<BlockArgument>(value);
-    return argument ? op.getInputs()[argument.getArgNumber()] : Value();
+    return argument && argument.getArgNumber() < op.getInputs().size()
+               ? op.getInputs()[argument.getArgNumber()]
+               : Value();
   }
 
   Value map(MapKind kind, ValueRange in) { return MapOp::create(builder, op.getLoc(), kind, in); }
@@ -174,8 +176,6 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
     auto transition = algebra::classify(reader.body);
     if (!reader.fits())
       transition.refusal = "its body names more than 64 axes";
-    else if (op.getEvery())
-      transition.refusal = "its groups of tokens share a first state";
     auto choice = algebra::chooseForm(reader.body, transition, machine, requestFor(op));
     std::string printed = transition.print(reader.body.pool);
 
@@ -252,10 +252,11 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
     Block *block = builder.createBlock(&scan.getBlock());
     IRMapping mapping;
     auto types = recurrenceArguments(scan.getInputs().getTypes(), scan.getInits().getTypes(),
-                                     /*grouped=*/false, scan.getChunk());
+                                     scan.getEvery().has_value(), scan.getChunk());
     for (auto [argument, type] : llvm::zip_equal(token.getArguments(), types))
       mapping.map(argument, block->addArgument(type, argument.getLoc()));
-    SmallVector<Value> entering(block->getArguments().drop_front(scan.getInputs().size()));
+    SmallVector<Value> entering(
+        block->getArguments().slice(scan.getInputs().size(), scan.getInits().size()));
     SmallVector<Value> blockLogs;
     for (Value log : logs)
       blockLogs.push_back(log ? mapping.lookup(log) : Value());

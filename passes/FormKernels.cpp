@@ -270,6 +270,12 @@ void Outliner::describeStates(Group &group, ArrayRef<Value> inputs, func::FuncOp
         add(recurrenceStateName(scan.getName(), scan.getStates(), i), "fixed", init.getType(), 0, -1, zero ? -1 : place(init),
             storageOrder(token, token.getArgument(scan.getInputs().size() + i)));
       }
+      // A group's first states are copied from the states, so they need no initial value.
+      for (auto [i, init] : llvm::enumerate(scan.getEvery() ? ValueRange(scan.getInits()) : ValueRange())) {
+        unsigned place = scan.getInputs().size() + scan.getInits().size() + i;
+        add(recurrenceStateName(scan.getName(), scan.getStates(), i) + ".start", "fixed", init.getType(), 0, -1, -1,
+            storageOrder(token, token.getArgument(place)));
+      }
     }
     if (auto attend = dyn_cast<AttendOp>(op))
       for (auto [i, keys] : llvm::enumerate(attend.getKeys()))

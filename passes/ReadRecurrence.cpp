@@ -85,6 +85,8 @@ RecurrenceReader::RecurrenceReader(RecurOp op) : block(op.getBlock()) {
       onState.insert(inner.result_begin(), inner.result_end());
   for (auto [input, argument] : llvm::zip(op.getInputs(), block->getArguments()))
     known[argument] = addLeaf(argument, readOutside(input, 8));
+  if (op.getEvery())
+    readGroup(op);
   // A new value that another expression uses is used as the state after the token.
   for (auto [i, value] : llvm::enumerate(yield.getStates()))
     if (value.getDefiningOp() && onState.contains(value))
@@ -93,6 +95,28 @@ RecurrenceReader::RecurrenceReader(RecurOp op) : block(op.getBlock()) {
     body.next.push_back(value.getDefiningOp() ? readOp(value.getDefiningOp()) : read(value));
   for (Value value : yield.getOutputs())
     body.outputs.push_back(read(value));
+}
+
+void RecurrenceReader::readGroup(RecurOp op) {
+  body.group = static_cast<int64_t>(*op.getEvery());
+  DenseSet<Value> onStart;
+  for (BlockArgument start :
+       block->getArguments().drop_front(op.getInputs().size() + op.getInits().size())) {
+    known[start] = addLeaf(start);
+    onStart.insert(start);
+  }
+  for (Operation &inner : *block) {
+    if (llvm::none_of(inner.getOperands(), [&](Value v) { return onStart.contains(v); }))
+      continue;
+    onStart.insert(inner.result_begin(), inner.result_end());
+    auto contract = dyn_cast<ContractOp>(inner);
+    if (!contract || onState.contains(contract))
+      continue;
+    double products = static_cast<double>(elementsPerToken(contract.getType()));
+    for (auto axis : contract.getAxes().getAsRange<StringAttr>())
+      products *= static_cast<double>(extentOf(contract.getLhs().getType(), axis.getValue()));
+    body.groupProducts += products;
+  }
 }
 
 AxisSet RecurrenceReader::axesOfType(Type type) {
@@ -118,9 +142,12 @@ SmallVector<StringRef> RecurrenceReader::namesOf(AxisSet axes) const {
 
 Expr RecurrenceReader::addLeaf(Value value, Expr definition) {
   bool perToken = isPerToken(value.getType());
-  if (auto argument = dyn_cast<BlockArgument>(value); argument && argument.getOwner() == block)
-    perToken = isPerToken(
-        cast<RecurOp>(block->getParentOp()).getInputs()[argument.getArgNumber()].getType());
+  if (auto argument = dyn_cast<BlockArgument>(value); argument && argument.getOwner() == block) {
+    // A group's first state is the same for all tokens of a block but not for all of time.
+    ValueRange inputs = cast<RecurOp>(block->getParentOp()).getInputs();
+    unsigned place = argument.getArgNumber();
+    perToken = place >= inputs.size() || isPerToken(inputs[place].getType());
+  }
   else if (Operation *def = value.getDefiningOp(); def && def->getBlock() == block)
     perToken = true; // some operand is: work on inputs without `t` was hoisted
   leafValues.push_back(value);

@@ -36,6 +36,8 @@ public:
   llvm::SmallVector<llvm::StringRef> namesOf(algebra::AxisSet axes) const;
 
 private:
+  /// The states at the start of a group are leaves: whatever is done to them is no recurrence.
+  void readGroup(RecurOp op);
   algebra::Expr read(mlir::Value value);
   algebra::Expr readOp(mlir::Operation *op);
   algebra::Expr readMap(MapOp op, llvm::function_ref<algebra::Expr(mlir::Value)> operand);

@@ -4,6 +4,9 @@
 // the sequence's tokens of this piece in order, whole blocks of `chunk` tokens by the scan's block body and the ragged rest by its token body; the states stay in the
 // sequence's state block and are updated in place. Sound because both bodies mean the same (dialect/RondoOps.td, scan).
 //
+// With `every`, the piece is cut where a group of tokens ends, counted from the sequence's first token, and the states are copied aside where one begins. Blocks may
+// begin anywhere in a group; they end in it.
+//
 //===----------------------------------------------------------------------===//
 
 #include "codegen/cpu/KernelFrame.h"
@@ -60,6 +63,9 @@ struct BodyEmitter {
     int64_t mark = frame.scratch.mark();
     Program program(nest, frame.scratch, sharing.axis);
     auto yield = cast<YieldOp>(body.getTerminator());
+    unsigned states = scan.getInits().size();
+    for (unsigned i = inputs + states; i < body.getNumArguments(); ++i)
+      nest.bind(body.getArgument(i), stateBuffers[i - inputs]);
     for (auto [i, next] : llvm::enumerate(yield.getStates())) {
       Value old = body.getArgument(inputs + i);
       nest.bind(old, stateBuffers[i]);
@@ -77,12 +83,65 @@ struct BodyEmitter {
     frame.scratch.release(mark);
     return result;
   }
+
+  /// Whole blocks, then token by token.
+  LogicalResult emitRows(Value first, Value last) {
+    Nest &nest = frame.nest;
+    OpBuilder &b = nest.builder();
+    Location loc = scan.getLoc();
+    Region &token = scan.getToken(), &block = scan.getBlock();
+    LogicalResult result = success();
+    Value rest = first;
+    if (!block.empty()) {
+      int64_t chunk = scan.getChunk();
+      Value length = arith::SubIOp::create(b, loc, last, first);
+      Value whole = arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, length, nest.i64(chunk)), nest.i64(chunk));
+      rest = arith::AddIOp::create(b, loc, first, whole);
+      nest.forLoop(first, rest, chunk, [&](Value row) { result = emit(block, row, chunk); });
+    }
+    if (succeeded(result))
+      nest.forLoop(rest, last, 1, [&](Value row) { result = emit(token, row, 0); });
+    return result;
+  }
+
+  /// The rows of a piece whose first row is token `position` of its sequence, group by group.
+  LogicalResult emitGroups(Value first, Value last, Value position) {
+    Nest &nest = frame.nest;
+    OpBuilder &b = nest.builder();
+    Location loc = scan.getLoc();
+    Value every = nest.i64(*scan.getEvery());
+    Value inGroup = arith::RemUIOp::create(b, loc, position, every);
+    Value origin = arith::SubIOp::create(b, loc, first, inGroup);
+    Value groups = arith::CeilDivUIOp::create(b, loc, arith::SubIOp::create(b, loc, last, origin), every);
+    // An empty piece begins no group.
+    groups = arith::SelectOp::create(b, loc, arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, first, last), groups, nest.i64(0));
+    LogicalResult result = success();
+    nest.forLoop(nest.i64(0), groups, 1, [&](Value group) {
+      Value begin = arith::AddIOp::create(b, loc, origin, arith::MulIOp::create(b, loc, group, every));
+      Value lo = arith::MaxSIOp::create(b, loc, begin, first);
+      Value hi = arith::MinSIOp::create(b, loc, arith::AddIOp::create(b, loc, begin, every), last);
+      Value begins = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, begin, lo);
+      nest.ifThen(begins, [&] { result = keepStarts(); });
+      if (succeeded(result))
+        result = emitRows(lo, hi);
+    });
+    return result;
+  }
+
+  LogicalResult keepStarts() {
+    Program program(frame.nest, frame.scratch, sharing.axis);
+    unsigned states = scan.getInits().size();
+    for (unsigned i = 0; i < states; ++i) {
+      Value state = scan.getToken().getArgument(scan.getInputs().size() + i);
+      frame.nest.bind(state, stateBuffers[i]);
+      program.addTarget(state, stateBuffers[states + i]);
+    }
+    return program.emit({}, Env(), ranges);
+  }
 };
 } // namespace
 
 LogicalResult cpu::emitScan(KernelFrame &frame, ScanOp scan, KernelRecord &record) {
-  if (scan.getEvery())
-    return scan.emitOpError("expects no groups of tokens (`every`): no form for them is derived");
   // The kernel returns the scan's outputs as they are.
   if (frame.kernel.getBody().front().getTerminator()->getOperands() != scan.getOutputs())
     return scan.emitOpError("expects the kernel to return exactly its outputs");
@@ -126,16 +185,8 @@ LogicalResult cpu::emitScan(KernelFrame &frame, ScanOp scan, KernelRecord &recor
                                            info.type.getElementType()));
     }
     BodyEmitter emitter{frame, scan, sharing, ranges, stateBuffers};
-    Value first = frame.firstRow(sequence), last = frame.endRow(sequence), rest = first;
-    if (!block.empty()) {
-      int64_t chunk = scan.getChunk();
-      Value length = arith::SubIOp::create(b, loc, last, first);
-      Value whole = arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, length, nest.i64(chunk)), nest.i64(chunk));
-      rest = arith::AddIOp::create(b, loc, first, whole);
-      nest.forLoop(first, rest, chunk, [&](Value row) { result = emitter.emit(block, row, chunk); });
-    }
-    if (succeeded(result))
-      nest.forLoop(rest, last, 1, [&](Value row) { result = emitter.emit(token, row, 0); });
+    Value first = frame.firstRow(sequence), last = frame.endRow(sequence);
+    result = scan.getEvery() ? emitter.emitGroups(first, last, frame.position(sequence)) : emitter.emitRows(first, last);
   });
   return result;
 }

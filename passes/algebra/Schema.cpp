@@ -2,6 +2,7 @@
 
 #include "passes/algebra/Schema.h"
 
+#include <algorithm>
 #include <set>
 
 namespace rondo::algebra {
@@ -33,6 +34,9 @@ Cost sequentialCost(const Body &body, const TransitionClass &transition, const M
   }
   for (const Read &read : transition.reads)
     cost.flops += 2 * body.pool.size(transition.states[read.state].axes);
+  // A first state is read through caches for each token, as a state is.
+  cost.flops += 2 * body.groupProducts;
+  vectors += body.groupProducts / machine.lanes;
   cost.cycles = vectors * machine.tokenCycles + cost.exps / machine.lanes * machine.expCycles;
   return cost;
 }
@@ -41,7 +45,8 @@ Cost chunkCost(const Body &body, const TransitionClass &transition, int64_t chun
                const Machine &machine) {
   const Pool &pool = body.pool;
   Cost cost;
-  double tokens = static_cast<double>(chunk), products = 0, pairs = 0, rows = 0;
+  double tokens = static_cast<double>(chunk), pairs = 0, rows = 0;
+  double products = 2 * body.groupProducts;
   // Scores and decay matrices that several states share are computed once.
   std::set<std::pair<Expr, Expr>> scores;
   std::set<Expr> decays;
@@ -77,6 +82,14 @@ Cost chunkCost(const Body &body, const TransitionClass &transition, int64_t chun
   return cost;
 }
 
+/// The most tokens, up to `wanted`, that blocks of a group can have; they must divide it.
+static int64_t chunkWithin(int64_t group, int64_t wanted) {
+  int64_t chunk = std::min(wanted, group);
+  while (group % chunk)
+    --chunk;
+  return chunk;
+}
+
 FormChoice chooseForm(const Body &body, const TransitionClass &transition, const Machine &machine,
                       const FormRequest &request) {
   FormChoice choice;
@@ -84,6 +97,11 @@ FormChoice chooseForm(const Body &body, const TransitionClass &transition, const
   int64_t chunk = request.chunk ? request.chunk : machine.chunk;
   std::string refusal = transition.refusal;
   choice.cost = sequential;
+  if (body.group && !request.chunk)
+    chunk = chunkWithin(body.group, chunk);
+  else if (body.group && refusal.empty() && body.group % chunk)
+    refusal = "blocks of " + std::to_string(chunk) + " tokens do not divide its groups of " +
+              std::to_string(body.group);
   if (!refusal.empty()) {
     choice.why = refusal;
     return choice;

@@ -311,7 +311,11 @@ private:
 
 } // namespace
 
-TransitionClass classify(Body &body) { return Classifier(body).run(); }
+TransitionClass classify(Body &body) {
+  TransitionClass result = Classifier(body).run();
+  result.group = body.group;
+  return result;
+}
 
 std::string print(DecayKind kind) {
   switch (kind) {
@@ -358,6 +362,8 @@ std::string TransitionClass::print(const Pool &pool) const {
                : before        ? " before"
                                : " after");
   }
+  if (group)
+    text += "; groups of " + std::to_string(group) + " share a first state";
   return isAffine ? text : text + "; not affine";
 }
 

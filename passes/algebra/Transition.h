@@ -76,6 +76,8 @@ struct Body {
   std::vector<AxisSet> axes;
   std::vector<Expr> next;
   std::vector<Expr> outputs;
+  int64_t group = 0;        // tokens that share a first state, which is a leaf; 0: none do
+  double groupProducts = 0; // multiplications of contractions with that first state, per token
 };
 
 enum class DecayKind {
@@ -125,6 +127,7 @@ struct TransitionClass {
   std::vector<Read> reads; // all, each once
   std::vector<int>
       order; // states, each after those whose reads it depends on; empty when there is a cycle
+  int64_t group = 0; // the body's
   bool isAffine = true;
   std::string refusal; // why there is no block form as a whole (the first state's, or a cycle);
                        // empty: there is one

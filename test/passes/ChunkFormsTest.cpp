@@ -32,6 +32,7 @@ struct Case {
   std::string body;
   std::string form;       // expected; empty: either
   std::string transition; // expected; empty: any
+  int64_t every = 0;      // with groups, the body reads NAME_start as well
 };
 
 // Axes: h 2, k 4, v 3. Body arguments are the inputs' names, then the states'.
@@ -94,6 +95,7 @@ std::string moduleOf(const Case &c) {
     types += comma + type;
     names += "%" + inputs.names[i].str() + ", ";
   }
+  std::string group = c.every ? " every " + std::to_string(c.every) : "";
   std::string result = typeOf(c.output, true);
   text += ") -> (" + result + " {rondo.name = \"y\"}) attributes {rondo.entry = \"forward\"} {\n";
   for (size_t i = 0; i < states.names.size(); ++i) {
@@ -104,8 +106,10 @@ std::string moduleOf(const Case &c) {
     stateTypes += comma + type;
     names += comma + "%" + name;
   }
+  for (size_t i = 0; c.every && i < states.names.size(); ++i)
+    names += ", %" + states.names[i].str() + "_start";
   text += "  %y = rondo.recur \"R\" inputs(" + operands + " : " + types + ") states(" + inits +
-          " : " + stateTypes + ") -> (" + result + ") body(" + names + ") {\n" + withTypes(c.body) +
+          " : " + stateTypes + ")" + group + " -> (" + result + ") body(" + names + ") {\n" + withTypes(c.body) +
           "\n  }\n  return %y : " + result + "\n}\n";
   return text;
 }
