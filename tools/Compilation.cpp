@@ -71,6 +71,7 @@ private:
     std::function<FailureOr<std::string>()> text;
   };
   bool runStage(const Stage &stage, int &code);
+  bool explainBlock();
   bool timed(const std::string &name, llvm::function_ref<bool()> work);
   bool readCheckpoint();
   bool bindWeights();
@@ -442,6 +443,13 @@ bool Compilation::timed(const std::string &name, llvm::function_ref<bool()> work
 }
 
 /// One stage of IR: made, or read where --from or --override names it. False where nothing more is to do; `code` then says why.
+bool Compilation::explainBlock() {
+  explanation = explain(*module, printer.remarks());
+  if (options.explain)
+    llvm::outs() << (options.json ? explainJson(*module, printer.remarks()) : explanation);
+  return dump("explain", ".txt", explanation);
+}
+
 bool Compilation::runStage(const Stage &stage, int &code) {
   std::string file = options.from == stage.name ? options.spec.path : "";
   for (auto &[name, path] : options.overrides)
@@ -452,10 +460,10 @@ bool Compilation::runStage(const Stage &stage, int &code) {
     return false;
   if (stage.result == &module && !runPlugins(stage.name))
     return false;
-  if (options.dumpTo.empty() && !asked(stage.name))
-    return true;
-  FailureOr<std::string> text = stage.text();
-  if (failed(text) || !dump(stage.name, stage.ending, *text))
+  FailureOr<std::string> text = std::string();
+  if (!options.dumpTo.empty() || asked(stage.name))
+    text = stage.text();
+  if (failed(text) || !dump(stage.name, stage.ending, *text) || (stage.name == "block" && !explainBlock()))
     return false; // reported
   if (!asked(stage.name))
     return true;
@@ -515,13 +523,6 @@ int Compilation::run() {
       meaning = module->clone();
       if (needsWeights() && !bindWeights())
         return 1;
-    }
-    if (started && stage.name == "block") {
-      explanation = explain(*module, printer.remarks());
-      if (!dump("explain", ".txt", explanation))
-        return 1;
-      if (options.explain)
-        llvm::outs() << explanation;
     }
   }
   if ((!asked("header") && !timed("object", [&] { return makeObject(); })) || !timed("write", [&] { return writeResult(); }))

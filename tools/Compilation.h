@@ -34,6 +34,7 @@ struct CompileOptions {
   std::vector<std::pair<std::string, std::string>> overrides; ///< stage, file
   std::vector<std::string> passPlugins;
   bool explain = false;
+  bool json = false; ///< what --explain prints is for programs
   bool remarks = false;
   bool remarksAreErrors = false;
   bool times = false;

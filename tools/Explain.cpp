@@ -6,6 +6,7 @@
 #include "tools/DiagnosticPrinter.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -70,23 +71,89 @@ static void explainOp(Operation *op, int64_t times, llvm::raw_ostream &os) {
   }
 }
 
-std::string rondo::explain(ModuleOp module, const std::vector<std::string> &remarks) {
-  std::string text;
-  llvm::raw_string_ostream os(text);
+/// Calls `begin` for every entry, and `visit` for every op of it and of what it calls, with how often that runs.
+static void walkEntries(ModuleOp module, llvm::function_ref<void(StringRef)> begin, llvm::function_ref<void(Operation *, int64_t)> visit) {
   SymbolTable symbols(module);
   for (auto entry : module.getOps<func::FuncOp>()) {
     auto name = entry->getAttrOfType<StringAttr>("rondo.entry");
     if (!name)
       continue;
-    os << "entry " << name.getValue() << "\n";
+    begin(name.getValue());
     llvm::MapVector<Operation *, int64_t> counts;
     countCalls(entry, 1, symbols, counts);
     for (auto [function, times] : counts)
-      function->walk([&, times = times](Operation *op) { explainOp(op, times, os); });
+      function->walk([&, times = times](Operation *op) { visit(op, times); });
   }
+}
+
+std::string rondo::explain(ModuleOp module, const std::vector<std::string> &remarks) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  walkEntries(module, [&](StringRef name) { os << "entry " << name << "\n"; }, [&](Operation *op, int64_t times) { explainOp(op, times, os); });
   if (!remarks.empty())
     os << "remarks\n";
   for (const std::string &remark : remarks)
     os << "  " << remark << "\n";
   return text;
+}
+
+static int64_t floatsOf(Type type) {
+  int64_t floats = 1;
+  for (int64_t extent : cast<RankedTensorType>(type).getShape())
+    floats *= ShapedType::isDynamic(extent) ? 1 : extent; // of one token
+  return floats;
+}
+
+static llvm::json::Object describeScan(ScanOp scan) {
+  llvm::json::Array states;
+  for (auto [name, init] : llvm::zip_equal(scan.getStates().getAsValueRange<StringAttr>(), scan.getInits()))
+    states.push_back(llvm::json::Object{{"name", name}, {"floats", floatsOf(init.getType())}});
+  llvm::json::Object scanned{{"kind", "recurrence"},
+                             {"states", std::move(states)},
+                             {"transition", scan.getTransition()},
+                             {"form", scan.getForm()},
+                             {"chunk", static_cast<int64_t>(scan.getChunk())}};
+  if (auto why = scan->getAttrOfType<StringAttr>("rondo.why"))
+    scanned["why"] = why.getValue();
+  if (auto cost = scan->getAttrOfType<DictionaryAttr>("rondo.cost")) {
+    llvm::json::Object numbers;
+    for (NamedAttribute part : cost)
+      if (auto number = dyn_cast<FloatAttr>(part.getValue()))
+        numbers[part.getName().getValue()] = number.getValueAsDouble();
+    scanned["cost"] = std::move(numbers);
+  }
+  return scanned;
+}
+
+static std::optional<llvm::json::Object> describeOp(Operation *op) {
+  if (auto scan = dyn_cast<ScanOp>(op))
+    return describeScan(scan);
+  if (auto attend = dyn_cast<AttendOp>(op))
+    return llvm::json::Object{{"kind", "read of other tokens"},
+                              {"combined", stringifyOverKind(attend.getKind())},
+                              {"causal", attend.getCausal()},
+                              {"window", static_cast<int64_t>(attend.getWindow())}};
+  if (auto shift = dyn_cast<ShiftOp>(op))
+    return llvm::json::Object{{"kind", "earlier token"},
+                              {"distance", static_cast<int64_t>(shift.getDistance())},
+                              {"floats", static_cast<int64_t>(shift.getDistance()) * floatsOf(shift.getType())}};
+  return std::nullopt;
+}
+
+std::string rondo::explainJson(ModuleOp module, const std::vector<std::string> &remarks) {
+  llvm::json::Array entries, notDone;
+  auto begin = [&](StringRef name) { entries.push_back(llvm::json::Object{{"entry", name}, {"parts", llvm::json::Array()}}); };
+  auto visit = [&](Operation *op, int64_t times) {
+    std::optional<llvm::json::Object> part = describeOp(op);
+    if (!part)
+      return;
+    (*part)["name"] = op->getAttrOfType<StringAttr>("name").getValue();
+    (*part)["place"] = placeOf(op->getLoc());
+    (*part)["times"] = times;
+    entries.back().getAsObject()->getArray("parts")->push_back(*std::move(part));
+  };
+  walkEntries(module, begin, visit);
+  for (const std::string &remark : remarks)
+    notDone.push_back(remark);
+  return llvm::formatv("{0:2}\n", llvm::json::Value(llvm::json::Object{{"entries", std::move(entries)}, {"remarks", std::move(notDone)}}));
 }

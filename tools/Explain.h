@@ -12,4 +12,8 @@ namespace rondo {
 /// with their block map, then what was not done (`remarks`).
 std::string explain(mlir::ModuleOp block, const std::vector<std::string> &remarks);
 
+/// The same for programs (--explain --json): {"entries": [{"entry": NAME, "parts": [...]}], "remarks": [...]}. A part has `kind`, `name`, `place`
+/// (FILE:LINE:COLUMN in the spec) and `times`; a recurrence `states` with their `floats`, `transition`, `form`, `chunk`, `why` and `cost`.
+std::string explainJson(mlir::ModuleOp block, const std::vector<std::string> &remarks);
+
 } // namespace rondo

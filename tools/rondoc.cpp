@@ -108,7 +108,8 @@ static int readArguments(int argc, char **argv, CompileOptions &options) {
   app.add_option("--form", arguments.forms, "the form of a recurrence: NAME=chunk:64 or NAME=sequential; *=sequential: of all others")->allow_extra_args(false);
   app.add_option("--emit", options.emit, "what to write")->check(CLI::IsMember(stages));
   app.add_option("-o", options.output, "the file to write; - is stdout");
-  app.add_flag("--explain", options.explain, "print what was derived, and why");
+  CLI::Option *explain = app.add_flag("--explain", options.explain, "print what was derived, and why");
+  app.add_flag("--json", options.json, "with --explain: print an object for programs")->needs(explain);
   app.add_flag("--remarks", options.remarks, "print what was not derived, fused or vectorised, with its line");
   app.add_option("--Werror", arguments.werror, "remark: a remark is an error");
   app.add_option("--dump-to", options.dumpTo, "a folder for the text of every stage");
