@@ -2,6 +2,7 @@
 
 #include "tools/Explain.h"
 
+#include "dialect/Axes.h"
 #include "dialect/Rondo.h"
 #include "tools/DiagnosticPrinter.h"
 #include "llvm/ADT/MapVector.h"
@@ -104,10 +105,19 @@ static int64_t floatsOf(Type type) {
   return floats;
 }
 
+/// The axes of one token's value.
+static llvm::json::Array axesOfToken(Type type) {
+  llvm::json::Array axes;
+  for (auto [axis, extent] : llvm::zip_equal(axesOf(type), cast<RankedTensorType>(type).getShape()))
+    if (!ShapedType::isDynamic(extent))
+      axes.push_back(axis.getValue());
+  return axes;
+}
+
 static llvm::json::Object describeScan(ScanOp scan) {
   llvm::json::Array states;
   for (auto [name, init] : llvm::zip_equal(scan.getStates().getAsValueRange<StringAttr>(), scan.getInits()))
-    states.push_back(llvm::json::Object{{"name", name}, {"floats", floatsOf(init.getType())}});
+    states.push_back(llvm::json::Object{{"name", name}, {"axes", axesOfToken(init.getType())}, {"floats", floatsOf(init.getType())}});
   llvm::json::Object scanned{{"kind", "recurrence"},
                              {"states", std::move(states)},
                              {"transition", scan.getTransition()},
@@ -128,14 +138,20 @@ static llvm::json::Object describeScan(ScanOp scan) {
 static std::optional<llvm::json::Object> describeOp(Operation *op) {
   if (auto scan = dyn_cast<ScanOp>(op))
     return describeScan(scan);
-  if (auto attend = dyn_cast<AttendOp>(op))
+  if (auto attend = dyn_cast<AttendOp>(op)) {
+    llvm::json::Array kept;
+    for (Value key : attend.getKeys())
+      kept.push_back(llvm::json::Object{{"axes", axesOfToken(key.getType())}, {"floats", floatsOf(key.getType())}});
     return llvm::json::Object{{"kind", "read of other tokens"},
                               {"combined", stringifyOverKind(attend.getKind())},
                               {"causal", attend.getCausal()},
-                              {"window", static_cast<int64_t>(attend.getWindow())}};
+                              {"window", static_cast<int64_t>(attend.getWindow())},
+                              {"keys", std::move(kept)}};
+  }
   if (auto shift = dyn_cast<ShiftOp>(op))
     return llvm::json::Object{{"kind", "earlier token"},
                               {"distance", static_cast<int64_t>(shift.getDistance())},
+                              {"axes", axesOfToken(shift.getType())},
                               {"floats", static_cast<int64_t>(shift.getDistance()) * floatsOf(shift.getType())}};
   return std::nullopt;
 }

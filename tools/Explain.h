@@ -13,7 +13,7 @@ namespace rondo {
 std::string explain(mlir::ModuleOp block, const std::vector<std::string> &remarks);
 
 /// The same for programs (--explain --json): {"entries": [{"entry": NAME, "parts": [...]}], "remarks": [...]}. A part has `kind`, `name`, `place`
-/// (FILE:LINE:COLUMN in the spec) and `times`; a recurrence `states` with their `floats`, `transition`, `form`, `chunk`, `why` and `cost`.
+/// (FILE:LINE:COLUMN in the spec) and `times`; a recurrence `states` with their `axes` and `floats`, `transition`, `form`, `chunk`, `why` and `cost`.
 std::string explainJson(mlir::ModuleOp block, const std::vector<std::string> &remarks);
 
 } // namespace rondo
