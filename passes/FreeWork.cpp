@@ -48,13 +48,13 @@ FreeWork findFreeWork(Block &block, llvm::function_ref<bool(Operation *)> isFree
     if (movable.contains(&op) && (readByMoving || isWorth(&op)))
       moving.insert(&op);
   }
-  // What stays inside: all that does not move, and copies of moving views and constants which a
-  // staying op reads.
+  // What stays inside: all that does not move, and copies of what moves for others' sake (views,
+  // constants) which a staying op reads.
   llvm::DenseSet<Operation *> staying;
   for (Operation &op : llvm::reverse(block)) {
     bool readInside =
         llvm::any_of(op.getUsers(), [&](Operation *user) { return staying.contains(user); });
-    if (!moving.contains(&op) || (!isArithmetic(&op) && readInside))
+    if (!moving.contains(&op) || (!isWorth(&op) && readInside))
       staying.insert(&op);
   }
   FreeWork work;
@@ -63,7 +63,7 @@ FreeWork findFreeWork(Block &block, llvm::function_ref<bool(Operation *)> isFree
       continue;
     work.ops.insert(&op);
     for (Value result : op.getResults())
-      if (isArithmetic(&op) &&
+      if (isWorth(&op) &&
           llvm::any_of(result.getUsers(), [&](Operation *user) { return staying.contains(user); }))
         work.results.push_back(result);
   }

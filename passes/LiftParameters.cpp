@@ -18,6 +18,7 @@
 #include "passes/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/StringSet.h"
 
 namespace rondo {
@@ -50,7 +51,22 @@ SmallVector<func::FuncOp> calleesFirst(ModuleOp module) {
   return order;
 }
 
-/// Arithmetic on values without `t` alone. An entry's inputs are never known beforehand.
+/// Whether a state starts from this constant or view of parameters: it must be a weight then, where
+/// a sequence's first state is copied from. Nothing is stored for zero.
+bool startsState(Operation *op) {
+  DenseElementsAttr elements;
+  if (!isa<ConstantOp, ViewOp, IndexOp>(op) ||
+      (matchPattern(op, m_Constant(&elements)) && matchPattern(op, m_AnyZeroFloat())))
+    return false;
+  return llvm::any_of(op->getUses(), [](OpOperand &use) {
+    ValueRange inits = isa<ScanOp>(use.getOwner())    ? cast<ScanOp>(use.getOwner()).getInits()
+                       : isa<RecurOp>(use.getOwner()) ? cast<RecurOp>(use.getOwner()).getInits()
+                                                      : ValueRange();
+    return llvm::is_contained(inits, use.get());
+  });
+}
+
+/// Arithmetic on values without `t` alone, and what states start from. An entry's inputs are never known beforehand.
 FreeWork invariantWork(func::FuncOp function) {
   Block &body = function.getBody().front();
   DependenceMap masks = dependences(
@@ -63,7 +79,8 @@ FreeWork invariantWork(func::FuncOp function) {
     return op->getNumResults() == 1 && !masks.lookup(op->getResult(0)) &&
            (canRunOnManyTokens(op) || isa<ParamOp>(op));
   };
-  return findFreeWork(body, isFree, isArithmetic);
+  return findFreeWork(body, isFree,
+                      [](Operation *op) { return isArithmetic(op) || startsState(op); });
 }
 
 /// The checkpoint name that a derived value is named after: the first parameter that it is computed

@@ -306,6 +306,9 @@ private:
     RONDO_CHECK(checkEnum(place, "kind", step.kind()));
     RONDO_CHECK(checkEnum(place, "space", step.space()));
     const auto &operands = *step.operands();
+    // The FlatBuffers verifier leaves the alignment of a vector's structs open.
+    if (reinterpret_cast<uintptr_t>(operands.Data()) % alignof(package::Operand))
+      return bad(place, "found operands at an odd address, expected one that is a multiple of {}", alignof(package::Operand));
     for (uint32_t i = 0; i < operands.size(); ++i) {
       RONDO_CHECK(checkOperand(fmt::format("{}: operand {}", place, i), entry, *operands.Get(i)));
       if (operands.Get(i)->kind() == OperandKind::Output)

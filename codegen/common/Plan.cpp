@@ -48,7 +48,7 @@ public:
 
 private:
   std::map<std::pair<Operation *, std::vector<int64_t>>, int64_t> constants;
-  std::map<std::string, int64_t> parameters; // by path: one weight however often it is named
+  std::map<std::string, int64_t> parameters; // by path or derived name: one weight however often it is named
   std::map<std::pair<int64_t, std::string>, int64_t> weights;
   std::map<std::string, int64_t> states;
   llvm::DenseMap<Operation *, int64_t> kernels;
@@ -99,25 +99,23 @@ private:
 //===----------------------------------------------------------------------===//
 
 int64_t Shared::constant(Operation *source, std::vector<int64_t> operands) {
+  // Entries are clones of one function: a parameter, and a derived value of its own name, is one constant in all of them.
   auto param = dyn_cast<ParamOp>(source);
-  if (param)
-    if (auto it = parameters.find(param.getPath().str()); it != parameters.end())
-      return it->second;
+  auto derived = source->getAttrOfType<StringAttr>("rondo.derived");
+  std::string shared = param ? param.getPath().str() : derived ? derived.str() : "";
+  if (auto it = parameters.find(shared); !shared.empty() && it != parameters.end())
+    return it->second;
   auto [it, inserted] = constants.try_emplace({source, operands}, plan.constants.size());
   if (!inserted)
     return it->second;
-  std::string name = "constant";
-  if (param)
-    name = param.getPath().str();
-  else if (auto derived = source->getAttrOfType<StringAttr>("rondo.derived"))
-    name = derived.str();
-  else if (!operands.empty())
+  std::string name = shared.empty() ? "constant" : shared;
+  if (shared.empty() && !operands.empty())
     name = plan.constants[operands.front()].name + "." + source->getName().stripDialect().str();
   std::string base = name;
   for (int n = 2; !names.insert(name).second; ++n)
     name = base + "." + std::to_string(n);
-  if (param)
-    parameters[name] = it->second;
+  if (!shared.empty())
+    parameters[shared] = it->second;
   plan.constants.push_back({source, std::move(operands), name, cast<RankedTensorType>(source->getResult(0).getType())});
   return it->second;
 }
