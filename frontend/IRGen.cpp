@@ -105,6 +105,7 @@ bool IRGen::bindEntryInputs() {
                              : mlir::Type(mlir::Float32Type::get(&context));
     mlir::Value argument =
         root->block->addArgument(typeOf(axes, true, element), location(formal.place));
+    nameValue(argument, formal.name);
     names.push_back(formal.name);
     bind(formal.name, made(argument), formal.place);
   }
@@ -293,12 +294,21 @@ void IRGen::bindTarget(const ast::Target &target, Val value, Place place, const 
   if (value.kind == Val::Tensor) {
     if (isState)
       value = broadcast(value, axes, place);
+    else
+      nameValue(value.tensor, target.name);
     value.order.clear();
     if (target.written)
       for (const NamedAxis &axis : axes)
         value.order.push_back(axis.name);
   }
   bind(target.name, value, target.place);
+}
+
+/// Remarks speak of a value by the first name that the spec gives it.
+void IRGen::nameValue(mlir::Value value, llvm::StringRef name) {
+  mlir::Location known = value.getLoc();
+  if (!known->findInstanceOf<mlir::NameLoc>())
+    value.setLoc(mlir::NameLoc::get(mlir::StringAttr::get(&context, name), known));
 }
 
 void IRGen::runLet(const ast::Stmt &s) {

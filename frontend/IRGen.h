@@ -139,6 +139,7 @@ private:
   void runBlock(const ast::Block &block);
   void run(const ast::Stmt &stmt);
   void runLet(const ast::Stmt &stmt);
+  void nameValue(mlir::Value value, llvm::StringRef name);
   void runIf(const ast::Stmt &stmt);
   void runRepeat(const ast::Stmt &stmt);
   void runLayer(const ast::Stmt &stmt);
