@@ -203,7 +203,12 @@ Val IRGen::callModule(const ast::Expr &e, const ast::Module &module, const Wante
         conform(result, own[0], e.place, "the result of '" + module.name + "'", nullptr, false);
   else if (result.kind == Val::Tensor && module.hasResult && wanted && wanted->size() == 1) {
     // What the surroundings want, where the module's result is one axis to be split.
-    NamedAxes found = axesOf(result), expected = (*wanted)[0];
+    NamedAxes found = axesOf(result), expected = (*wanted)[0], renamed = found;
+    for (NamedAxis &axis : renamed)
+      if (axis.name == inner.standIn)
+        axis.name = inner.wanted;
+    if (renamed != found)
+      return conform(result, renamed, e.place, "the result of '" + module.name + "'", nullptr, false);
     int64_t a = 1, b = 1;
     for (const NamedAxis &axis : found)
       a *= axis.extent;
@@ -350,8 +355,10 @@ bool IRGen::bindResultAxes(Instance &inner, const ast::Expr &e, const ast::Modul
     const std::string &name = open[0]->name;
     bool one = parts.size() == 1 && parts[0].size() == 1;
     std::string own = one ? parts[0][0].name : freshAxis(inner, name);
-    if (one && inner.taken.count(own))
-      own = freshAxis(inner, name);
+    if (one && inner.taken.count(own)) {
+      inner.wanted = own;
+      own = inner.standIn = freshAxis(inner, name);
+    }
     inner.axes[name] = {own, total};
     inner.taken.insert(own);
     return true;

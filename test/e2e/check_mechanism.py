@@ -218,7 +218,8 @@ class Mechanism:
         return f"{', '.join(said)} (tolerance {REORDERED_F64:g})"
 
     def check_verify(self):
-        table = run([self.programs["rondo"], "verify", self.package(None), "--tokens", "100", "--reference-tokens", "40"])
+        given = ["--inputs", os.path.join(self.folder, "inputs.safetensors")] if self.case.get("verify_inputs") else ["--tokens", "100"]
+        table = run([self.programs["rondo"], "verify", self.package(None), *given, "--reference-tokens", "37"])
         return table.strip().splitlines()[-1]
 
 
