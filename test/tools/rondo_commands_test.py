@@ -264,6 +264,13 @@ class Bytes(CommandTest):
         csv = self.rondo("bench", self.bytes, "-p", "16", "-n", "0", "-r", "1", "-o", "csv").stdout.splitlines()
         self.assertEqual(len(csv), 2)
 
+    def test_bench_of_a_module(self):
+        spec = os.path.join(refusals.GOLDEN, "..", "recurrences", "gla.rondo")
+        subprocess.run([RONDOC, spec, "-o", self.path("gla")], check=True, stdin=subprocess.DEVNULL)
+        runs = json.loads(self.rondo("bench", self.path("gla"), "-p", "40", "-n", "3", "-r", "2", "-o", "json").stdout)
+        self.assertEqual([run["test"] for run in runs], ["fw40", "st3"])
+        self.assertEqual([len(run["samples_ts"]) for run in runs], [2, 2])
+
     def test_inspect(self):
         shown = json.loads(self.rondo("inspect", self.bytes, "--json", "--check").stdout)
         self.assertTrue(shown["weights_checked"])

@@ -1,7 +1,9 @@
 // Bench.cpp - `rondo bench`: tokens a second of prompts (ppN) and of generation (tgN), in the columns that such tables have elsewhere (model, size, params, backend, threads, test, t/s).
+// A package of a module, which has no prompts, is timed on random inputs: all tokens at once (fwN) and one by one (stN).
 
 #include "tools/rondo/Command.h"
 #include "tools/rondo/Console.h"
+#include "tools/rondo/Forms.h"
 #include "tools/rondo/MachineRead.h"
 #include "tools/rondo/Session.h"
 
@@ -160,14 +162,49 @@ Result<int> bench(const BenchOptions &options) {
     return {};
   };
 
-  if (options.prompt > 0) {
+  // Rows of a module's inputs are reals, of its own shapes.
+  auto measureModule = [&](const char *name, const char *test, int64_t tokens, int64_t piece) -> Status {
+    RONDO_TAKE(const package::Entry *entry, session.entry(name));
+    RONDO_TAKE(Sequence sequence, randomSequence(*entry, tokens, options.seed));
+    Measured m;
+    m.test = fmt::format("{}{}", test, tokens);
+    m.tokens = tokens;
+    for (int64_t repeat = options.warmUp ? -1 : 0; repeat < options.repeats; ++repeat) {
+      progress.show(repeat < 0 ? fmt::format("{} warm-up", m.test) : fmt::format("{} run {} of {}", m.test, repeat + 1, options.repeats));
+      RONDO_TAKE(State state, session.newState());
+      State *states[] = {&state};
+      Stopwatch watch;
+      for (int64_t done = 0; done < tokens; done += piece) {
+        const int64_t lengths[] = {std::min(piece, tokens - done)};
+        std::vector<std::span<const std::byte>> rows;
+        for (const package::Value *value : *entry->inputs()) {
+          const Tensor &tensor = sequence.inputs.at(value->name()->str());
+          size_t row = tensor.bytes.size() / static_cast<size_t>(tokens);
+          rows.push_back(std::span(tensor.bytes).subspan(static_cast<size_t>(done) * row, static_cast<size_t>(lengths[0]) * row));
+        }
+        RONDO_TAKE(std::vector<Tensor> outputs, session.run(*entry, states, lengths, rows));
+      }
+      if (repeat >= 0)
+        m.seconds.push_back(watch.seconds());
+    }
+    all.push_back(std::move(m));
+    return {};
+  };
+
+  bool isModule = !session.entry("prefill") && session.entry("forward");
+  if (isModule) {
+    if (options.prompt > 0)
+      RONDO_CHECK(measureModule("forward", "fw", options.prompt, options.prompt));
+    if (options.generate > 0)
+      RONDO_CHECK(measureModule("step", "st", options.generate, 1));
+  } else if (options.prompt > 0) {
     RONDO_TAKE(const package::Entry *entry, session.tokenEntry("prefill", inputs, "logits"));
     Measured m;
     m.test = fmt::format("pp{}", options.prompt);
     m.tokens = options.prompt;
     RONDO_CHECK(measure(std::move(m), *entry, false));
   }
-  if (options.generate > 0) {
+  if (!isModule && options.generate > 0) {
     RONDO_TAKE(const package::Entry *entry, session.tokenEntry("step", inputs, "logits"));
     Measured m;
     m.test = fmt::format("tg{}", options.generate);
@@ -197,7 +234,7 @@ Result<int> bench(const BenchOptions &options) {
 
 Command addBench(CLI::App &app) {
   auto options = std::make_shared<BenchOptions>();
-  CLI::App *command = app.add_subcommand("bench", "Tokens a second of prompts (ppN) and of generation (tgN)");
+  CLI::App *command = app.add_subcommand("bench", "Tokens a second of prompts (ppN) and of generation (tgN); of a module, all at once (fwN) and one by one (stN)");
   command->add_option("PKG", options->package, "The package")->required();
   auto tokens = CLI::Range(int64_t(0), int64_t(1) << 24);
   command->add_option("-p,--n-prompt", options->prompt, "Tokens of the prompt; 0: do not measure")->check(tokens)->capture_default_str();
