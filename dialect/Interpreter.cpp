@@ -24,12 +24,6 @@ Axes interpreter::axesIn(Type type) {
   return axes;
 }
 
-Named interpreter::noRows(Type type) {
-  Named empty{axesIn(type), {cast<RankedTensorType>(type).getShape().vec(), {}}};
-  empty.array.shape[0] = 0;
-  return empty;
-}
-
 /// `file:line:col: op: message`.
 static Error at(Operation &op, Error error) {
   std::string where;
@@ -59,7 +53,7 @@ Error interpreter::otherShape(const Twine &what, ArrayRef<int64_t> expected,
 }
 
 /// Whether the numbers are as many as the shape says.
-static bool isWhole(const Array &array) {
+static bool isWhole(const rondo::Array &array) {
   int64_t count = 1;
   for (int64_t extent : array.shape)
     if (extent < 0 || llvm::MulOverflow(count, extent, count))
@@ -72,8 +66,8 @@ static bool isWhole(const Array &array) {
 //===----------------------------------------------------------------------===//
 
 /// Elements of a constant as numbers.
-static Array arrayOf(ElementsAttr attr, RankedTensorType type) {
-  Array array{type.getShape().vec(), {}};
+static rondo::Array arrayOf(ElementsAttr attr, RankedTensorType type) {
+  rondo::Array array{type.getShape().vec(), {}};
   auto dense = cast<DenseElementsAttr>(attr);
   bool truth = type.getElementType().isInteger(1);
   if (type.getElementType().isF32())
@@ -85,31 +79,32 @@ static Array arrayOf(ElementsAttr attr, RankedTensorType type) {
   return array;
 }
 
-Error Interpreter::runSource(Operation &op, Named &result) {
+template <typename Real> Error Interpreter<Real>::runSource(Operation &op, Named &result) {
   auto type = cast<RankedTensorType>(op.getResult(0).getType());
   result = Named{axesIn(type), {type.getShape().vec(), {}}};
   if (auto param = dyn_cast<ParamOp>(op)) {
-    const Array *array = parameters(param.getPath());
+    const rondo::Array *array = parameters(param.getPath());
     if (!array)
       return createStringError("no parameter '" + param.getPath() + "'");
     if (ArrayRef(array->shape) != type.getShape() || !isWhole(*array))
       return otherShape("parameter '" + param.getPath() + "'", type.getShape(), array->shape);
-    result.array = *array;
+    result.array = convertTo<Real>(*array);
   } else if (auto constant = dyn_cast<ConstantOp>(op)) {
-    result.array = arrayOf(constant.getValue(), type);
+    result.array = convertTo<Real>(arrayOf(constant.getValue(), type));
   } else if (isa<IndexOp>(op)) {
     for (int64_t i = 0; i < type.getDimSize(0); ++i)
-      result.array.data.push_back(double(i));
+      result.array.data.push_back(Real(i));
   } else {
     for (auto [length, state] : llvm::zip_equal(lengths, states))
       for (int64_t i = 0; i < length; ++i)
-        result.array.data.push_back(double(state.position + i));
+        result.array.data.push_back(Real(state.position + i));
     result.array.shape[0] = result.array.data.size();
   }
   return Error::success();
 }
 
-Error Interpreter::runArrayOp(Operation &op, Values &values, Named &result) {
+template <typename Real>
+Error Interpreter<Real>::runArrayOp(Operation &op, Values &values, Named &result) {
   Type type = op.getResult(0).getType();
   Axes axes = axesIn(type);
   bool f32 = options.f32;
@@ -120,7 +115,7 @@ Error Interpreter::runArrayOp(Operation &op, Values &values, Named &result) {
   Taken taken =
       llvm::TypeSwitch<Operation *, Taken>(&op)
           .Case([&](MapOp map) {
-            return interpreter::map(map.getKind(), x, axes, elementTypeOf(type));
+            return interpreter::map<Real>(map.getKind(), x, axes, elementTypeOf(type));
           })
           .Case([&](ReduceOp reduce) {
             return interpreter::reduce(reduce.getKind(), *x[0], axes, f32);
@@ -128,7 +123,8 @@ Error Interpreter::runArrayOp(Operation &op, Values &values, Named &result) {
           .Case([&](ContractOp) { return contract(*x[0], *x[1], axes, f32); })
           .Case([&](ViewOp view) { return interpreter::view(*x[0], view.getMap(), type); })
           .Case([&](CumsumOp cumsum) { return interpreter::cumsum(*x[0], cumsum.getAxis(), f32); })
-          .Case([&](ConcatOp concat) { return interpreter::concat(x, concat.getAxis(), axes); })
+          .Case(
+              [&](ConcatOp concat) { return interpreter::concat<Real>(x, concat.getAxis(), axes); })
           .Case([&](GatherOp gather) { return take(*x[0], *x[1], gather.getAxis(), axes); })
           .Case([&](PickOp pick) { return take(*x[0], *x[1], pick.getAxis(), axes); })
           .Default([](Operation *) { return createStringError("has no meaning here"); });
@@ -142,7 +138,7 @@ Error Interpreter::runArrayOp(Operation &op, Values &values, Named &result) {
 // Ops
 //===----------------------------------------------------------------------===//
 
-Error Interpreter::dispatch(Operation &op, Values &values) {
+template <typename Real> Error Interpreter<Real>::dispatch(Operation &op, Values &values) {
   if (auto shift = dyn_cast<ShiftOp>(op))
     return runShift(shift, values);
   if (auto last = dyn_cast<LastOp>(op))
@@ -169,13 +165,13 @@ Error Interpreter::dispatch(Operation &op, Values &values) {
   if (Error error = source ? runSource(op, result) : runArrayOp(op, values, result))
     return error;
   if (options.f32 && elementTypeOf(op.getResult(0).getType()).isF32())
-    for (double &x : result.array.data)
+    for (Real &x : result.array.data)
       x = float(x);
   values[op.getResult(0)] = std::move(result);
   return Error::success();
 }
 
-Error Interpreter::runOp(Operation &op, Values &values) {
+template <typename Real> Error Interpreter<Real>::runOp(Operation &op, Values &values) {
   Error error = dispatch(op, values);
   // The innermost op that fails gives the place; those around it hand its message on.
   if (!error || located)
@@ -184,15 +180,16 @@ Error Interpreter::runOp(Operation &op, Values &values) {
   return at(op, std::move(error));
 }
 
-Error Interpreter::runBlock(Block &block, Values &values) {
+template <typename Real> Error Interpreter<Real>::runBlock(Block &block, Values &values) {
   for (Operation &op : block.without_terminator())
     if (Error error = runOp(op, values))
       return error;
   return Error::success();
 }
 
-Error Interpreter::runBody(Block &block, ArrayRef<Named> arguments, std::vector<Named> &newStates,
-                           std::vector<Named> &outputs) {
+template <typename Real>
+Error Interpreter<Real>::runBody(Block &block, ArrayRef<Named> arguments,
+                                 std::vector<Named> &newStates, std::vector<Named> &outputs) {
   Values values;
   for (auto [argument, value] : llvm::zip_equal(block.getArguments(), arguments))
     values[argument] = value;
@@ -206,11 +203,19 @@ Error Interpreter::runBody(Block &block, ArrayRef<Named> arguments, std::vector<
   return Error::success();
 }
 
+// InterpreterTokens.cpp runs bodies.
+template Error Interpreter<double>::runBody(Block &, ArrayRef<Named>, std::vector<Named> &,
+                                            std::vector<Named> &);
+template Error Interpreter<long double>::runBody(Block &, ArrayRef<Named>, std::vector<Named> &,
+                                                 std::vector<Named> &);
+
 //===----------------------------------------------------------------------===//
 // Calls and functions
 //===----------------------------------------------------------------------===//
 
-Error Interpreter::runCall(Operation *op, FlatSymbolRefAttr callee, StringRef at, Values &values) {
+template <typename Real>
+Error Interpreter<Real>::runCall(Operation *op, FlatSymbolRefAttr callee, StringRef at,
+                                 Values &values) {
   auto function = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(op, callee);
   if (++depth > 1000)
     return createStringError("calls of '" + callee.getValue() + "' do not end");
@@ -229,8 +234,9 @@ Error Interpreter::runCall(Operation *op, FlatSymbolRefAttr callee, StringRef at
   return Error::success();
 }
 
-Error Interpreter::runFunction(func::FuncOp function, std::vector<Named> arguments,
-                               std::vector<Named> &results) {
+template <typename Real>
+Error Interpreter<Real>::runFunction(func::FuncOp function, std::vector<Named> arguments,
+                                     std::vector<Named> &results) {
   if (function.isExternal())
     return createStringError("function '" + function.getName() + "' has no body");
   Values values;
@@ -247,9 +253,10 @@ Error Interpreter::runFunction(func::FuncOp function, std::vector<Named> argumen
 }
 
 /// The arguments with their axes, or what is wrong with one.
-static Expected<std::vector<Named>> namedArguments(func::FuncOp function, ArrayRef<Array> arguments,
-                                                   int64_t rowCount) {
-  std::vector<Named> values;
+template <typename Real>
+static Expected<std::vector<Named<Real>>>
+namedArguments(func::FuncOp function, ArrayRef<Array> arguments, int64_t rowCount) {
+  std::vector<Named<Real>> values;
   if (arguments.size() != function.getNumArguments())
     return createStringError("function '" + function.getName() + "': expected " +
                              Twine(function.getNumArguments()) + " arguments, found " +
@@ -267,9 +274,46 @@ static Expected<std::vector<Named>> namedArguments(func::FuncOp function, ArrayR
       return createStringError(what + ": expected shape " + printed(expected) + ", found " +
                                printed(array.shape) + " with " + Twine(array.data.size()) +
                                " numbers");
-    values.push_back(Named{axesIn(type), array});
+    values.push_back({axesIn(type), convertTo<Real>(array)});
   }
   return values;
+}
+
+template <typename Real>
+static Expected<std::vector<Array>>
+interpretIn(func::FuncOp function, ArrayRef<Array> arguments, ArrayRef<int64_t> lengths,
+            std::vector<SequenceState> &states, ParameterLookup parameters,
+            const InterpreterOptions &options) {
+  int64_t rowCount = 0;
+  for (int64_t length : lengths)
+    if (length < 0 || llvm::AddOverflow(rowCount, length, rowCount))
+      return createStringError("expected numbers of tokens, found " + Twine(length));
+  auto named = namedArguments<Real>(function, arguments, rowCount);
+  if (!named)
+    return named.takeError();
+  std::vector<Seen<Real>> advanced(states.size());
+  for (auto [from, to] : llvm::zip_equal(states, advanced)) {
+    to.position = from.position;
+    for (const auto &[name, array] : from.values)
+      to.values[name] = convertTo<Real>(array);
+  }
+  std::vector<Named<Real>> results;
+  Interpreter<Real> interpreter(lengths, advanced, parameters, options);
+  if (Error error = interpreter.runFunction(function, std::move(*named), results))
+    return std::move(error);
+  for (auto [length, from, to] : llvm::zip_equal(lengths, advanced, states)) {
+    to.position = from.position + length;
+    for (const auto &[name, array] : from.values) {
+      auto whole = convertTo<double>(array);
+      to.values[name] = {std::move(whole.shape), std::move(whole.data)};
+    }
+  }
+  std::vector<Array> arrays;
+  for (Named<Real> &result : results) {
+    auto whole = convertTo<double>(result.array);
+    arrays.push_back({std::move(whole.shape), std::move(whole.data)});
+  }
+  return arrays;
 }
 
 Expected<std::vector<Array>> rondo::interpret(func::FuncOp function, ArrayRef<Array> arguments,
@@ -280,32 +324,16 @@ Expected<std::vector<Array>> rondo::interpret(func::FuncOp function, ArrayRef<Ar
   if (states.size() != lengths.size())
     return createStringError("expected a state for each of " + Twine(lengths.size()) +
                              " sequences, found " + Twine(states.size()));
-  int64_t rowCount = 0;
-  for (int64_t length : lengths)
-    if (length < 0 || llvm::AddOverflow(rowCount, length, rowCount))
-      return createStringError("expected numbers of tokens, found " + Twine(length));
-  auto named = namedArguments(function, arguments, rowCount);
-  if (!named)
-    return named.takeError();
-  std::vector<SequenceState> advanced = states;
-  std::vector<Named> results;
-  Interpreter interpreter(lengths, advanced, parameters, options);
-  if (Error error = interpreter.runFunction(function, std::move(*named), results))
-    return std::move(error);
-  for (auto [length, state] : llvm::zip_equal(lengths, advanced))
-    state.position += length;
-  states = std::move(advanced);
-  std::vector<Array> arrays;
-  for (Named &result : results)
-    arrays.push_back(std::move(result.array));
-  return arrays;
+  return options.extended
+             ? interpretIn<long double>(function, arguments, lengths, states, parameters, options)
+             : interpretIn<double>(function, arguments, lengths, states, parameters, options);
 }
 
 Expected<Array> rondo::evaluateParameterExpression(Value value, ParameterLookup parameters,
                                                    const InterpreterOptions &options) {
-  std::vector<SequenceState> none;
-  Interpreter interpreter({}, none, parameters, options);
-  Values values;
+  std::vector<Seen<double>> none;
+  Interpreter<double> interpreter({}, none, parameters, options);
+  Interpreter<double>::Values values;
   std::function<Error(Value)> run = [&](Value v) -> Error {
     if (values.contains(v))
       return Error::success();
@@ -319,5 +347,6 @@ Expected<Array> rondo::evaluateParameterExpression(Value value, ParameterLookup 
   };
   if (Error error = run(value))
     return std::move(error);
-  return values.find(value)->second.array;
+  auto &array = values.find(value)->second.array;
+  return Array{std::move(array.shape), std::move(array.data)};
 }

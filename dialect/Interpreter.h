@@ -2,12 +2,15 @@
 //
 // The reference interpreter: slow, obvious, and the oracle of every pass and kernel, with which it
 // shares no code. It runs any function of token-level, block-level or kernel-level IR over packed
-// sequences, in f64 or with every result rounded to f32.
+// sequences: in f64, with every result rounded to f32, or in the extended precision of the machine
+// (x86: a significand of 64 bits and exponents to 2^16384), the oracle where f64 itself would need
+// one.
 //
 // State names: the scopes of the calls joined by ".", then the op's name. A recurrence's state s of
-// op n is named by recurrenceStateName (and that + ".start", the group's first, with `every`), a shift's tail is "n"
-// [distance, axes...], oldest token first, the keys of an `over` or `attend` are "n.key0",
-// "n.key1", ... [tokens so far, axes...]: all of them, also where a window would need fewer.
+// op n is named by recurrenceStateName (and that + ".start", the group's first, with `every`), a
+// shift's tail is "n" [distance, axes...], oldest token first, the keys of an `over` or `attend`
+// are "n.key0", "n.key1", ... [tokens so far, axes...]: all of them, also where a window would need
+// fewer.
 //
 //===----------------------------------------------------------------------===//
 
@@ -38,6 +41,8 @@ struct InterpreterOptions {
   bool f32 = false; ///< round every real result to f32 and add in f32, in index order
   bool blockBodies =
       true; ///< run the block body of a scan on whole blocks; else the token body on every token
+  bool extended = false; ///< compute in long double: only arguments, results and states, which are
+                         ///< handed over in f64, are rounded; excludes `f32`
 };
 
 /// Parameters by checkpoint name.

@@ -14,34 +14,36 @@ using namespace mlir;
 
 namespace rondo::interpreter {
 
-int64_t Named::extent(StringRef axis) const {
+template <typename Real> int64_t Named<Real>::extent(StringRef axis) const {
   for (auto [name, extent] : llvm::zip(axes, array.shape))
     if (name == axis)
       return extent;
   return 1;
 }
 
-Named zerosOver(const Axes &axes, ArrayRef<const Named *> like) {
-  Named result{axes, {}};
+template <typename Real>
+Named<Real> zerosOver(const Axes &axes, ArrayRef<const Named<Real> *> like) {
+  Named<Real> result{axes, {}};
   int64_t count = 1;
   for (StringRef axis : axes) {
     int64_t extent = 1;
-    for (const Named *operand : like)
+    for (const Named<Real> *operand : like)
       if (operand->has(axis))
         extent = operand->extent(axis);
     result.array.shape.push_back(extent);
     count *= extent;
   }
-  result.array.data.assign(count, 0.0);
+  result.array.data.assign(count, Real(0));
   return result;
 }
 
-void forEachIndex(const Named &result, ArrayRef<const Named *> operands,
+template <typename Real>
+void forEachIndex(const Named<Real> &result, ArrayRef<const Named<Real> *> operands,
                   function_ref<void(int64_t, ArrayRef<int64_t>)> body) {
   size_t rank = result.axes.size();
   // strides[operand][axis of the result]
   SmallVector<SmallVector<int64_t>> strides;
-  for (const Named *operand : operands) {
+  for (const Named<Real> *operand : operands) {
     SmallVector<int64_t> own(rank, 0);
     int64_t stride = 1;
     for (size_t i = operand->axes.size(); i-- > 0; stride *= operand->array.shape[i])
@@ -65,7 +67,7 @@ void forEachIndex(const Named &result, ArrayRef<const Named *> operands,
   }
 }
 
-static double applyReal(MapKind kind, ArrayRef<double> x) {
+template <typename Real> static Real applyReal(MapKind kind, ArrayRef<Real> x) {
   switch (kind) {
   case MapKind::Add:
     return x[0] + x[1];
@@ -76,9 +78,9 @@ static double applyReal(MapKind kind, ArrayRef<double> x) {
   case MapKind::Div:
     return x[0] / x[1];
   case MapKind::Min:
-    return std::isnan(x[0]) || std::isnan(x[1]) ? NAN : std::min(x[0], x[1]);
+    return std::isnan(x[0]) || std::isnan(x[1]) ? Real(NAN) : std::min(x[0], x[1]);
   case MapKind::Max:
-    return std::isnan(x[0]) || std::isnan(x[1]) ? NAN : std::max(x[0], x[1]);
+    return std::isnan(x[0]) || std::isnan(x[1]) ? Real(NAN) : std::max(x[0], x[1]);
   case MapKind::Pow:
     return std::pow(x[0], x[1]);
   case MapKind::Mod:
@@ -106,7 +108,7 @@ static double applyReal(MapKind kind, ArrayRef<double> x) {
   case MapKind::Sigmoid:
     return x[0] >= 0 ? 1 / (1 + std::exp(-x[0])) : std::exp(x[0]) / (1 + std::exp(x[0]));
   case MapKind::Softplus:
-    return std::max(x[0], 0.0) + std::log1p(std::exp(-std::fabs(x[0])));
+    return std::max(x[0], Real(0)) + std::log1p(std::exp(-std::fabs(x[0])));
   case MapKind::Floor:
     return std::floor(x[0]);
   case MapKind::Sign:
@@ -116,7 +118,7 @@ static double applyReal(MapKind kind, ArrayRef<double> x) {
   }
 }
 
-static double applyTruth(MapKind kind, ArrayRef<double> x) {
+template <typename Real> static Real applyTruth(MapKind kind, ArrayRef<Real> x) {
   switch (kind) {
   case MapKind::Lt:
     return x[0] < x[1];
@@ -140,67 +142,74 @@ static double applyTruth(MapKind kind, ArrayRef<double> x) {
 }
 
 /// `convert` to a real, a whole number (towards zero) or a truth.
-static double convert(double x, Type element) {
+template <typename Real> static Real convert(Real x, Type element) {
   if (element.isInteger(1))
     return x != 0;
   return element.isF32() ? x : std::trunc(x);
 }
 
-Named map(MapKind kind, ArrayRef<const Named *> operands, const Axes &resultAxes, Type element) {
-  Named result = zerosOver(resultAxes, operands);
-  SmallVector<double, 3> x(operands.size());
+template <typename Real>
+Named<Real> map(MapKind kind, ArrayRef<const Named<Real> *> operands, const Axes &resultAxes,
+                Type element) {
+  Named<Real> result = zerosOver(resultAxes, operands);
+  SmallVector<Real, 3> x(operands.size());
   bool whole = element.isInteger(64) && kind == MapKind::Div;
-  forEachIndex(result, operands, [&](int64_t at, ArrayRef<int64_t> offsets) {
+  forEachIndex<Real>(result, operands, [&](int64_t at, ArrayRef<int64_t> offsets) {
     for (size_t i = 0; i < operands.size(); ++i)
       x[i] = operands[i]->array.data[offsets[i]];
     if (kind == MapKind::Convert)
       result.array.data[at] = convert(x[0], element);
     else if (kind >= MapKind::Lt)
-      result.array.data[at] = applyTruth(kind, x);
+      result.array.data[at] = applyTruth<Real>(kind, x);
     else
-      result.array.data[at] = whole ? std::floor(applyReal(kind, x)) : applyReal(kind, x);
+      result.array.data[at] =
+          whole ? std::floor(applyReal<Real>(kind, x)) : applyReal<Real>(kind, x);
   });
   return result;
 }
 
 /// The axes of `operands` that `result` lacks: those summed over.
-static Axes missing(ArrayRef<const Named *> operands, const Axes &result) {
+template <typename Real>
+static Axes missing(ArrayRef<const Named<Real> *> operands, const Axes &result) {
   Axes axes;
-  for (const Named *operand : operands)
+  for (const Named<Real> *operand : operands)
     for (StringRef axis : operand->axes)
       if (!llvm::is_contained(result, axis) && !llvm::is_contained(axes, axis))
         axes.push_back(axis);
   return axes;
 }
 
-Named reduce(ReduceKind kind, const Named &source, const Axes &resultAxes, bool f32) {
-  Named result = zerosOver(resultAxes, {&source});
-  double inf = std::numeric_limits<double>::infinity();
+template <typename Real>
+Named<Real> reduce(ReduceKind kind, const Named<Real> &source, const Axes &resultAxes, bool f32) {
+  Named<Real> result = zerosOver<Real>(resultAxes, {&source});
+  Real inf = std::numeric_limits<Real>::infinity();
   std::fill(result.array.data.begin(), result.array.data.end(),
-            kind == ReduceKind::Sum   ? 0
+            kind == ReduceKind::Sum   ? Real(0)
             : kind == ReduceKind::Max ? -inf
                                       : inf);
   // Every source element goes to its place in the result, in index order.
-  forEachIndex(source, {&result}, [&](int64_t at, ArrayRef<int64_t> offsets) {
-    double &sum = result.array.data[offsets[0]], x = source.array.data[at];
+  forEachIndex<Real>(source, {&result}, [&](int64_t at, ArrayRef<int64_t> offsets) {
+    Real &sum = result.array.data[offsets[0]], x = source.array.data[at];
     sum = kind == ReduceKind::Sum
               ? rounded(sum + x, f32)
-              : applyReal(kind == ReduceKind::Max ? MapKind::Max : MapKind::Min, {sum, x});
+              : applyReal<Real>(kind == ReduceKind::Max ? MapKind::Max : MapKind::Min, {sum, x});
   });
   return result;
 }
 
-Named contract(const Named &lhs, const Named &rhs, const Axes &resultAxes, bool f32) {
-  Named result = zerosOver(resultAxes, {&lhs, &rhs});
-  Named inner = zerosOver(missing({&lhs, &rhs}, resultAxes), {&lhs, &rhs});
+template <typename Real>
+Named<Real> contract(const Named<Real> &lhs, const Named<Real> &rhs, const Axes &resultAxes,
+                     bool f32) {
+  Named<Real> result = zerosOver<Real>(resultAxes, {&lhs, &rhs});
+  Named<Real> inner = zerosOver<Real>(missing<Real>({&lhs, &rhs}, resultAxes), {&lhs, &rhs});
   // Offsets of the summed indices are the same for every result element.
   std::vector<std::pair<int64_t, int64_t>> terms;
-  forEachIndex(inner, {&lhs, &rhs}, [&](int64_t, ArrayRef<int64_t> offsets) {
+  forEachIndex<Real>(inner, {&lhs, &rhs}, [&](int64_t, ArrayRef<int64_t> offsets) {
     terms.push_back({offsets[0], offsets[1]});
   });
-  const double *x = lhs.array.data.data(), *y = rhs.array.data.data();
-  forEachIndex(result, {&lhs, &rhs}, [&](int64_t at, ArrayRef<int64_t> offsets) {
-    double sum = 0;
+  const Real *x = lhs.array.data.data(), *y = rhs.array.data.data();
+  forEachIndex<Real>(result, {&lhs, &rhs}, [&](int64_t at, ArrayRef<int64_t> offsets) {
+    Real sum = 0;
     for (auto [i, j] : terms)
       sum = rounded(sum + x[offsets[0] + i] * y[offsets[1] + j], f32);
     result.array.data[at] = sum;
@@ -231,8 +240,9 @@ static int64_t evaluateExpr(AffineExpr expr, ArrayRef<int64_t> dims) {
   }
 }
 
-llvm::Expected<Named> view(const Named &source, AffineMap map, Type type) {
-  Named result;
+template <typename Real>
+llvm::Expected<Named<Real>> view(const Named<Real> &source, AffineMap map, Type type) {
+  Named<Real> result;
   for (auto [axis, extent] :
        llvm::zip_equal(axesOf(type), cast<RankedTensorType>(type).getShape())) {
     result.axes.push_back(axis.getValue());
@@ -259,8 +269,8 @@ llvm::Expected<Named> view(const Named &source, AffineMap map, Type type) {
   return result;
 }
 
-Named cumsum(const Named &source, StringRef axis, bool f32) {
-  Named result = source;
+template <typename Real> Named<Real> cumsum(const Named<Real> &source, StringRef axis, bool f32) {
+  Named<Real> result = source;
   int64_t stride = 1;
   for (size_t i = source.axes.size(); i-- > 0 && source.axes[i] != axis;)
     stride *= source.array.shape[i];
@@ -271,29 +281,30 @@ Named cumsum(const Named &source, StringRef axis, bool f32) {
   return result;
 }
 
-Named concat(ArrayRef<const Named *> sources, StringRef axis, const Axes &resultAxes) {
-  Named result = zerosOver(resultAxes, sources);
+template <typename Real>
+Named<Real> concat(ArrayRef<const Named<Real> *> sources, StringRef axis, const Axes &resultAxes) {
+  Named<Real> result = zerosOver(resultAxes, sources);
   size_t position = llvm::find(resultAxes, axis) - resultAxes.begin();
   int64_t total = 0, count = 1;
-  for (const Named *source : sources)
+  for (const Named<Real> *source : sources)
     total += source->extent(axis);
   result.array.shape[position] = total;
   for (int64_t extent : result.array.shape)
     count *= extent;
-  result.array.data.assign(count, 0.0);
+  result.array.data.assign(count, Real(0));
   int64_t inner = 1;
   for (size_t i = position + 1; i < resultAxes.size(); ++i)
     inner *= result.array.shape[i];
   int64_t start = 0;
-  for (const Named *source : sources) {
+  for (const Named<Real> *source : sources) {
     // A part of the result with this source's extent, whose elements are copied to their place.
-    Named part = zerosOver(resultAxes, sources);
+    Named<Real> part = zerosOver(resultAxes, sources);
     int64_t extent = source->extent(axis), partCount = 1;
     part.array.shape[position] = extent;
     for (int64_t e : part.array.shape)
       partCount *= e;
-    part.array.data.assign(partCount, 0.0);
-    forEachIndex(part, {source}, [&](int64_t at, ArrayRef<int64_t> offsets) {
+    part.array.data.assign(partCount, Real(0));
+    forEachIndex<Real>(part, {source}, [&](int64_t at, ArrayRef<int64_t> offsets) {
       int64_t outer = at / (inner * extent), along = at / inner % extent;
       result.array.data[(outer * total + start + along) * inner + at % inner] =
           source->array.data[offsets[0]];
@@ -303,49 +314,72 @@ Named concat(ArrayRef<const Named *> sources, StringRef axis, const Axes &result
   return result;
 }
 
-llvm::Expected<Named> take(const Named &table, const Named &ids, StringRef axis,
-                           const Axes &resultAxes) {
-  Named result = zerosOver(resultAxes, {&table, &ids});
+template <typename Real>
+llvm::Expected<Named<Real>> take(const Named<Real> &table, const Named<Real> &ids, StringRef axis,
+                                 const Axes &resultAxes) {
+  Named<Real> result = zerosOver<Real>(resultAxes, {&table, &ids});
   int64_t stride = 1, extent = table.extent(axis);
   for (size_t i = table.axes.size(); i-- > 0 && table.axes[i] != axis;)
     stride *= table.array.shape[i];
-  std::optional<double> bad;
-  forEachIndex(result, {&table, &ids}, [&](int64_t at, ArrayRef<int64_t> offsets) {
-    double id = ids.array.data[offsets[1]];
-    if (!(id >= 0 && id < double(extent)) || id != std::floor(id)) {
+  std::optional<Real> bad;
+  forEachIndex<Real>(result, {&table, &ids}, [&](int64_t at, ArrayRef<int64_t> offsets) {
+    Real id = ids.array.data[offsets[1]];
+    if (!(id >= 0 && id < Real(extent)) || id != std::floor(id)) {
       bad = id;
       return;
     }
     result.array.data[at] = table.array.data[offsets[0] + int64_t(id) * stride];
   });
   if (bad)
-    return llvm::createStringError("index %.17g is outside [0, %lld)", *bad, (long long)extent);
+    return llvm::createStringError("index %.17g is outside [0, %lld)", double(*bad),
+                                   (long long)extent);
   return result;
 }
 
-Named rows(const Named &source, int64_t first, int64_t count) {
+template <typename Real> Named<Real> rows(const Named<Real> &source, int64_t first, int64_t count) {
   int64_t size = source.array.shape[0] ? source.array.data.size() / source.array.shape[0] : 0;
-  Named result{source.axes, source.array};
+  Named<Real> result{source.axes, source.array};
   result.array.shape[0] = count;
   result.array.data.assign(source.array.data.begin() + first * size,
                            source.array.data.begin() + (first + count) * size);
   return result;
 }
 
-Named dropLeading(Named source) {
+template <typename Real> Named<Real> dropLeading(Named<Real> source) {
   source.axes.erase(source.axes.begin());
   source.array.shape.erase(source.array.shape.begin());
   return source;
 }
 
-Named withLeading(Named source, StringRef axis) {
+template <typename Real> Named<Real> withLeading(Named<Real> source, StringRef axis) {
   source.axes[0] = axis;
   return source;
 }
 
-void appendRows(Array &to, const Array &rows) {
+template <typename Real> void appendRows(Numbers<Real> &to, const Numbers<Real> &rows) {
   to.shape[0] += rows.shape[0];
   to.data.insert(to.data.end(), rows.data.begin(), rows.data.end());
 }
+
+#define RONDO_INSTANTIATE(Real)                                                                    \
+  template struct Named<Real>;                                                                     \
+  template Named<Real> zerosOver(const Axes &, ArrayRef<const Named<Real> *>);                     \
+  template void forEachIndex(const Named<Real> &, ArrayRef<const Named<Real> *>,                   \
+                             function_ref<void(int64_t, ArrayRef<int64_t>)>);                      \
+  template Named<Real> map(MapKind, ArrayRef<const Named<Real> *>, const Axes &, Type);            \
+  template Named<Real> reduce(ReduceKind, const Named<Real> &, const Axes &, bool);                \
+  template Named<Real> contract(const Named<Real> &, const Named<Real> &, const Axes &, bool);     \
+  template llvm::Expected<Named<Real>> view(const Named<Real> &, AffineMap, Type);                 \
+  template Named<Real> cumsum(const Named<Real> &, StringRef, bool);                               \
+  template Named<Real> concat(ArrayRef<const Named<Real> *>, StringRef, const Axes &);             \
+  template llvm::Expected<Named<Real>> take(const Named<Real> &, const Named<Real> &, StringRef,   \
+                                            const Axes &);                                         \
+  template Named<Real> rows(const Named<Real> &, int64_t, int64_t);                                \
+  template Named<Real> dropLeading(Named<Real>);                                                   \
+  template Named<Real> withLeading(Named<Real>, StringRef);                                        \
+  template void appendRows(Numbers<Real> &, const Numbers<Real> &);
+
+RONDO_INSTANTIATE(double)
+RONDO_INSTANTIATE(long double)
 
 } // namespace rondo::interpreter

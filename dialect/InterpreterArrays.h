@@ -1,6 +1,7 @@
 //===- InterpreterArrays.h - Array ops by named axes -----------*- C++ -*-===//
 //
-// The interpreter's array functions: each is the equation of its op, element by element.
+// The interpreter's array functions: each is the equation of its op, element by element, in `Real`:
+// double or long double.
 //
 //===----------------------------------------------------------------------===//
 
@@ -12,43 +13,64 @@ namespace rondo::interpreter {
 
 using Axes = std::vector<llvm::StringRef>;
 
+/// Numbers in row-major order, as `Array` is.
+template <typename Real> struct Numbers {
+  std::vector<int64_t> shape;
+  std::vector<Real> data;
+};
+
+template <typename To, typename From> Numbers<To> convertTo(const From &from) {
+  return {from.shape, {from.data.begin(), from.data.end()}};
+}
+
 /// An array whose axes have names.
-struct Named {
+template <typename Real> struct Named {
   Axes axes;
-  Array array;
+  Numbers<Real> array;
 
   int64_t extent(llvm::StringRef axis) const; ///< 1 where it lacks the axis
   bool has(llvm::StringRef axis) const { return llvm::is_contained(axes, axis); }
 };
 
 /// An array of zeros over `axes`, with the extents that `like` gives them.
-Named zerosOver(const Axes &axes, llvm::ArrayRef<const Named *> like);
+template <typename Real>
+Named<Real> zerosOver(const Axes &axes, llvm::ArrayRef<const Named<Real> *> like);
 
 /// Calls body(offset in the result, offsets in the operands) for every index of `result`; an
 /// operand without an axis stays where it is along it.
-void forEachIndex(const Named &result, llvm::ArrayRef<const Named *> operands,
+template <typename Real>
+void forEachIndex(const Named<Real> &result, llvm::ArrayRef<const Named<Real> *> operands,
                   llvm::function_ref<void(int64_t, llvm::ArrayRef<int64_t>)> body);
 
-inline double rounded(double x, bool f32) { return f32 ? double(float(x)) : x; }
+template <typename Real> Real rounded(Real x, bool f32) { return f32 ? Real(float(x)) : x; }
 
 /// `element`: of the result, what `convert` converts to.
-Named map(MapKind kind, llvm::ArrayRef<const Named *> operands, const Axes &resultAxes,
-          mlir::Type element);
-Named reduce(ReduceKind kind, const Named &source, const Axes &resultAxes, bool f32);
-Named contract(const Named &lhs, const Named &rhs, const Axes &resultAxes, bool f32);
+template <typename Real>
+Named<Real> map(MapKind kind, llvm::ArrayRef<const Named<Real> *> operands, const Axes &resultAxes,
+                mlir::Type element);
+template <typename Real>
+Named<Real> reduce(ReduceKind kind, const Named<Real> &source, const Axes &resultAxes, bool f32);
+template <typename Real>
+Named<Real> contract(const Named<Real> &lhs, const Named<Real> &rhs, const Axes &resultAxes,
+                     bool f32);
 /// `type`: the result's; an extent that it does not know is the source's.
-llvm::Expected<Named> view(const Named &source, mlir::AffineMap map, mlir::Type type);
-Named cumsum(const Named &source, llvm::StringRef axis, bool f32);
-Named concat(llvm::ArrayRef<const Named *> sources, llvm::StringRef axis, const Axes &resultAxes);
+template <typename Real>
+llvm::Expected<Named<Real>> view(const Named<Real> &source, mlir::AffineMap map, mlir::Type type);
+template <typename Real>
+Named<Real> cumsum(const Named<Real> &source, llvm::StringRef axis, bool f32);
+template <typename Real>
+Named<Real> concat(llvm::ArrayRef<const Named<Real> *> sources, llvm::StringRef axis,
+                   const Axes &resultAxes);
 /// result[.., i ..] = table[.., ids[..] along axis, ..]
-llvm::Expected<Named> take(const Named &table, const Named &ids, llvm::StringRef axis,
-                           const Axes &resultAxes);
+template <typename Real>
+llvm::Expected<Named<Real>> take(const Named<Real> &table, const Named<Real> &ids,
+                                 llvm::StringRef axis, const Axes &resultAxes);
 
 /// Rows [first, first + count) of the leading axis, which is kept, dropped (count must be 1) or
 /// renamed.
-Named rows(const Named &source, int64_t first, int64_t count);
-Named dropLeading(Named source);
-Named withLeading(Named source, llvm::StringRef axis);
-void appendRows(Array &to, const Array &rows);
+template <typename Real> Named<Real> rows(const Named<Real> &source, int64_t first, int64_t count);
+template <typename Real> Named<Real> dropLeading(Named<Real> source);
+template <typename Real> Named<Real> withLeading(Named<Real> source, llvm::StringRef axis);
+template <typename Real> void appendRows(Numbers<Real> &to, const Numbers<Real> &rows);
 
 } // namespace rondo::interpreter

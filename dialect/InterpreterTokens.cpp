@@ -17,8 +17,9 @@ using llvm::createStringError;
 using llvm::Error;
 using llvm::Expected;
 
-Expected<Array *> Interpreter::carried(size_t sequence, const Twine &name,
-                                       ArrayRef<int64_t> shape) {
+template <typename Real>
+auto Interpreter<Real>::carried(size_t sequence, const Twine &name, ArrayRef<int64_t> shape)
+    -> Expected<Array *> {
   auto &own = states[sequence].values;
   auto found = own.find((Twine(scope) + name).str());
   if (found == own.end())
@@ -33,7 +34,7 @@ Expected<Array *> Interpreter::carried(size_t sequence, const Twine &name,
 // shift and last
 //===----------------------------------------------------------------------===//
 
-Error Interpreter::runShift(ShiftOp op, Values &values) {
+template <typename Real> Error Interpreter<Real>::runShift(ShiftOp op, Values &values) {
   const Named &source = values.find(op.getSource())->second;
   Named result = source;
   int64_t distance = op.getDistance(), size = elementsPerToken(op.getType()), first = 0;
@@ -44,7 +45,7 @@ Error Interpreter::runShift(ShiftOp op, Values &values) {
     if (!tail)
       return tail.takeError();
     // The tail followed by the new tokens: token t reads what is `distance` places before itself.
-    std::vector<double> all(distance * size, 0.0);
+    std::vector<Real> all(distance * size, Real(0));
     if (*tail)
       all = (*tail)->data;
     auto begin = source.array.data.begin() + first * size;
@@ -58,12 +59,12 @@ Error Interpreter::runShift(ShiftOp op, Values &values) {
   return Error::success();
 }
 
-Error Interpreter::runLast(LastOp op, Values &values) {
+template <typename Real> Error Interpreter<Real>::runLast(LastOp op, Values &values) {
   const Named &source = values.find(op.getSource())->second;
   Named result = source;
   int64_t size = elementsPerToken(op.getType()), first = 0;
   result.array.shape[0] = lengths.size();
-  result.array.data.assign(lengths.size() * size, 0.0);
+  result.array.data.assign(lengths.size() * size, Real(0));
   for (auto [i, length] : llvm::enumerate(lengths)) {
     first += length;
     if (length)
@@ -84,9 +85,10 @@ static std::string stateName(RecurrenceOp op, size_t i, StringRef suffix = "") {
 }
 
 /// The states before the first token here, and those at the start of its group.
+template <typename Real>
 template <typename RecurrenceOp>
-Error Interpreter::loadStates(RecurrenceOp op, size_t sequence, const Values &values,
-                              std::vector<Named> &current, std::vector<Named> &starts) {
+Error Interpreter<Real>::loadStates(RecurrenceOp op, size_t sequence, const Values &values,
+                                    std::vector<Named> &current, std::vector<Named> &starts) {
   for (auto [i, init] : llvm::enumerate(op.getInits())) {
     current.push_back(values.find(init)->second);
     auto state = carried(sequence, stateName(op, i), current[i].array.shape);
@@ -104,9 +106,11 @@ Error Interpreter::loadStates(RecurrenceOp op, size_t sequence, const Values &va
   return Error::success();
 }
 
+template <typename Real>
 template <typename RecurrenceOp>
-void Interpreter::storeStates(RecurrenceOp op, size_t sequence, const std::vector<Named> &current,
-                              const std::vector<Named> &starts) {
+void Interpreter<Real>::storeStates(RecurrenceOp op, size_t sequence,
+                                    const std::vector<Named> &current,
+                                    const std::vector<Named> &starts) {
   for (size_t i = 0; i < current.size(); ++i) {
     stateOf(sequence, stateName(op, i)) = current[i].array;
     if (op.getEvery())
@@ -115,8 +119,11 @@ void Interpreter::storeStates(RecurrenceOp op, size_t sequence, const std::vecto
 }
 
 /// What the body sees of the inputs: one token's row (chunk = 0), or a block's with the axis c.
-static std::vector<Named> slicesOf(ValueRange inputs, int64_t row, int64_t chunk,
-                                   const Values &values) {
+template <typename Real>
+static std::vector<interpreter::Named<Real>>
+slicesOf(ValueRange inputs, int64_t row, int64_t chunk,
+         const typename Interpreter<Real>::Values &values) {
+  using Named = interpreter::Named<Real>;
   std::vector<Named> slices;
   for (Value input : inputs) {
     const Named &all = values.find(input)->second;
@@ -130,12 +137,13 @@ static std::vector<Named> slicesOf(ValueRange inputs, int64_t row, int64_t chunk
   return slices;
 }
 
+template <typename Real>
 template <typename RecurrenceOp>
-Error Interpreter::runRecurrence(RecurrenceOp op, Block &token, Block *block, int64_t chunk,
-                                 Values &values) {
+Error Interpreter<Real>::runRecurrence(RecurrenceOp op, Block &token, Block *block, int64_t chunk,
+                                       Values &values) {
   std::vector<Named> outputs;
   for (Value output : op.getOutputs())
-    outputs.push_back(noRows(output.getType()));
+    outputs.push_back(noRows<Real>(output.getType()));
   int64_t first = 0, every = op.getEvery() ? int64_t(*op.getEvery()) : 0;
   for (auto [sequence, length] : llvm::enumerate(lengths)) {
     std::vector<Named> current, starts;
@@ -148,7 +156,7 @@ Error Interpreter::runRecurrence(RecurrenceOp op, Block &token, Block *block, in
       if (every && inGroup == 0)
         starts = current;
       std::vector<Named> next, produced;
-      auto arguments = slicesOf(op.getInputs(), first + done, whole ? chunk : 0, values);
+      auto arguments = slicesOf<Real>(op.getInputs(), first + done, whole ? chunk : 0, values);
       llvm::append_range(arguments, current);
       if (every)
         llvm::append_range(arguments, starts);
@@ -169,16 +177,14 @@ Error Interpreter::runRecurrence(RecurrenceOp op, Block &token, Block *block, in
   return Error::success();
 }
 
-template Error Interpreter::runRecurrence(RecurOp, Block &, Block *, int64_t, Values &);
-template Error Interpreter::runRecurrence(ScanOp, Block &, Block *, int64_t, Values &);
-
 //===----------------------------------------------------------------------===//
 // over and attend
 //===----------------------------------------------------------------------===//
 
 /// Adds this piece's tokens to the keys of the sequence; `all` is the keys from its first token on.
-Error Interpreter::appendKeys(ValueRange keys, StringRef name, size_t sequence, int64_t first,
-                              Values &values, std::vector<Named> &all) {
+template <typename Real>
+Error Interpreter<Real>::appendKeys(ValueRange keys, StringRef name, size_t sequence, int64_t first,
+                                    Values &values, std::vector<Named> &all) {
   for (auto [i, key] : llvm::enumerate(keys)) {
     Named fresh = rows(values.find(key)->second, first, lengths[sequence]);
     std::vector<int64_t> shape = fresh.array.shape;
@@ -199,14 +205,15 @@ Error Interpreter::appendKeys(ValueRange keys, StringRef name, size_t sequence, 
 }
 
 /// Predicate, score and value of one token and all tokens s, from bodies of one pair each.
-Expected<std::vector<Named>> Interpreter::readWeights(OverOp op, int64_t row, int64_t position,
-                                                      int64_t count, ArrayRef<Named> keys,
-                                                      Values &values) {
+template <typename Real>
+auto Interpreter<Real>::readWeights(OverOp op, int64_t row, int64_t position, int64_t count,
+                                    ArrayRef<Named> keys, Values &values)
+    -> Expected<std::vector<Named>> {
   std::vector<Named> read, queries;
   for (Value query : op.getQueries())
     queries.push_back(dropLeading(rows(values.find(query)->second, row, 1)));
   for (int64_t s = 0; s < count; ++s) {
-    std::vector<Named> arguments{Named{{}, {{}, {double(position)}}}, Named{{}, {{}, {double(s)}}}};
+    std::vector<Named> arguments{Named{{}, {{}, {Real(position)}}}, Named{{}, {{}, {Real(s)}}}};
     llvm::append_range(arguments, queries);
     for (const Named &key : keys)
       arguments.push_back(dropLeading(rows(key, s, 1)));
@@ -228,17 +235,18 @@ Expected<std::vector<Named>> Interpreter::readWeights(OverOp op, int64_t row, in
 }
 
 /// The same from the body of one tile: one query and all keys.
-Expected<std::vector<Named>> Interpreter::readWeights(AttendOp op, int64_t row, int64_t position,
-                                                      int64_t count, ArrayRef<Named> keys,
-                                                      Values &values) {
+template <typename Real>
+auto Interpreter<Real>::readWeights(AttendOp op, int64_t row, int64_t position, int64_t count,
+                                    ArrayRef<Named> keys, Values &values)
+    -> Expected<std::vector<Named>> {
   int64_t window = op.getWindow();
   Named positions{{keyAxis}, {{count}, {}}}, reach = positions;
   for (int64_t s = 0; s < count; ++s) {
-    positions.array.data.push_back(double(s));
+    positions.array.data.push_back(Real(s));
     reach.array.data.push_back((!op.getCausal() || s <= position) &&
                                (window == 0 || position - s < window));
   }
-  std::vector<Named> arguments{Named{{timeAxis}, {{1}, {double(position)}}}, positions};
+  std::vector<Named> arguments{Named{{timeAxis}, {{1}, {Real(position)}}}, positions};
   for (Value query : op.getQueries())
     arguments.push_back(rows(values.find(query)->second, row, 1));
   for (const Named &key : keys)
@@ -251,34 +259,36 @@ Expected<std::vector<Named>> Interpreter::readWeights(AttendOp op, int64_t row, 
   Axes axes = read[0].axes;
   if (!read[0].has(keyAxis))
     axes.push_back(keyAxis);
-  read[0] = interpreter::map(MapKind::And, {&read[0], &reach}, axes,
-                             IntegerType::get(op.getContext(), 1));
+  read[0] = interpreter::map<Real>(MapKind::And, {&read[0], &reach}, axes,
+                                   IntegerType::get(op.getContext(), 1));
   return read;
 }
 
 /// One token's result from predicate, score and value over s (and what else of the result's axes).
-Named Interpreter::combine(OverKind kind, ArrayRef<Named> read, Type resultType) {
+template <typename Real>
+auto Interpreter<Real>::combine(OverKind kind, ArrayRef<Named> read, Type resultType) -> Named {
   SmallVector<int64_t> shape(withoutTime(resultType).getShape());
   Named result{axesIn(withoutTime(resultType)), {{shape.begin(), shape.end()}, {}}};
   SmallVector<const Named *> operands{&read[0], &read[1], &read[2], &result};
   Axes pairs = result.axes;
   pairs.insert(pairs.begin(), keyAxis);
-  Named weights = zerosOver(pairs, operands), terms = weights;
-  double lowest = -std::numeric_limits<double>::infinity();
-  forEachIndex(weights, {&read[0], &read[1], &read[2]}, [&](int64_t i, ArrayRef<int64_t> from) {
-    bool seen = read[0].array.data[from[0]] != 0;
-    double weight = kind == OverKind::Sum ? 0 : read[1].array.data[from[1]];
-    weights.array.data[i] = seen ? weight : lowest;
-    terms.array.data[i] = seen ? read[2].array.data[from[2]] : 0;
-  });
+  Named weights = zerosOver<Real>(pairs, operands), terms = weights;
+  Real lowest = -std::numeric_limits<Real>::infinity();
+  forEachIndex<Real>(weights, {&read[0], &read[1], &read[2]},
+                     [&](int64_t i, ArrayRef<int64_t> from) {
+                       bool seen = read[0].array.data[from[0]] != 0;
+                       Real weight = kind == OverKind::Sum ? 0 : read[1].array.data[from[1]];
+                       weights.array.data[i] = seen ? weight : lowest;
+                       terms.array.data[i] = seen ? read[2].array.data[from[2]] : 0;
+                     });
   int64_t count = weights.array.shape[0], inner = llvm::product_of(shape);
   for (int64_t at = 0; at < inner; ++at) {
-    double highest = lowest, total = 0, sum = 0;
+    Real highest = lowest, total = 0, sum = 0;
     for (int64_t s = 0; s < count; ++s)
       highest = std::max(highest, weights.array.data[s * inner + at]);
     for (int64_t s = 0; s < count; ++s) {
-      double score = weights.array.data[s * inner + at];
-      double weight = score == lowest ? 0 : std::exp(score - highest);
+      Real score = weights.array.data[s * inner + at];
+      Real weight = score == lowest ? 0 : std::exp(score - highest);
       total = rounded(total + weight, options.f32);
       if (weight != 0)
         sum = rounded(sum + weight * terms.array.data[s * inner + at], options.f32);
@@ -289,8 +299,10 @@ Named Interpreter::combine(OverKind kind, ArrayRef<Named> read, Type resultType)
   return result;
 }
 
-template <typename PairsOp> Error Interpreter::runPairs(PairsOp op, Values &values) {
-  Named result = noRows(op.getType());
+template <typename Real>
+template <typename PairsOp>
+Error Interpreter<Real>::runPairs(PairsOp op, Values &values) {
+  Named result = noRows<Real>(op.getType());
   int64_t first = 0;
   for (auto [sequence, length] : llvm::enumerate(lengths)) {
     std::vector<Named> keys;
@@ -310,5 +322,13 @@ template <typename PairsOp> Error Interpreter::runPairs(PairsOp op, Values &valu
   return Error::success();
 }
 
-template Error Interpreter::runPairs(OverOp, Values &);
-template Error Interpreter::runPairs(AttendOp, Values &);
+#define RONDO_INSTANTIATE(Real)                                                                    \
+  template Error Interpreter<Real>::runShift(ShiftOp, Values &);                                   \
+  template Error Interpreter<Real>::runLast(LastOp, Values &);                                     \
+  template Error Interpreter<Real>::runRecurrence(RecurOp, Block &, Block *, int64_t, Values &);   \
+  template Error Interpreter<Real>::runRecurrence(ScanOp, Block &, Block *, int64_t, Values &);    \
+  template Error Interpreter<Real>::runPairs(OverOp, Values &);                                    \
+  template Error Interpreter<Real>::runPairs(AttendOp, Values &);
+
+RONDO_INSTANTIATE(double)
+RONDO_INSTANTIATE(long double)

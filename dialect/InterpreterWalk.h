@@ -13,8 +13,6 @@
 
 namespace rondo::interpreter {
 
-using Values = llvm::DenseMap<mlir::Value, Named>;
-
 /// The names of a type's axes.
 Axes axesIn(mlir::Type type);
 
@@ -23,11 +21,25 @@ llvm::Error otherShape(const llvm::Twine &what, llvm::ArrayRef<int64_t> expected
                        llvm::ArrayRef<int64_t> found);
 
 /// No rows yet of a per-token value of this type.
-Named noRows(mlir::Type type);
+template <typename Real> Named<Real> noRows(mlir::Type type) {
+  Named<Real> empty{axesIn(type), {mlir::cast<mlir::RankedTensorType>(type).getShape().vec(), {}}};
+  empty.array.shape[0] = 0;
+  return empty;
+}
 
-class Interpreter {
+/// What one sequence has seen, as `SequenceState`.
+template <typename Real> struct Seen {
+  int64_t position = 0;
+  std::map<std::string, Numbers<Real>> values;
+};
+
+template <typename Real> class Interpreter {
 public:
-  Interpreter(llvm::ArrayRef<int64_t> lengths, std::vector<SequenceState> &states,
+  using Array = Numbers<Real>;
+  using Named = interpreter::Named<Real>;
+  using Values = llvm::DenseMap<mlir::Value, Named>;
+
+  Interpreter(llvm::ArrayRef<int64_t> lengths, std::vector<Seen<Real>> &states,
               ParameterLookup parameters, const InterpreterOptions &options)
       : lengths(lengths), states(states), parameters(parameters), options(options) {}
 
@@ -77,7 +89,7 @@ private:
   }
 
   llvm::ArrayRef<int64_t> lengths;
-  std::vector<SequenceState> &states;
+  std::vector<Seen<Real>> &states;
   ParameterLookup parameters;
   const InterpreterOptions &options;
   std::string scope;    ///< "" or "backbone.layers.3."

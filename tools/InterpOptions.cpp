@@ -50,7 +50,9 @@ InterpCommand parseInterpCommand(int argc, char **argv) {
   app.add_option("--entry", options.entry, "the function to run, by its entry or its name")
       ->capture_default_str();
   auto *wide = app.add_flag("--f64", options.f64, "compute in f64");
-  app.add_flag("--f32", f32, "round every result to f32 (the default)")->excludes(wide);
+  auto *wider = app.add_flag("--extended", options.extended, "compute in the machine's extended precision (long double); results are written as f64");
+  wider->excludes(wide);
+  app.add_flag("--f32", f32, "round every result to f32 (the default)")->excludes(wide)->excludes(wider);
   app.add_flag("--token-bodies", options.tokenBodies,
                "run scans token by token, also where they have a block form");
   try {
@@ -68,6 +70,7 @@ InterpCommand parseInterpCommand(int argc, char **argv) {
       return wrong("--set " + set + ": expected name=value");
     options.spec.sets.push_back({set.substr(0, equals), set.substr(equals + 1)});
   }
+  options.f64 |= options.extended;
   if (options.spec.path.empty() && options.checkpoint.empty())
     return wrong("expected a program or --checkpoint DIR");
   options.spec.importDirs = {modelsFolder()};

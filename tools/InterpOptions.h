@@ -15,7 +15,8 @@ struct InterpOptions {
   std::string checkpoint; ///< a folder: config.json, too, unless the spec has one
   std::string parameters; ///< a folder or a .safetensors file; empty: the checkpoint or the package
   std::string entry = "forward";
-  bool f64 = false;
+  bool f64 = false;      ///< numbers are written as f64
+  bool extended = false; ///< and computed in long double
   bool tokenBodies = false;
 };
 

@@ -353,7 +353,8 @@ Status run(MLIRContext &context, const InterpOptions &options) {
   RONDO_CHECK(readLengths(file, function, batch));
   RONDO_CHECK(readArguments(file, function, batch));
   RONDO_CHECK(readStates(file, batch));
-  InterpreterOptions how{/*f32=*/!options.f64, /*blockBodies=*/!options.tokenBodies};
+  InterpreterOptions how{/*f32=*/!options.f64, /*blockBodies=*/!options.tokenBodies,
+                         options.extended};
   auto find = [&](StringRef path) { return parameters.find(path); };
   auto results = interpret(function, batch.arguments, batch.lengths, batch.states, find, how);
   if (!results)
