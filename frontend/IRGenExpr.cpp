@@ -418,9 +418,6 @@ Val IRGen::reduction(const ast::Expr &e) {
     return error(e.place,
                  "unknown module or reduction '" + e.text + "'" + didYouMean(e.text, names));
   }
-  NamedAxes axes;
-  if (!resolveAxes(e.axes, axes))
-    return Val();
   size_t expected = e.text == "dot" || e.text == "topk" ? 2 : 1;
   bool concat = e.text == "concat";
   if (concat ? e.arguments.size() < 2 : e.arguments.size() != expected)
@@ -428,11 +425,18 @@ Val IRGen::reduction(const ast::Expr &e) {
                               (concat ? "two or more" : std::to_string(expected)) + " argument" +
                               (expected == 1 ? "" : "s") + ", found " +
                               std::to_string(e.arguments.size()));
+  // The arguments first: they may declare the axis, as in dot[j](a[k -> j], b[k -> j]).
+  std::vector<Val> values, args;
+  for (const ast::Argument &argument : e.arguments)
+    values.push_back(eval(*argument.value));
+  NamedAxes axes;
+  if (!resolveAxes(e.axes, axes))
+    return Val();
   std::string what = "'" + e.text + "'";
-  std::vector<Val> args;
   bool good = true;
-  for (const ast::Argument &argument : e.arguments) {
-    Val v = eval(*argument.value);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const ast::Argument &argument = e.arguments[i];
+    Val v = values[i];
     bool count = e.text == "topk" && args.size() == 1;
     if (v.kind != Val::Unknown && !count)
       v = asNumbers(v, argument.place, what);

@@ -18,7 +18,8 @@ static const char *examples = R"(
 Tensors in the inputs file, by name:
   INPUT            of the entry, [batch, tokens, axes...]; or [rows, axes...] beside `lengths` (i64, [batch]): packed sequences;
                    or [1, rows, axes...] beside `cu_seqlens` (i64, [batch + 1]), where each begins and the last ends
-  state.NAME       a state carried in from an earlier piece, [batch, axes...]; state.position (i64, [batch]): the tokens so far
+  state.NAME       a state carried in from an earlier piece, [batch, axes...]; state.position (i64, [batch]): the tokens so far;
+                   state.NAME[b], [axes...]: of sequence b, where shapes differ (caches of sequences of different lengths)
 The outputs file gets the entry's outputs and all states in the same form.
 
 Examples:

@@ -234,6 +234,16 @@ Status readStates(const TensorFile &file, Batch &batch) {
     StringRef name = view.name;
     if (!name.consume_front("state."))
       continue;
+    // state.NAME[b], of one sequence, as they are written where their shapes differ.
+    if (auto [base, rest] = name.split('['); rest.consume_back("]")) {
+      size_t b = 0;
+      if (rest.getAsInteger(10, b) || b >= count)
+        return rondo::Error{file.path() + ": " + view.name + ": expected the number of one of " +
+                            std::to_string(count) + " sequences in brackets"};
+      RONDO_TAKE(std::vector<double> own, toF64(view));
+      batch.states[b].values[base.str()] = {view.shape, std::move(own)};
+      continue;
+    }
     if (view.shape.empty() || view.shape[0] != int64_t(count))
       return rondo::Error{file.path() + ": " + view.name + ": expected " + std::to_string(count) +
                           " sequences in front, found shape " + printShape(view.shape)};

@@ -16,6 +16,16 @@
 // NEXT: state.attn.key0 F64 [1, 3, 1] 1 3 8
 // NEXT: state.position I64 [1] 3
 
+// Sequences with caches of different lengths, each under its own number.
+// RUN: %python %S/Inputs/tensors.py write %t.in 'q=F32:[[0.693147180559945],[0]]' 'v=F32:[[8],[5]]' 'lengths=I64:[1,1]' 'state.attn.key0[0]=F32:[[1],[3]]' 'state.attn.key0[1]=F32:[[7]]' 'state.position=I64:[2,1]'
+// RUN: rondo-interp %s --entry over --inputs %t.in --outputs %t.out --f64 && %python %S/Inputs/tensors.py print %t.out | FileCheck %s --check-prefix=EACH
+// EACH: result0 F64 [2, 1] 7.84848485 6
+// EACH: state.attn.key0[0] F64 [3, 1] 1 3 8
+// EACH: state.attn.key0[1] F64 [2, 1] 7 5
+// RUN: %python %S/Inputs/tensors.py write %t.in 'q=F32:[[[0]]]' 'v=F32:[[[8]]]' 'state.attn.key0[1]=F32:[[7]]' 'state.position=I64:[1]'
+// RUN: not rondo-interp %s --entry over --inputs %t.in --outputs %t.out 2>&1 | FileCheck %s --check-prefix=NUMBER
+// NUMBER: state.attn.key0[1]: expected the number of one of 1 sequences in brackets
+
 // A piece without its keys is refused.
 // RUN: %python %S/Inputs/tensors.py write %t.in 'q=F32:[[[0]]]' 'v=F32:[[[8]]]' 'state.position=I64:[2]'
 // RUN: not rondo-interp %s --entry over --inputs %t.in --outputs %t.out 2>&1 | FileCheck %s --check-prefix=MISSING
