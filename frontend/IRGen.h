@@ -164,8 +164,9 @@ private:
   //--- IRGenExpr.cpp
   Val eval(const ast::Expr &e, const Wanted *wanted = nullptr);
   Val evalName(const ast::Expr &e);
+  bool isNumber(const ast::Expr &e) const;
   Val evalUnary(const ast::Expr &e, const Wanted *wanted);
-  Val evalBinary(const ast::Expr &e);
+  Val evalBinary(const ast::Expr &e, const Wanted *wanted = nullptr);
   Val binary(const std::string &op, Val a, Val b, const ast::Expr &e);
   Val evalPower(Val a, Val b, Place place);
   Val builtin(const ast::Expr &e, const Wanted *wanted);

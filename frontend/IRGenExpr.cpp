@@ -151,7 +151,7 @@ Val IRGen::eval(const ast::Expr &e, const Wanted *wanted) {
   case Expr::Unary:
     return evalUnary(e, wanted);
   case Expr::Binary:
-    return evalBinary(e);
+    return evalBinary(e, wanted);
   case Expr::Call:
     return call(e, wanted);
   case Expr::Changed:
@@ -235,8 +235,43 @@ Val IRGen::evalUnary(const ast::Expr &e, const Wanted *wanted) {
   return map(MapKind::Neg, {asNumbers(a, e.operands[0]->place, "'-'")}, e.place);
 }
 
-Val IRGen::evalBinary(const ast::Expr &e) {
-  Val a = eval(*e.operands[0]);
+// Whether the text alone says that this is a number of compile time: nothing is built or reported.
+bool IRGen::isNumber(const ast::Expr &e) const {
+  using ast::Expr;
+  auto all = [&](const auto &operands) {
+    return std::all_of(operands.begin(), operands.end(),
+                       [&](const auto &operand) { return isNumber(*operand); });
+  };
+  switch (e.kind) {
+  case Expr::Integer:
+  case Expr::Real:
+  case Expr::Boolean:
+    return true;
+  case Expr::Unary:
+  case Expr::Binary:
+    return all(e.operands);
+  case Expr::Call:
+    return !program.module(instance->file, e.text) &&
+           std::all_of(e.arguments.begin(), e.arguments.end(),
+                       [&](const auto &argument) { return isNumber(*argument.value); });
+  case Expr::Name: {
+    const auto &scopes = instance->scopes;
+    for (size_t i = scopes.size(); i-- > 0;) {
+      auto found = scopes[i].names.find(e.text);
+      if (found != scopes[i].names.end())
+        return found->second.kind == Val::Const;
+    }
+    return e.text == "pi" || program.setting(instance->file, e.text);
+  }
+  default:
+    return false;
+  }
+}
+
+Val IRGen::evalBinary(const ast::Expr &e, const Wanted *wanted) {
+  // A number has no axes: what is asked of `2 * x` is asked of x.
+  bool scaled = wanted && (isNumber(*e.operands[0]) || isNumber(*e.operands[1]));
+  Val a = eval(*e.operands[0], scaled ? wanted : nullptr);
   if ((e.text == "and" || e.text == "or") && a.kind == Val::Const &&
       a.constant.kind == ConstValue::Boolean) {
     if (a.constant.boolean == (e.text == "or"))
@@ -247,7 +282,7 @@ Val IRGen::evalBinary(const ast::Expr &e) {
                    "'" + e.text + "' takes true or false, not " + b.constant.shown());
     return b;
   }
-  Val b = eval(*e.operands[1]);
+  Val b = eval(*e.operands[1], scaled ? wanted : nullptr);
   if (a.kind == Val::Unknown || b.kind == Val::Unknown)
     return Val();
   return binary(e.text, a, b, e);

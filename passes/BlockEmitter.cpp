@@ -75,6 +75,9 @@ FailureOr<Value> BlockEmitter::emitNode(Expr e) {
   };
   switch (node.kind) {
   case Kind::Constant:
+    // x / c became x * (1 / c), whose f32 constant is not what the token loop divides by.
+    if (float(node.value) != node.value && float(1 / node.value) == 1 / node.value)
+      return map(MapKind::Div, {constant(1), constant(1 / node.value)});
     return constant(node.value);
   case Kind::Leaf:
     return valueInBlock(reader.valueOf(node.index));

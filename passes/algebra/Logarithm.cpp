@@ -156,6 +156,10 @@ static Expr logarithmByStructure(Pool &pool, Expr e) {
       Expr log = logarithm(pool, argument);
       return log ? pool.mul({pool.constant(node.name == "sqrt" ? 0.5 : -1), log}) : 0;
     }
+    if (node.name == "pow") {
+      Expr log = logarithm(pool, argument);
+      return log ? pool.mul({node.arguments[1], log}) : 0;
+    }
     return 0;
   }
   default:

@@ -102,6 +102,8 @@ private:
       return 1 / x;
     if (name == "sqrt")
       return std::sqrt(x);
+    if (name == "pow")
+      return std::pow(x, at(node.arguments[1], index));
     if (name == "indicator")
       return x > 0;
     if (name == "select")

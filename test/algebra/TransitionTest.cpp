@@ -185,6 +185,7 @@ TEST(Transition, LogarithmsByStructure) {
                               p.add({lower, p.mul({p.constant(0.75), s})}), // a lower bound
                               p.function("reciprocal", {p.add({e.one(), e.exp(e.gate)})}),
                               p.function("sqrt", {s}),
+                              p.function("pow", {s, p.constant(0.0625)}),
                               p.leaf("decay", e.h, true, e.exp(e.gate))};
   Evaluator evaluator(p, 3);
   for (Expr decay : decays) {

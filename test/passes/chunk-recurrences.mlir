@@ -60,3 +60,22 @@ func.func @sequential_functions_keep_the_token_loop(%key: !k, %val: !v, %zero: !
   }
   return %y : !v
 }
+
+// What divides by a number divides by that number in blocks too, not by way of a rounded reciprocal.
+// CHECK-LABEL: @divided_by_a_number
+func.func @divided_by_a_number(%g: !g, %key: !k, %val: !v, %query: !k, %zero: !S) -> !v {
+  // CHECK: } block(
+  // CHECK: %[[ONE:.*]] = rondo.constant dense<1.000000e+00> : tensor<f32>
+  // CHECK: %[[TEN:.*]] = rondo.constant dense<1.000000e+01> : tensor<f32>
+  // CHECK: rondo.map div(%[[ONE]], %[[TEN]])
+  // CHECK: rondo.yield
+  %y = rondo.recur "S" inputs(%key, %val, %query : !k, !v, !k) states("S" = %zero : !S) -> (!v) body(%k_t, %v_t, %q_t, %S) {
+    %u = rondo.map mul(%k_t, %v_t) : (!hk, !hv) -> !S
+    %new = rondo.map add(%S, %u) : (!S, !S) -> !S
+    %r = rondo.contract %new, %q_t over [k] : !S, !hk -> !hv
+    %ten = rondo.constant dense<10.0> : tensor<f32>
+    %scaled = rondo.map div(%r, %ten) : (!hv, tensor<f32>) -> !hv
+    rondo.yield (%new : !S) (%scaled : !hv)
+  }
+  return %y : !v
+}
