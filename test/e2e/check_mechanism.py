@@ -126,13 +126,13 @@ class Mechanism:
             for clause in part["transition"].split("; "):
                 name, colon, said = clause.partition(": ")
                 if colon:
-                    clauses[name.split("[")[0]] = said
+                    clauses.setdefault(name.split("[")[0], []).append(said)
             if "not affine" in part["transition"]:
                 refusals.append(f"{part['place']}: {part['why']}")
         for name, wanted in self.case["states"].items():
-            found = clauses.get(name, "no such state")
-            if found != wanted and not found.startswith(wanted + ","):
-                raise Failed(f"state {name}: found '{found}', expected '{wanted}'")
+            for found in clauses.get(name, ["no such state"]):
+                if found != wanted and not found.startswith(wanted + ","):
+                    raise Failed(f"state {name}: found '{found}', expected '{wanted}'")
         if set(clauses) != set(self.case["states"]):
             raise Failed(f"found the states {', '.join(sorted(clauses)) or 'none'}; expected {', '.join(sorted(self.case['states'])) or 'none'}")
         wanted = self.case.get("refused", [])
@@ -140,7 +140,7 @@ class Mechanism:
             raise Failed(f"not affine: {'; '.join(refusals)}; expected affine")
         if wanted and not any(all(text in refusal for text in wanted) for refusal in refusals):
             raise Failed(f"expected a refusal with {wanted}, found {'; '.join(refusals) or 'none'}")
-        return "; ".join([f"{name}: {clause}" for name, clause in clauses.items()] + refusals) or "no recurrence"
+        return "; ".join([f"{name}: {clause}" for name, found in clauses.items() for clause in found] + refusals) or "no recurrence"
 
     def check_oracle(self):
         made = self.interpret(self.spec, self.inputs, self.sizes)
