@@ -15,7 +15,8 @@
 // so that two uses of a module never confuse theirs.
 //
 // Split over IRGen.cpp (entry, functions, statements), IRGenCall.cpp (module uses), IRGenExpr.cpp
-// (names, arithmetic, reductions), IRGenAxes.cpp (axes), IRGenTime.cpp (shift, recur, over).
+// (names, arithmetic, reductions), IRGenAxes.cpp (axes), IRGenTime.cpp (shift, recur, over),
+// IRGenGrad.cpp (derivatives).
 //
 //===----------------------------------------------------------------------===//
 
@@ -222,6 +223,9 @@ private:
   Val evalOver(const ast::Expr &e, const Wanted *wanted);
   Val position(Place place);
   std::string stateName(const std::string &name);
+
+  //--- IRGenGrad.cpp
+  Val derivative(const ast::Expr &e);
 
   //--- Small things
   mlir::OpBuilder at() { return atEnd(frame->block); }

@@ -368,7 +368,7 @@ static std::optional<MapKind> mapKindOf(const std::string &name) {
 
 Val IRGen::builtin(const ast::Expr &e, const Wanted *wanted) {
   if (e.text == "grad")
-    return error(e.place, "'grad' is not lowered yet");
+    return derivative(e);
   if (e.hasAxes)
     return reduction(e);
   const FunctionName *function = nullptr;

@@ -1,0 +1,348 @@
+//===- Differentiate.cpp - Reverse mode over array ops -------------------===//
+
+#include "dialect/Differentiate.h"
+
+#include "dialect/CotangentOps.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+#include <cmath>
+#include <numbers>
+
+using namespace mlir;
+using namespace rondo;
+
+static RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
+
+namespace {
+
+class Reverse {
+public:
+  Reverse(OpBuilder &builder, DifferentiationError error) : builder(builder), error(error) {}
+
+  FailureOr<SmallVector<Value>> run(Value of, ArrayRef<Value> with);
+
+private:
+  void markActive(Value of, ArrayRef<Value> with);
+  LogicalResult adjoint(Operation *op, Value c);
+  LogicalResult noRule(Operation *op);
+  LogicalResult adjointOfMap(MapOp op, Value c);
+  LogicalResult adjointOfExtremum(ReduceOp op, Value c);
+  /// The factor of the cotangent for input `i`; null where it is zero.
+  Value partial(CotangentOps &ops, MapOp op, unsigned i);
+
+  bool isActive(Value value) const { return active.contains(value); }
+  /// Adds to a value's cotangent. Fails, with a message, on null: what would be summed over tokens.
+  LogicalResult add(CotangentOps &ops, Value value, Value cotangent);
+
+  OpBuilder &builder;
+  DifferentiationError error;
+  DenseSet<Value> active; // depend on what is differentiated with respect to, and `of` on them
+  SmallVector<Operation *> order;
+  DenseMap<Value, Value> cotangents;
+};
+
+} // namespace
+
+void Reverse::markActive(Value of, ArrayRef<Value> with) {
+  DenseSet<Value> dependent(with.begin(), with.end());
+  Block *block = of.getParentBlock();
+  SmallVector<Operation *> forward;
+  for (Operation &op : *block)
+    if (llvm::any_of(op.getOperands(), [&](Value v) { return dependent.contains(v); })) {
+      for (Value result : op.getResults())
+        dependent.insert(result);
+      forward.push_back(&op);
+    }
+  DenseSet<Value> needed{of};
+  for (Operation *op : llvm::reverse(forward)) {
+    // What is differentiated with respect to may itself be computed from another such value.
+    if (llvm::none_of(op->getResults(), [&](Value v) { return needed.contains(v); }))
+      continue;
+    needed.insert(op->operand_begin(), op->operand_end());
+    order.push_back(op);
+  }
+  for (Value value : needed)
+    if (dependent.contains(value))
+      active.insert(value);
+}
+
+LogicalResult Reverse::add(CotangentOps &ops, Value value, Value cotangent) {
+  if (!cotangent) {
+    error(ops.loc,
+          "a derivative with respect to a value that is the same for every token adds over "
+          "tokens");
+    return failure();
+  }
+  Value &held = cotangents[value];
+  held = held ? ops.map(MapKind::Add, {held, cotangent}) : cotangent;
+  return success();
+}
+
+LogicalResult Reverse::noRule(Operation *op) {
+  error(op->getLoc(), "'" + op->getName().stripDialect().str() +
+                          "' reaches other tokens and has no derivative of one token");
+  return failure();
+}
+
+FailureOr<SmallVector<Value>> Reverse::run(Value of, ArrayRef<Value> with) {
+  markActive(of, with);
+  CotangentOps start(builder, of.getLoc());
+  if (isActive(of))
+    cotangents[of] = start.number(1);
+  for (Operation *op : order) {
+    bool single = op->getNumResults() == 1;
+    Value c = single ? cotangents.lookup(op->getResult(0)) : Value();
+    if (!single ? failed(noRule(op)) : c && failed(adjoint(op, c)))
+      return failure();
+  }
+  SmallVector<Value> gradients;
+  for (Value value : with) {
+    Value c = cotangents.lookup(value);
+    CotangentOps ops(builder, value.getLoc());
+    gradients.push_back(c ? ops.broadcastTo(c, typeOf(value)) : Value());
+  }
+  return gradients;
+}
+
+//===----------------------------------------------------------------------===//
+// map
+//===----------------------------------------------------------------------===//
+
+Value Reverse::partial(CotangentOps &ops, MapOp op, unsigned i) {
+  ValueRange in = op.getInputs();
+  Value x = in[0], y = op.getResult();
+  auto one = [&] { return ops.number(1); };
+  auto map = [&](MapKind kind, ValueRange values) { return ops.map(kind, values); };
+  auto minus = [&](Value value) { return ops.map(MapKind::Neg, value); };
+  switch (op.getKind()) {
+  case MapKind::Add:
+    return one();
+  case MapKind::Sub:
+    return i == 0 ? one() : ops.number(-1);
+  case MapKind::Mul:
+    return in[1 - i];
+  case MapKind::Div:
+    return i == 0 ? map(MapKind::Div, {one(), in[1]}) : minus(map(MapKind::Div, {y, in[1]}));
+  case MapKind::Min: // a tie belongs to the first
+  case MapKind::Max: {
+    bool smallest = op.getKind() == MapKind::Min;
+    Value first = map(MapKind::Le, {in[smallest ? 0 : 1], in[smallest ? 1 : 0]});
+    Value zero = ops.number(0);
+    return i == 0 ? map(MapKind::Select, {first, one(), zero})
+                  : map(MapKind::Select, {first, zero, one()});
+  }
+  case MapKind::Pow:
+    if (i == 1)
+      return ops.times(y, map(MapKind::Log, x));
+    return ops.times(map(MapKind::Pow, {x, map(MapKind::Sub, {in[1], one()})}), in[1]);
+  case MapKind::Mod:
+    return i == 0 ? one() : minus(map(MapKind::Floor, map(MapKind::Div, {x, in[1]})));
+  case MapKind::Neg:
+    return ops.number(-1);
+  case MapKind::Abs:
+    return map(MapKind::Sign, x);
+  case MapKind::Exp:
+    return y;
+  case MapKind::Log:
+    return map(MapKind::Div, {one(), x});
+  case MapKind::Sqrt:
+    return map(MapKind::Div, {ops.number(0.5), y});
+  case MapKind::Rsqrt:
+    return ops.times(ops.times(ops.times(y, y), y), ops.number(-0.5));
+  case MapKind::Sin:
+    return map(MapKind::Cos, x);
+  case MapKind::Cos:
+    return minus(map(MapKind::Sin, x));
+  case MapKind::Tanh:
+    return map(MapKind::Sub, {one(), ops.times(y, y)});
+  case MapKind::Erf:
+    return ops.times(map(MapKind::Exp, minus(ops.times(x, x))),
+                     ops.number(2 * std::numbers::inv_sqrtpi));
+  case MapKind::Sigmoid:
+    return ops.times(y, map(MapKind::Sub, {one(), y}));
+  case MapKind::Softplus:
+    return map(MapKind::Sigmoid, x);
+  case MapKind::Select:
+    if (i == 0)
+      return {};
+    return i == 1 ? map(MapKind::Select, {x, one(), ops.number(0)})
+                  : map(MapKind::Select, {x, ops.number(0), one()});
+  case MapKind::Convert:
+    return elementTypeOf(x.getType()).isF32() ? one() : Value();
+  case MapKind::Floor:
+  case MapKind::Sign:
+  case MapKind::Lt:
+  case MapKind::Le:
+  case MapKind::Eq:
+  case MapKind::Ne:
+  case MapKind::And:
+  case MapKind::Or:
+  case MapKind::Not:
+    return {};
+  }
+  llvm_unreachable("a kind without a rule");
+}
+
+LogicalResult Reverse::adjointOfMap(MapOp op, Value c) {
+  CotangentOps ops(builder, op.getLoc());
+  ValueRange in = op.getInputs();
+  auto to = [&](Value value, Value a, Value b) {
+    return add(ops, value, ops.productTo(a, b, op.getType(), typeOf(value)));
+  };
+  // 2 x rather than x + x, so that the half of a squared loss goes.
+  if (op.getKind() == MapKind::Mul && in[0] == in[1])
+    return to(in[0], ops.times(c, ops.number(2)), in[0]);
+  for (unsigned i = 0; i < in.size(); ++i) {
+    if (!isActive(in[i]))
+      continue;
+    // c / b, not c * (1 / b): one rounding, and a constant b stays what was written.
+    if (op.getKind() == MapKind::Div && i == 0) {
+      if (failed(to(in[0], ops.map(MapKind::Div, {c, in[1]}), ops.number(1))))
+        return failure();
+    } else if (op.getKind() == MapKind::Select && i > 0) {
+      Value zero = ops.number(0);
+      Value chosen = ops.map(MapKind::Select,
+                             i == 1 ? ValueRange{in[0], c, zero} : ValueRange{in[0], zero, c});
+      if (failed(to(in[i], chosen, ops.number(1))))
+        return failure();
+    } else if (Value factor = partial(ops, op, i)) {
+      if (failed(to(in[i], c, factor)))
+        return failure();
+    }
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Other array ops
+//===----------------------------------------------------------------------===//
+
+/// Running sums from the end.
+static Value suffixSums(CotangentOps &ops, Value c, StringAttr axis) {
+  RankedTensorType inner = withoutTime(c.getType());
+  unsigned rank = static_cast<unsigned>(inner.getRank()), place = *axisIndex(inner, axis);
+  SmallVector<AffineExpr> sources;
+  for (unsigned i = 0; i < rank; ++i) {
+    AffineExpr dim = ops.builder.getAffineDimExpr(i);
+    sources.push_back(i == place ? (inner.getDimSize(i) - 1) - dim : dim);
+  }
+  AffineMap backwards = AffineMap::get(rank, 0, sources, ops.builder.getContext());
+  Value turned = ops.view(c, axesOf(inner), inner.getShape(), backwards);
+  Value sums = CumsumOp::create(ops.builder, ops.loc, turned.getType(), turned, axis);
+  return ops.view(sums, axesOf(inner), inner.getShape(), backwards);
+}
+
+// To the first element, in storage order, that attains the maximum or minimum.
+LogicalResult Reverse::adjointOfExtremum(ReduceOp op, Value c) {
+  CotangentOps ops(builder, op.getLoc());
+  Value source = op.getSource();
+  Value hit = ops.map(MapKind::Eq, {source, op.getResult()});
+  hit = ops.broadcastTo(ops.where(hit, ops.number(1)), typeOf(source));
+  // Hits before each element, counted along the reduced axes one inside the other.
+  Value before;
+  Value total = hit;
+  SmallVector<StringRef> axes(op.getAxes().getAsValueRange<StringAttr>());
+  llvm::sort(axes, [&](StringRef a, StringRef b) {
+    return *axisIndex(source.getType(), a) > *axisIndex(source.getType(), b);
+  });
+  for (StringRef axis : axes) {
+    auto name = builder.getStringAttr(axis);
+    Value running = CumsumOp::create(builder, op.getLoc(), total.getType(), total, name);
+    Value own = ops.map(MapKind::Sub, {running, total});
+    before = before ? ops.map(MapKind::Add, {before, own}) : own;
+    total = ReduceOp::create(builder, op.getLoc(), ReduceKind::Sum, total, axis);
+  }
+  Value first = ops.map(MapKind::Eq, {before, ops.number(0)});
+  Value weight = ops.where(first, hit);
+  return add(ops, source, ops.productTo(c, weight, typeOf(source), typeOf(source)));
+}
+
+/// 1 where the index along the axis is the id.
+static Value oneHot(CotangentOps &ops, Type indexed, StringRef axis, Value ids) {
+  Value number = ops.map(MapKind::Convert, ids);
+  return ops.map(MapKind::Eq, {ops.index(axis, extentOf(indexed, axis)), number});
+}
+
+LogicalResult Reverse::adjoint(Operation *op, Value c) {
+  CotangentOps ops(builder, op->getLoc());
+  auto whole = [](TypeRange types) { return unionType(types, elementTypeOf(types.front())); };
+  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+      .Case([&](MapOp map) { return adjointOfMap(map, c); })
+      .Case([&](ContractOp contract) -> LogicalResult {
+        Value lhs = contract.getLhs(), rhs = contract.getRhs();
+        RankedTensorType all = whole({lhs.getType(), rhs.getType()});
+        if (lhs == rhs)
+          return add(ops, lhs, ops.productTo(ops.times(c, ops.number(2)), lhs, all, typeOf(lhs)));
+        if (isActive(lhs) && failed(add(ops, lhs, ops.productTo(c, rhs, all, typeOf(lhs)))))
+          return failure();
+        return isActive(rhs) ? add(ops, rhs, ops.productTo(c, lhs, all, typeOf(rhs))) : success();
+      })
+      .Case([&](ReduceOp reduce) {
+        return reduce.getKind() == ReduceKind::Sum ? add(ops, reduce.getSource(), c)
+                                                   : adjointOfExtremum(reduce, c);
+      })
+      .Case([&](ViewOp view) { return add(ops, view.getSource(), adjointOfView(ops, view, c)); })
+      .Case([&](ConcatOp concat) -> LogicalResult {
+        StringRef axis = concat.getAxis();
+        int64_t low = 0;
+        for (Value part : concat.getSources()) {
+          int64_t extent = extentOf(part.getType(), axis);
+          Value own = c;
+          if (hasAxis(c.getType(), axis)) {
+            RankedTensorType inner = withoutTime(c.getType());
+            SmallVector<int64_t> sizes(inner.getShape());
+            unsigned rank = static_cast<unsigned>(inner.getRank());
+            SmallVector<AffineExpr> sources;
+            for (unsigned i = 0; i < rank; ++i)
+              sources.push_back(builder.getAffineDimExpr(i));
+            unsigned place = *axisIndex(inner, axis);
+            sizes[place] = extent;
+            sources[place] = sources[place] + low;
+            own = ops.view(c, axesOf(inner), sizes,
+                           AffineMap::get(rank, 0, sources, builder.getContext()));
+          }
+          low += extent;
+          if (isActive(part) && failed(add(ops, part, own)))
+            return failure();
+        }
+        return success();
+      })
+      .Case([&](CumsumOp cumsum) {
+        Value source = cumsum.getSource();
+        if (!hasAxis(c.getType(), cumsum.getAxis()))
+          c = ops.broadcastTo(c, typeOf(source));
+        return add(ops, source, suffixSums(ops, c, cumsum.getAxisAttr()));
+      })
+      .Case([&](PickOp pick) {
+        Value hit = oneHot(ops, pick.getSource().getType(), pick.getAxis(), pick.getIds());
+        return add(ops, pick.getSource(), ops.where(hit, c));
+      })
+      .Case([&](GatherOp gather) {
+        Value hit = oneHot(ops, gather.getTable().getType(), gather.getAxis(), gather.getIds());
+        Value weight = ops.where(hit, ops.number(1));
+        Value table = gather.getTable();
+        return add(
+            ops, table,
+            ops.productTo(c, weight, whole({gather.getType(), weight.getType()}), typeOf(table)));
+      })
+      .Default([&](Operation *other) { return noRule(other); });
+}
+
+//===----------------------------------------------------------------------===//
+// Public
+//===----------------------------------------------------------------------===//
+
+FailureOr<SmallVector<Value>> rondo::differentiate(OpBuilder &builder, Value of,
+                                                   ArrayRef<Value> with,
+                                                   DifferentiationError error) {
+  return Reverse(builder, error).run(of, with);
+}
+
+bool rondo::dependsOn(Value of, Value value) {
+  DenseSet<Value> dependent{value};
+  for (Operation &op : *of.getParentBlock())
+    if (llvm::any_of(op.getOperands(), [&](Value v) { return dependent.contains(v); }))
+      dependent.insert(op.result_begin(), op.result_end());
+  return dependent.contains(of);
+}
