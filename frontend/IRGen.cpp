@@ -153,7 +153,8 @@ void IRGen::finishEntry(Instance &main) {
                              describe(v) + "; expected a value of each token");
       return;
     }
-    if (entry.hasResult)
+    v = asNumbers(v, entry.place, "a result");
+    if (entry.hasResult && v.kind == Val::Tensor)
       v = conform(v, declared, entry.place, "the result of '" + entry.name + "'", nullptr, false);
     if (v.kind != Val::Tensor)
       return;

@@ -42,6 +42,9 @@ bool isFree(Operation *op) {
     return false;
   if (isa<ViewOp, ConstantOp, IndexOp, PositionOp>(op))
     return true;
+  // A truth value has no form in memory.
+  if (isa<MapOp>(op) && elementTypeOf(op->getResult(0).getType()).isInteger(1))
+    return true;
   return llvm::all_of(op->getResultTypes(), [](Type type) { return isa<RankedTensorType>(type) && !isPerToken(type); }) &&
          !isa<ParamOp, CallOp, LaunchOp>(op);
 }

@@ -26,7 +26,8 @@ DependenceMap dependences(Block &block, llvm::function_ref<unsigned(BlockArgumen
 }
 
 bool isArithmetic(Operation *op) {
-  return isa<MapOp, ReduceOp, ContractOp, GatherOp, PickOp, ConcatOp, CumsumOp>(op);
+  return isa<MapOp, ReduceOp, ContractOp, GatherOp, PickOp, ConcatOp, CumsumOp>(op) &&
+         !elementTypeOf(op->getResult(0).getType()).isInteger(1);
 }
 
 FreeWork findFreeWork(Block &block, llvm::function_ref<bool(Operation *)> isFree,

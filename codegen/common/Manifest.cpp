@@ -9,10 +9,8 @@ using namespace mlir;
 using namespace rondo;
 
 static package::DType dtypeOf(Type type) {
-  Type element = elementTypeOf(type);
-  if (element.isInteger(64))
-    return package::DType::I64;
-  return element.isInteger(1) ? package::DType::U8 : package::DType::F32;
+  // Truth values are stored as numbers.
+  return elementTypeOf(type).isInteger(64) ? package::DType::I64 : package::DType::F32;
 }
 
 static std::vector<std::unique_ptr<package::AxisT>> axes(RankedTensorType type) {

@@ -15,8 +15,8 @@ using namespace mlir;
 using namespace rondo;
 
 int64_t rondo::bytesPerToken(Type type) {
-  Type element = elementTypeOf(type);
-  return elementsPerToken(type) * (element.isInteger(1) ? 1 : element.getIntOrFloatBitWidth() / 8);
+  // Truth values are stored as numbers, 0 and 1.
+  return elementsPerToken(type) * (elementTypeOf(type).isInteger(64) ? 8 : 4);
 }
 
 namespace {

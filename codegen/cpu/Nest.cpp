@@ -55,8 +55,9 @@ Buffer Nest::rowMajor(Value base, ArrayRef<StringAttr> axes, ArrayRef<int64_t> e
     // The leading extent may be the unknown number of rows; no stride needs it.
     stride *= i ? extents[i] : 1;
   }
+  // Truth values are 0 and 1 in memory.
   return Buffer{base, SmallVector<StringAttr>(axes), AffineMap::get(axes.size(), 0, offset),
-                element};
+                element.isInteger(1) ? b.getF32Type() : element};
 }
 
 const Buffer *Nest::bufferOf(Value value) const {
@@ -300,6 +301,14 @@ Value Nest::load(const Buffer &buffer, const Env &env) {
                                      b.getI32IntegerAttr(align));
 }
 
+Value Nest::loadValue(Value value, const Buffer &buffer, const Env &env) {
+  Value loaded = load(buffer, env);
+  if (!getElementTypeOrSelf(value.getType()).isInteger(1))
+    return loaded;
+  Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(loaded.getType()));
+  return arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNE, loaded, zero);
+}
+
 void Nest::store(Value value, const Buffer &buffer, const Env &env) {
   AffineExpr offset = offsetOf(buffer, env);
   std::optional<int64_t> stride = laneStride(offset);
@@ -391,7 +400,7 @@ FailureOr<Value> Nest::compute(Value value, const Env &env) {
     return vm.add(offset, index);
   }
   if (const Buffer *buffer = bufferOf(value))
-    return load(*buffer, env);
+    return loadValue(value, *buffer, env);
   if (auto it = slices.find(value); it != slices.end())
     return evaluate(it->second.source, throughSlice(it->second, env));
   Operation *op = value.getDefiningOp();

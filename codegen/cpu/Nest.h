@@ -102,6 +102,8 @@ public:
   /// The value at `env`: a scalar, or a vector where an index moves with the lanes.
   mlir::FailureOr<mlir::Value> evaluate(mlir::Value value, const Env &env);
   mlir::Value load(const Buffer &buffer, const Env &env);
+  /// The same as a value of `value`'s kind: a truth value is compared with 0.
+  mlir::Value loadValue(mlir::Value value, const Buffer &buffer, const Env &env);
   void store(mlir::Value value, const Buffer &buffer, const Env &env);
 
   mlir::OpBuilder &builder() { return b; }

@@ -37,9 +37,9 @@ Buffer Program::allocate(Value value, const Env &env, const IndexRanges &ranges)
     extents.push_back(extent);
     count *= extent;
   }
-  Type element = type.getElementType().isInteger(1) ? Type(nest.builder().getF32Type()) : type.getElementType();
-  Value base = scratch.allocate(nest, count * element.getIntOrFloatBitWidth() / 8);
-  return nest.rowMajor(base, axes, extents, element);
+  Type element = type.getElementType();
+  int64_t bytes = element.isInteger(64) ? 8 : 4;
+  return nest.rowMajor(scratch.allocate(nest, count * bytes), axes, extents, element);
 }
 
 //===----------------------------------------------------------------------===//
@@ -78,7 +78,7 @@ void Program::chooseStored(ArrayRef<Operation *> ops) {
     auto map = dyn_cast<MapOp>(op);
     work += map ? costOf(map) : 0;
     cost[value] = work;
-    // Truth values are cheap to compute again and have no memory form.
+    // Truth values are cheap to compute again.
     if (!map || getElementTypeOrSelf(value.getType()).isInteger(1) || work < 2)
       continue;
     int64_t uses = 0;
