@@ -47,7 +47,7 @@ InterpCommand parseInterpCommand(int argc, char **argv) {
       ->required();
   app.add_option("--outputs", options.outputs, "the safetensors file to write")->required();
   app.add_option("--params", options.parameters,
-                 "the parameters: a checkpoint's folder or a safetensors file");
+                 "the parameters: a checkpoint's folder, a safetensors file or a package");
   app.add_option("--entry", options.entry, "the function to run, by its entry or its name")
       ->capture_default_str();
   auto *wide = app.add_flag("--f64", options.f64, "compute in f64");

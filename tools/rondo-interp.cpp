@@ -95,7 +95,10 @@ class Parameters {
 public:
   Status open(const std::string &path, const std::optional<Package> &own) {
     package = own ? &*own : nullptr;
-    if (!path.empty()) {
+    if (StringRef(path).ends_with(".rpk")) {
+      RONDO_TAKE(other, Package::open(path));
+      package = &*other;
+    } else if (!path.empty()) {
       RONDO_TAKE(checkpoint, Checkpoint::open(path));
     }
     return {};
@@ -124,6 +127,7 @@ private:
   }
 
   std::optional<Checkpoint> checkpoint;
+  std::optional<Package> other; ///< that the parameters were asked of
   const Package *package = nullptr;
   std::map<std::string, std::optional<Array>> arrays;
 };

@@ -299,6 +299,9 @@ class Verify(CommandTest):
             results = {line["comparison"]: line["result"] for line in report["comparisons"]}
             for form in ("interpreter in f64", "token by token", "step", "prefill", "packed", "loaded", "threads"):
                 self.assertTrue(any(form in name and result == "pass" for name, result in results.items()), (form, results))
+            # Of the recurrent one the forms are derived anew from the program that the package carries.
+            for form in ("sequential", "chunk:16", "chunk:64"):
+                self.assertEqual(results[f"token loop = recurrences as {form}, in f64"], "pass" if package == self.recurrent else "not applicable")
 
     def test_a_spec_is_compiled_first(self):
         spec = self.path("decay.rondo")
@@ -307,6 +310,8 @@ class Verify(CommandTest):
         report = json.loads(self.rondo("verify", spec, "--set", "k=5", "--json").stdout)
         self.assertTrue(report["passed"])
         forms = {line["comparison"].split(" as ")[-1]: line["result"] for line in report["comparisons"]}
+        self.assertEqual(forms.get("sequential, in f64"), "pass", forms)
+        self.assertEqual(forms.get("chunk:16, in f64"), "not applicable", forms)
         for form in ("sequential", "chunk:16", "chunk:64"):
             self.assertEqual(forms.get(form), "pass", forms)
 

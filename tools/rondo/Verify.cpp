@@ -7,12 +7,13 @@
 #include "tools/rondo/Command.h"
 #include "tools/rondo/Console.h"
 #include "tools/rondo/EntryInputs.h"
-#include "tools/rondo/Forms.h"
-#include "tools/rondo/Sibling.h"
+#include "tools/rondo/Reference.h"
 
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <fstream>
+#include <iterator>
 
 namespace rondo::cli {
 
@@ -74,7 +75,7 @@ private:
   void skip(const std::string &what, const std::string &why) { all.push_back(notApplicable(what, why)); }
 
   void compareReference();
-  Tensors interpret(const Sequence &of, bool f64);
+  Tensors interpret(const Sequence &of, bool f64) { return cli::interpret(scratch, {session.path()}, of, {of.tokens}, f64); }
   std::vector<Numbers> keptOf(const std::vector<Numbers> &interpreted) const;
   void comparePieces();
   void compareStep(const package::Entry &step);
@@ -85,6 +86,8 @@ private:
   void compareSavedState();
   void compareMachines();
   void compareForms();
+  void compareBlockForms();
+  Tensors inBlocks(const std::string &rondoc, const std::string &form);
 
   Tensors runForward(const Sequence &of, const std::vector<int64_t> &pieces) {
     RONDO_TAKE(Outcome outcome, forms.run(forward, of, pieces));
@@ -101,6 +104,7 @@ private:
   int64_t referenceTokens = 0;
   Bound bound;
   Outcome whole; ///< forward in one call
+  std::vector<Numbers> exact; ///< of the first referenceTokens, by the interpreter in f64; empty: not computed
   std::vector<Comparison> all;
 };
 
@@ -141,33 +145,6 @@ Status Verifier::prepare() {
   referenceTokens = options.referenceTokens ? options.referenceTokens : std::clamp<int64_t>(static_cast<int64_t>(2'000'000'000 / parameters), 24, 150);
   referenceTokens = std::min(referenceTokens, sequence.tokens);
   return {};
-}
-
-Verifier::Tensors Verifier::interpret(const Sequence &of, bool f64) {
-  std::optional<std::string> program = findProgram("rondo-interp");
-  if (!program)
-    return Error{"not compared: rondo-interp not found beside this program or on PATH (--no-reference leaves it out)"};
-  std::string inputs = scratch.file("inputs.safetensors"), outputs = scratch.file("outputs.safetensors");
-  std::vector<TensorView> views;
-  for (const auto &[name, tensor] : of.inputs) {
-    views.push_back(tensor.view());
-    views.back().name = name;
-    views.back().shape.insert(views.back().shape.begin(), 1);
-  }
-  RONDO_CHECK(writeTensors(inputs, views));
-  std::vector<std::string> command{*program, session.path(), "--inputs", inputs, "--outputs", outputs};
-  if (f64)
-    command.push_back("--f64");
-  RONDO_CHECK(runProgram(command));
-  RONDO_TAKE(TensorFile file, TensorFile::open(outputs));
-  std::vector<Numbers> numbers;
-  for (const TensorView &tensor : file.tensors()) {
-    RONDO_TAKE(Numbers read, numbersOf(tensor));
-    if (!read.shape.empty())
-      read.shape.erase(read.shape.begin()); // one sequence
-    numbers.push_back(std::move(read));
-  }
-  return numbers;
 }
 
 /// What of the interpreter's outputs and states the package must have as well. What a cache holds is the compiler's choice (work on the key's side may be done
@@ -216,16 +193,17 @@ void Verifier::compareReference() {
     all.push_back(failure(what, start.error().message));
     return;
   }
-  Tensors exact = interpret(*start, true), rounded = exact ? interpret(*start, false) : exact;
-  if (!exact || !rounded) {
-    all.push_back(failure(what, (exact ? rounded : exact).error().message));
+  Tensors precise = interpret(*start, true), rounded = precise ? interpret(*start, false) : precise;
+  if (!precise || !rounded) {
+    all.push_back(failure(what, (precise ? rounded : precise).error().message));
     return;
   }
+  exact = *std::move(precise);
   // What f32 costs the model's own formulas, in the order in which they are written, is not the kernels' error.
-  Comparison own = compare("", *exact, *rounded, {HUGE_VAL, ""});
+  Comparison own = compare("", exact, *rounded, {HUGE_VAL, ""});
   if (own.verdict == Verdict::Passed && 5 * own.maxRel > reordered)
     bound = {5 * own.maxRel, fmt::format("five times {:.2g}, the interpreter's own error in f32", own.maxRel)};
-  check(what, keptOf(*exact), bound, [&]() -> Tensors { return runForward(*start, {referenceTokens}); });
+  check(what, keptOf(exact), bound, [&]() -> Tensors { return runForward(*start, {referenceTokens}); });
 }
 
 void Verifier::comparePieces() {
@@ -448,6 +426,60 @@ void Verifier::compareForms() {
   }
 }
 
+/// What the block level in `form` makes in f64 of the tokens that the interpreter computed, in two pieces. No tensors: no recurrence has that form.
+Verifier::Tensors Verifier::inBlocks(const std::string &rondoc, const std::string &form) {
+  std::string block = scratch.file("block.mlir");
+  RONDO_CHECK(runProgram({rondoc, scratch.file("token.mlirbc"), "--from", "token", "--form", "*=" + form, "--emit", "block", "-o", block}));
+  std::ifstream file(block);
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (form != "sequential" && text.find("form \"chunk\"") == std::string::npos)
+    return std::vector<Numbers>();
+  int64_t first = referenceTokens / 5;
+  RONDO_TAKE(Sequence tokens, part(sequence, 0, referenceTokens));
+  return cli::interpret(scratch, {block, "--params", session.path()}, tokens, {first, referenceTokens - first}, true);
+}
+
+void Verifier::compareBlockForms() {
+  const auto *states = session.manifest().states();
+  auto isRecurrent = [&](std::string_view name) {
+    return std::any_of(states->begin(), states->end(), [&](const package::State *state) { return state->kind() == package::StateKind::Fixed && state->name()->string_view() == name; });
+  };
+  const std::string what = "token loop = recurrences as {}, in f64";
+  std::vector<Numbers> expected;
+  bool recurrent = false;
+  for (const Numbers &numbers : exact) {
+    bool state = numbers.name.starts_with("state.");
+    recurrent |= state && isRecurrent(numbers.name.substr(6));
+    if (!state || isRecurrent(numbers.name.substr(6)))
+      expected.push_back(numbers);
+  }
+  const auto *meaning = session.manifest().meaning();
+  std::optional<std::string> rondoc = findProgram("rondoc");
+  std::ofstream file(scratch.file("token.mlirbc"), std::ios::binary);
+  if (recurrent && meaning)
+    file.write(reinterpret_cast<const char *>(meaning->data()), static_cast<std::streamsize>(meaning->size()));
+  file.close();
+  for (const std::string form : {"sequential", "chunk:16", "chunk:64"}) {
+    std::string name = fmt::format(fmt::runtime(what), form);
+    progress.show(name);
+    if (!recurrent) {
+      skip(name, exact.empty() ? "the interpreter computed nothing to compare with" : "there is no recurrence");
+      continue;
+    }
+    if (!rondoc || !file) {
+      all.push_back(failure(name, rondoc ? "a file for it cannot be written" : "rondoc, which derives the form, was not found beside this program or on PATH (--no-reference leaves it out)"));
+      continue;
+    }
+    Tensors made = inBlocks(*rondoc, form);
+    if (!made)
+      all.push_back(failure(name, made.error().message));
+    else if (made->empty())
+      skip(name, "no recurrence has this form");
+    else
+      all.push_back(compare(name, expected, *made, {1e-10, "f64 sums in another order"}));
+  }
+}
+
 std::vector<Comparison> Verifier::compareAll() {
   compareReference();
   progress.show("forward");
@@ -476,6 +508,7 @@ std::vector<Comparison> Verifier::compareAll() {
   compareSavedState();
   compareMachines();
   compareForms();
+  compareBlockForms();
   progress.clear();
   return std::move(all);
 }
