@@ -9,7 +9,7 @@ weights.safetensors, as test/golden/mechanisms/README.md says. Checked are
     oracle    the interpreter in f64 = expected.safetensors, within `tolerance`
     f32       the compiled package in each of its forms = expected.safetensors, within `tolerance_f32`
     forms     each form at block level in f64 = the token loop, to 1e-10: sequences of 0, 1, C-1, C, C+1 and 3C+5 tokens, packed, cut in two, after other tokens
-    verify    the package's entries against each other and the interpreter, by `rondo verify`
+    verify    the entries of the package in each form against each other and the interpreter, by `rondo verify`: pieces, steps, packed, saved states
 Differences are relative to the largest value of a tensor. Prints one line a check and exits with 1 when one fails, after the command that repeats it.
 """
 
@@ -219,8 +219,11 @@ class Mechanism:
 
     def check_verify(self):
         given = ["--inputs", os.path.join(self.folder, "inputs.safetensors")] if self.case.get("verify_inputs") else ["--tokens", "100"]
-        table = run([self.programs["rondo"], "verify", self.package(None), *given, "--reference-tokens", "37"])
-        return table.strip().splitlines()[-1]
+        said = []
+        for form in [None, *(form for form in self.forms() if form != "sequential")]:
+            table = run([self.programs["rondo"], "verify", self.package(form), *given, "--reference-tokens", "37"])
+            said.append(f"{form or 'as chosen'}: {table.strip().splitlines()[-1].split(': ')[-1]}")
+        return "; ".join(said)
 
 
 CHECKS = ("class", "oracle", "f32", "forms", "verify")
