@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Memories of several levels, scales or with a covariance, a spiking layer and a window: log-linear attention, Kalman, two time scales, HiSS, LIF, window.
+"""Memories of several levels, scales or with a covariance, update rules to choose from, a spiking layer and a window.
 
-    python3 test/golden/mechanisms/make_memories.py        (numpy, safetensors; torch and flash-linear-attention for log-linear attention)
+    python3 test/golden/mechanisms/make_memories.py        (numpy, safetensors; torch for the two-layer memory, and flash-linear-attention for log-linear attention)
 """
 
 import os
@@ -102,6 +102,54 @@ def two_time_scales():
     }, inputs, {"y": y})
 
 
+def update_rule(rule, title, kind, states, **more):
+    """The rule's own update, token by token; of the two-layer memory the gradients by torch's autograd."""
+    inputs, x = drawn(35, q=(H, K), key=(H, K), val=(H, V), rate=(H,), keep=(H,))
+    inputs["key"] = f32(inputs["key"] * 0.5)
+    x["key"] = inputs["key"][0].astype(np.float64)
+    y, weights = np.zeros((1, TOKENS, H, V)), None
+    if rule == "mlp":
+        import torch
+        random = np.random.default_rng(36)
+        weights = {"W1": f32(random.normal(size=(H, K, 5)) * 0.6), "W2": f32(random.normal(size=(H, 5, V)) * 0.6)}
+    for head in range(H):
+        S, M = np.zeros((K, V)), np.zeros((K, V))
+        if weights:
+            A, B = (torch.from_numpy(weights[name][head].astype(np.float64)).requires_grad_() for name in ("W1", "W2"))
+            memory = lambda z: torch.nn.functional.gelu(torch.from_numpy(z) @ A) @ B
+        for t in range(TOKENS):
+            key, val, eta, mu = x["key"][t, head], x["val"][t, head], sigmoid(x["rate"][t, head]), sigmoid(x["keep"][t, head])
+            if rule == "sgd":
+                S = S - eta * np.outer(key, S.T @ key - val)
+            elif rule == "momentum":
+                M = mu * M - eta * np.outer(key, S.T @ key - val)
+                S = S + M
+            elif rule == "delta":
+                S = mu * S
+                S = S + eta * np.outer(key, val - key @ S)
+            else:
+                loss = ((memory(key) - torch.from_numpy(val)) ** 2).sum() / 2
+                gradients = torch.autograd.grad(loss, [A, B])
+                A, B = ((mu * value - eta * gradient).detach().requires_grad_() for value, gradient in zip((A, B), gradients))
+            y[0, t, head] = memory(x["q"][t, head]).detach().numpy() if weights else x["q"][t, head] @ S
+    sizes = {"h": H, "k": K, "v": V, "rule": rule} | ({"m": 5} if weights else {})
+    write(f"update_{rule}", {
+        "spec": "models/update_rules.rondo", "set": sizes, "title": title, "paper": "2504.13173", "class": kind, "states": states, **more,
+        "oracle": "torch's autograd in f64, token by token" if weights else "numpy in f64, token by token",
+        "tolerance": 1e-7 if weights else 1e-9, "tolerance_f32": 2e-5 if weights else 1e-5,
+        "why": ("f64 on both sides, but for gelu's constant, which a program holds in f32; " if weights else "f64 on both sides; ") + "f32 rounding of 37 updates",
+    }, inputs, {"y": y}, weights)
+
+
+def update_rules():
+    update_rule("sgd", "Memory by gradient descent", "identity + rank-1", {"S": "no decay, rank 1 that reads the state (delta rule)"})
+    update_rule("momentum", "Memory by gradient descent with momentum", "identity + rank-1 over two states (2x2)",
+                {"S": "no decay, rank 0", "M": "decay per value channel [h], rank 1 that reads S"})
+    update_rule("delta", "Memory by the delta rule with decay", "scalar decay + rank-1", {"S": "decay per head [h], rank 1 that reads the state (delta rule)"})
+    update_rule("mlp", "TTT-MLP, token by token", "nonlinear in the state (gradient of two layers)",
+                {"A": "decay per head [h], rank 0", "B": "decay per value channel [h], rank 0"}, refused=["models/update_rules.rondo:", "not affine"])
+
+
 def hiss():
     """Chunk by chunk, as in the paper's figure: the fast model on each chunk alone, the slow one on the sequence of their last outputs."""
     random = np.random.default_rng(32)
@@ -198,6 +246,6 @@ def window_memory():
 
 
 if __name__ == "__main__":
-    for make in (log_linear_attention, kalman_memory, two_time_scales, hiss, lif, window_memory):
+    for make in (log_linear_attention, kalman_memory, two_time_scales, update_rules, hiss, lif, window_memory):
         if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
             make()
