@@ -98,6 +98,12 @@ private:
 // Weights, states, kernels
 //===----------------------------------------------------------------------===//
 
+/// Whether two ops of functions that need not be the same compute the same from equal operands.
+static bool computeTheSame(Operation *a, Operation *b) {
+  return a->getName() == b->getName() && a->getAttrDictionary() == b->getAttrDictionary() && a->getPropertiesAsAttribute() == b->getPropertiesAsAttribute() &&
+         a->getResultTypes() == b->getResultTypes();
+}
+
 int64_t Shared::constant(Operation *source, std::vector<int64_t> operands) {
   // Entries are clones of one function: a parameter, and a derived value of its own name, is one constant in all of them.
   auto param = dyn_cast<ParamOp>(source);
@@ -108,6 +114,11 @@ int64_t Shared::constant(Operation *source, std::vector<int64_t> operands) {
   auto [it, inserted] = constants.try_emplace({source, operands}, plan.constants.size());
   if (!inserted)
     return it->second;
+  // What has no name of its own, such as a parameter's view that a state starts from, is one constant in all entries too.
+  if (shared.empty())
+    for (auto [index, known] : llvm::enumerate(plan.constants))
+      if (known.operands == operands && computeTheSame(known.source, source))
+        return it->second = static_cast<int64_t>(index);
   std::string name = shared.empty() ? "constant" : shared;
   if (shared.empty() && !operands.empty())
     name = plan.constants[operands.front()].name + "." + source->getName().stripDialect().str();
