@@ -470,6 +470,7 @@ void IRGen::runReturn(const ast::Stmt &s) {
   bool known = instance->module->hasResult && s.values.size() == 1 &&
                tryAxes(instance->module->result, wanted[0]);
   std::vector<Val> items;
+  instance->resultNames.clear(); // a recurrence before gave some
   for (const auto &value : s.values) {
     items.push_back(value->kind == ast::Expr::Recur ? evalRecur(*value, false)
                                                     : eval(*value, known ? &wanted : nullptr));
