@@ -15,7 +15,7 @@ The rules, each with a planted violation in check_house_test.py:
     opening       a source file opens with a comment that says what it is
     leftovers     no note of unfinished work, no machine path, no file called utils or misc
     lists         sources in CMakeLists.txt stand one a line, sorted
-    readmes       each room has a README of at most 60 lines
+    readmes       each room has a README of at most 60 lines, tables that a program writes apart
     packages      README.md lists what tools/setup installs, and why
     executable    a script with #! is executable, any other file is not
 """
@@ -232,8 +232,13 @@ class House:
             path = f"{room}/README.md"
             if path not in self.files:
                 self.report(path, 1, "is missing; it says what lives here, what must not, what to read first, how to add one")
-            elif len(self.files[path]) - 1 > 60:
-                self.report(path, 1, f"has {len(self.files[path]) - 1} lines; expected at most 60")
+                continue
+            lines, written = 0, False  # by hand: what a program writes stands between two comments that say by which
+            for line in self.files[path][:-1]:
+                written = (written or " is written by " in line) and not line.endswith(": end -->")
+                lines += not written
+            if lines > 60:
+                self.report(path, 1, f"has {lines} lines; expected at most 60")
 
     def packages(self):
         lines = self.files.get("tools/setup", [])

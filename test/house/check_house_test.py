@@ -177,6 +177,8 @@ class HouseTest(unittest.TestCase):
 
     def test_readme_long(self):
         self.found("models/README.md", "line\n" * 61, "has 61 lines; expected at most 60")
+        written = "<!-- rows: what follows is written by tools/rows -->\n" + "row\n" * 70 + "<!-- rows: end -->\n"
+        self.found("models/README.md", "line\n" * 30 + written + "line\n" * 30, "has 61 lines; expected at most 60")
 
     def test_package_not_listed(self):
         self.found("tools/setup", "packages() {\n  cat <<'LIST'\nninja-build | runs the build\nLIST\n}\n", "README.md:1: does not list 'ninja-build | runs the build'")
