@@ -123,6 +123,13 @@ Error Interpreter<Real>::runArrayOp(Operation &op, Values &values, Named &result
           .Case([&](ContractOp) { return contract(*x[0], *x[1], axes, f32); })
           .Case([&](ViewOp view) { return interpreter::view(*x[0], view.getMap(), type); })
           .Case([&](CumsumOp cumsum) { return interpreter::cumsum(*x[0], cumsum.getAxis(), f32); })
+          .Case([&](PropagateOp op) {
+            auto mixing = op.getMixing().value_or(ArrayAttr());
+            auto named = [&](unsigned i) {
+              return mixing ? cast<StringAttr>(mixing[i]).getValue() : StringRef();
+            };
+            return propagate(*x[0], *x[1], op.getAxis(), named(0), named(1), axes, f32);
+          })
           .Case(
               [&](ConcatOp concat) { return interpreter::concat<Real>(x, concat.getAxis(), axes); })
           .Case([&](GatherOp gather) { return take(*x[0], *x[1], gather.getAxis(), axes); })

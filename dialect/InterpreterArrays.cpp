@@ -282,6 +282,39 @@ template <typename Real> Named<Real> cumsum(const Named<Real> &source, StringRef
 }
 
 template <typename Real>
+Named<Real> propagate(const Named<Real> &factors, const Named<Real> &source, StringRef axis,
+                      StringRef row, StringRef column, const Axes &resultAxes, bool f32) {
+  Named<Real> result = zerosOver<Real>(resultAxes, {&factors, &source});
+  auto strideOf = [](const Named<Real> &of, StringRef axis) {
+    int64_t stride = 1;
+    for (size_t i = of.axes.size(); i-- > 0 && of.axes[i] != axis;)
+      stride *= of.array.shape[i];
+    return stride;
+  };
+  int64_t stride = strideOf(result, axis), extent = result.extent(axis);
+  int64_t rows = column.empty() ? 1 : factors.extent(column), rowStride = strideOf(result, row),
+          columnStride = strideOf(factors, column);
+  std::vector<std::pair<int64_t, int64_t>> offsets;
+  forEachIndex<Real>(result, {&factors, &source}, [&](int64_t, ArrayRef<int64_t> at) {
+    offsets.push_back({at[0], at[1]});
+  });
+  // A step along the axis reads all rows of the step before it.
+  for (int64_t n = 0; n < extent; ++n)
+    for (int64_t at = 0, count = offsets.size(); at < count; ++at) {
+      if ((at / stride) % extent != n)
+        continue;
+      auto [factor, term] = offsets[at];
+      Real sum = source.array.data[term];
+      int64_t first = column.empty() ? at : at - (at / rowStride) % rows * rowStride;
+      for (int64_t j = 0; n && j < rows; ++j)
+        sum = rounded(sum + factors.array.data[factor + j * columnStride] *
+                                result.array.data[first + j * rowStride - stride], f32);
+      result.array.data[at] = sum;
+    }
+  return result;
+}
+
+template <typename Real>
 Named<Real> concat(ArrayRef<const Named<Real> *> sources, StringRef axis, const Axes &resultAxes) {
   Named<Real> result = zerosOver(resultAxes, sources);
   size_t position = llvm::find(resultAxes, axis) - resultAxes.begin();
@@ -371,6 +404,8 @@ template <typename Real> void appendRows(Numbers<Real> &to, const Numbers<Real> 
   template Named<Real> contract(const Named<Real> &, const Named<Real> &, const Axes &, bool);     \
   template llvm::Expected<Named<Real>> view(const Named<Real> &, AffineMap, Type);                 \
   template Named<Real> cumsum(const Named<Real> &, StringRef, bool);                               \
+  template Named<Real> propagate(const Named<Real> &, const Named<Real> &, StringRef, StringRef,   \
+                                 StringRef, const Axes &, bool);                                   \
   template Named<Real> concat(ArrayRef<const Named<Real> *>, StringRef, const Axes &);             \
   template llvm::Expected<Named<Real>> take(const Named<Real> &, const Named<Real> &, StringRef,   \
                                             const Axes &);                                         \

@@ -380,6 +380,38 @@ def Rondo_CumsumOp : Rondo_Op<"cumsum", [Pure, SameOperandsAndResultType]> {
   let assemblyFormat = "$source `along` custom<AxisName>($axis) attr-dict `:` type($source)";
 }
 
+def Rondo_PropagateOp : Rondo_Op<"propagate", [Pure]> {
+  let summary = "a linear recurrence along an axis, from zero";
+  let description = [{
+    Equation: `result[i..., n] = factors[i..., n] result[i..., n - 1] + source[i..., n]`, with `result[i..., -1] = 0`. With `mixing [i, j]` the factors are
+    matrices: `result[i, n] = sum over j of factors[i, j, n] result[j, n - 1] + source[i, n]`. Axes that factors or source lack are broadcast. What remains of
+    one token of a block at another is this op along `c` on `source[c, s] = (c == s)`: products of the decays between, made without a division or a logarithm,
+    so that a decay may be zero or negative.
+
+    | value   | type                                                          | meaning |
+    | ------- | ------------------------------------------------------------- | ------- |
+    | factors | f32                                                           |         |
+    | source  | f32                                                           |         |
+    | result  | f32, the axes of both without `j`, in any order               |         |
+
+    - **C1** `axis` is an axis of the result and not `t`.
+    - **C2** elements are f32, axes of both operands have equal extents, and the result's axes are those of both without `j`.
+    - **C3** `mixing` names two axes of the factors with equal extents, neither of them `axis`; the source has the first and not the second.
+
+    Gradient: of the source, the same from the end with factors one step later and transposed; of the factors, that times `result[n - 1]`.
+
+    ```mlir
+    func.func @propagate(%a: tensor<16x2xf32, #rondo.axes<[c, h]>>, %x: tensor<16xf32, #rondo.axes<[c]>>) -> tensor<16x2xf32, #rondo.axes<[c, h]>> {
+      %y = rondo.propagate %a, %x along c : tensor<16x2xf32, #rondo.axes<[c, h]>>, tensor<16xf32, #rondo.axes<[c]>> -> tensor<16x2xf32, #rondo.axes<[c, h]>>
+      return %y : tensor<16x2xf32, #rondo.axes<[c, h]>>
+    }
+    ```
+  }];
+  let arguments = (ins Rondo_Value:$factors, Rondo_Value:$source, StrAttr:$axis, OptionalAttr<StrArrayAttr>:$mixing);
+  let results = (outs Rondo_Value:$result);
+  let assemblyFormat = "$factors `,` $source `along` custom<AxisName>($axis) (`mixing` custom<AxisList>($mixing)^)? attr-dict `:` type($factors) `,` type($source) `->` type($result)";
+}
+
 //===----------------------------------------------------------------------===//
 // Ops that reach other tokens
 //===----------------------------------------------------------------------===//

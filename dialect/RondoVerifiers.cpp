@@ -93,7 +93,7 @@ static LogicalResult expectAxisList(Operation *op, StringRef what, ArrayAttr axe
 static LogicalResult expectArrayOps(Operation *op, Region &body) {
   for (Operation &inner : body.getOps())
     if (!isa<ConstantOp, IndexOp, MapOp, ReduceOp, ContractOp, ViewOp, ConcatOp, GatherOp, PickOp,
-             CumsumOp, YieldOp>(inner)) {
+             CumsumOp, PropagateOp, YieldOp>(inner)) {
       auto error = op->emitOpError("expects array ops, constants and indices in its body, got '")
                    << inner.getName() << "'";
       error.attachNote(inner.getLoc()) << "pass the value in as an operand";
@@ -381,6 +381,42 @@ LogicalResult CumsumOp::verify() {
     return failure();
   // C2
   return expectF32(*this, "a source", getSource().getType());
+}
+
+LogicalResult PropagateOp::verify() {
+  // C2
+  RankedTensorType factors = getFactors().getType(), source = getSource().getType();
+  if (failed(expectF32(*this, "factors", factors)) || failed(expectF32(*this, "a source", source)))
+    return failure();
+  auto type = unionType({factors, source}, source.getElementType());
+  if (failed(expectAxesAmong(*this, "the source", source, "both", type)) ||
+      failed(expectAxesAmong(*this, "the factors", factors, "both", type)))
+    return failure();
+  // C3
+  if (auto mixing = getMixing()) {
+    if (mixing->size() != 2)
+      return emitOpError("expects two mixing axes, got ") << mixing->size();
+    StringRef row = cast<StringAttr>((*mixing)[0]).getValue(),
+              column = cast<StringAttr>((*mixing)[1]).getValue();
+    if (failed(expectAxisList(*this, "factors", *mixing, factors)))
+      return failure();
+    if (row == getAxis() || column == getAxis())
+      return emitOpError("expects mixing axes other than '") << getAxis() << "'";
+    if (!hasAxis(source, row) || hasAxis(source, column))
+      return emitOpError("expects a source with the axis '")
+             << row << "' and without '" << column << "', got " << source;
+    if (extentOf(factors, row) != extentOf(factors, column))
+      return emitOpError("expects square matrices of factors, got ")
+             << extentOf(factors, row) << " and " << extentOf(factors, column);
+    type = withoutAxis(type, column);
+  }
+  // C1
+  if (failed(expectAxis(*this, "result", type, getAxis())))
+    return failure();
+  if (failed(expectAxesAmong(*this, "the operands", type, "the result", getType())) ||
+      failed(expectAxesAmong(*this, "the result", getType(), "the operands", type)))
+    return failure();
+  return expectF32(*this, "a result", getType());
 }
 
 //===----------------------------------------------------------------------===//

@@ -2,8 +2,8 @@
 //
 // Token level (`rondo.recur`) to block level (`rondo.scan`).
 //
-//   recur { S = exp(g) S + k v; yield dot[k](S, q) }   ->   scan chunk 16 token { the same } block
-//   { (q k' exp(G - G')) v + ... }
+//   recur { S = a S + k v; yield dot[k](S, q) }
+//   -> scan chunk 16 token { the same } block { ((q k') P) v + ... }
 //
 // The algebra (passes/algebra/) says what kind of recurrence it is, which form it has and what that
 // costs; BlockEmitter writes the block body. Sound because both bodies mean the same up to
@@ -27,77 +27,8 @@ namespace rondo {
 
 using namespace mlir;
 using namespace rondo;
-using rondo::algebra::Expr;
-using rondo::algebra::Kind;
 
 namespace {
-
-/// Computes an expression outside of the recurrence, for all tokens. Null where it has a leaf
-/// inside of the body.
-class OutsideEmitter {
-public:
-  OutsideEmitter(RecurOp op, RecurrenceReader &reader) : op(op), reader(reader), builder(op) {}
-
-  bool reaches(Expr e) {
-    const algebra::Node &node = reader.body.pool[e];
-    if (node.kind == Kind::Leaf)
-      return static_cast<bool>(outsideOf(node.index));
-    return llvm::all_of(node.arguments, [&](Expr argument) { return reaches(argument); }) &&
-           (node.kind == Kind::Constant || node.kind == Kind::Add || node.kind == Kind::Mul ||
-            node.kind == Kind::Function);
-  }
-
-  Value emit(Expr e) {
-    if (Value done = known.lookup(e))
-      return done;
-    return known[e] = emitNode(reader.body.pool[e]);
-  }
-
-private:
-  Value outsideOf(int leaf) {
-    Value value = reader.valueOf(leaf);
-    if (reader.isOutside(leaf))
-      return value;
-    auto argument = dyn_cast<BlockArgument>(value);
-    return argument && argument.getArgNumber() < op.getInputs().size()
-               ? op.getInputs()[argument.getArgNumber()]
-               : Value();
-  }
-
-  Value map(MapKind kind, ValueRange in) { return MapOp::create(builder, op.getLoc(), kind, in); }
-
-  Value emitNode(const algebra::Node node) {
-    if (node.kind == Kind::Leaf)
-      return outsideOf(node.index);
-    if (node.kind == Kind::Constant) {
-      auto type = RankedTensorType::get({}, builder.getF32Type());
-      return ConstantOp::create(builder, op.getLoc(), type,
-                                DenseElementsAttr::get(type, static_cast<float>(node.value)));
-    }
-    SmallVector<Value> in;
-    for (Expr argument : node.arguments)
-      in.push_back(emit(argument));
-    if (node.kind == Kind::Function && node.name == "reciprocal") {
-      algebra::Node one{Kind::Constant};
-      one.value = 1;
-      return map(MapKind::Div, {emitNode(one), in[0]});
-    }
-    if (node.kind == Kind::Function)
-      return map(*symbolizeMapKind(node.name), in);
-    bool negate = node.kind == Kind::Mul && reader.body.pool.isConstant(node.arguments[0], -1);
-    if (negate)
-      in.erase(in.begin());
-    Value result = in[0];
-    for (Value next : ArrayRef(in).drop_front())
-      result = map(node.kind == Kind::Add ? MapKind::Add : MapKind::Mul, {result, next});
-    return negate ? map(MapKind::Neg, {result}) : result;
-  }
-
-  RecurOp op;
-  RecurrenceReader &reader;
-  OpBuilder builder;
-  DenseMap<unsigned, Value> known;
-};
 
 struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences> {
   using ChunkRecurrencesPassBase::ChunkRecurrencesPassBase;
@@ -179,11 +110,8 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
     auto choice = algebra::chooseForm(reader.body, transition, machine, requestFor(op));
     std::string printed = transition.print(reader.body.pool);
 
-    SmallVector<Value> logs(transition.states.size());
-    if (choice.form == algebra::Form::Chunk)
-      logs = logsOutside(op, reader, transition);
     ScanOp scan = makeScan(op, choice, printed);
-    if (choice.form == algebra::Form::Chunk && failed(emitBlock(scan, reader, transition, logs))) {
+    if (choice.form == algebra::Form::Chunk && failed(emitBlock(scan, reader, transition))) {
       // The op at fault has a remark of its own.
       makeSequential(scan);
       choice.form = algebra::Form::Sequential;
@@ -191,43 +119,6 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
     }
     pruneScan(scan);
     report(scan, choice, printed);
-  }
-
-  /// Each state's log decay as a further input, null where it is made inside.
-  static SmallVector<Value> logsOutside(RecurOp op, RecurrenceReader &reader,
-                                        const algebra::TransitionClass &transition) {
-    OutsideEmitter outside(op, reader);
-    SmallVector<Value> logs;
-    for (const algebra::StateClass &state : transition.states) {
-      Expr log = state.decay.log;
-      const algebra::Node &node = reader.body.pool[log ? log : state.decay.value];
-      logs.push_back({});
-      if (!log || node.kind == Kind::Constant || !outside.reaches(log))
-        continue;
-      Value argument = addInput(op, outside.emit(log));
-      logs.back() = argument;
-      // The token body takes the exponential itself, so that the decay need not be stored as well.
-      const algebra::Node &value = reader.body.pool[state.decay.value];
-      if (value.kind != Kind::Leaf || !isa<BlockArgument>(reader.valueOf(value.index)))
-        continue;
-      OpBuilder builder = OpBuilder::atBlockBegin(op.getBlock());
-      Value decay = MapOp::create(builder, op.getLoc(), MapKind::Exp, ValueRange{argument});
-      Value before = reader.valueOf(value.index);
-      if (before != argument && before.getType() == decay.getType())
-        before.replaceAllUsesWith(decay);
-    }
-    return logs;
-  }
-
-  static Value addInput(RecurOp op, Value input) {
-    for (auto [i, known] : llvm::enumerate(op.getInputs()))
-      if (known == input)
-        return op.getBlock()->getArgument(i);
-    unsigned at = op.getInputs().size();
-    Value argument =
-        op.getBlock()->insertArgument(at, withoutTime(input.getType()), input.getLoc());
-    op.getInputsMutable().append(input);
-    return argument;
   }
 
   static ScanOp makeScan(RecurOp op, const algebra::FormChoice &choice, StringRef printed) {
@@ -246,7 +137,7 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
   }
 
   static LogicalResult emitBlock(ScanOp scan, RecurrenceReader &reader,
-                                 const algebra::TransitionClass &transition, ArrayRef<Value> logs) {
+                                 const algebra::TransitionClass &transition) {
     Block &token = scan.getToken().front();
     OpBuilder builder(scan.getContext());
     Block *block = builder.createBlock(&scan.getBlock());
@@ -257,10 +148,7 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
       mapping.map(argument, block->addArgument(type, argument.getLoc()));
     SmallVector<Value> entering(
         block->getArguments().slice(scan.getInputs().size(), scan.getInits().size()));
-    SmallVector<Value> blockLogs;
-    for (Value log : logs)
-      blockLogs.push_back(log ? mapping.lookup(log) : Value());
-    BlockEmitter emitter(builder, scan.getLoc(), reader, transition, mapping, entering, blockLogs,
+    BlockEmitter emitter(builder, scan.getLoc(), reader, transition, mapping, entering,
                          scan.getChunk());
     SmallVector<Value> outputs, states;
     for (auto [e, result] : llvm::zip_equal(reader.body.outputs, scan.getOutputs())) {
@@ -291,9 +179,9 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
                   builder.getDictionaryAttr(
                       {builder.getNamedAttr("bytes", number(choice.cost.bytes)),
                        builder.getNamedAttr("cycles", number(choice.cost.cycles)),
-                       builder.getNamedAttr("exps", number(choice.cost.exps)),
                        builder.getNamedAttr("flops", number(choice.cost.flops)),
-                       builder.getNamedAttr("other_cycles", number(choice.other.cycles))}));
+                       builder.getNamedAttr("other_cycles", number(choice.other.cycles)),
+                       builder.getNamedAttr("pairs", number(choice.cost.pairs))}));
     if (scan->getParentOp()->hasAttr("rondo.sequential"))
       return; // said for the function that this one is a copy of
     auto remark = scan.emitRemark() << "'" << scan.getName() << "': " << printed << "; ";

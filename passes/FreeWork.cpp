@@ -26,7 +26,7 @@ DependenceMap dependences(Block &block, llvm::function_ref<unsigned(BlockArgumen
 }
 
 bool isArithmetic(Operation *op) {
-  return isa<MapOp, ReduceOp, ContractOp, GatherOp, PickOp, ConcatOp, CumsumOp>(op) &&
+  return isa<MapOp, ReduceOp, ContractOp, GatherOp, PickOp, ConcatOp, CumsumOp, PropagateOp>(op) &&
          !elementTypeOf(op->getResult(0).getType()).isInteger(1);
 }
 

@@ -33,8 +33,8 @@ static void explainChoice(ScanOp scan, llvm::raw_ostream &os) {
     auto value = cost.getAs<FloatAttr>(name);
     return value ? value.getValueAsDouble() : 0.0;
   };
-  os << llvm::formatv("    estimate:   {0:F0} FLOPs, {1:F0} exponentials, {2:F0} bytes of state, {3:F0} cycles a token",
-                      of("flops"), of("exps"), of("bytes"), of("cycles"));
+  os << llvm::formatv("    estimate:   {0:F0} FLOPs, {1:F0} decays of pairs, {2:F0} bytes of state, {3:F0} cycles a token",
+                      of("flops"), of("pairs"), of("bytes"), of("cycles"));
   if (double other = of("other_cycles"))
     os << llvm::formatv("; {0:F0} cycles {1}", other, scan.getChunk() > 1 ? "token by token" : "in blocks");
   os << "\n";

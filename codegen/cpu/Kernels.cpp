@@ -196,6 +196,9 @@ bool cpu::isParallel(StringAttr axis, ArrayRef<Block *> bodies) {
         return false;
       if (auto cumsum = dyn_cast<CumsumOp>(op); cumsum && cumsum.getAxis() == axis.getValue())
         return false;
+      if (auto propagate = dyn_cast<PropagateOp>(op);
+          propagate && (propagate.getAxis() == axis.getValue() || (propagate.getMixing() && has(*propagate.getMixing()))))
+        return false;
       if (auto concat = dyn_cast<ConcatOp>(op); concat && concat.getAxis() == axis.getValue())
         return false;
       if (auto gather = dyn_cast<GatherOp>(op); gather && gather.getAxis() == axis.getValue())

@@ -130,7 +130,8 @@ private:
 
   mlir::LogicalResult emitMapInto(mlir::Value, const Buffer &, const Env &, const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
   mlir::LogicalResult emitReductionInto(mlir::Value, const Buffer &, const Env &, const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
-  mlir::LogicalResult emitCumsumInto(CumsumOp, const Buffer &, const Env &, const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
+  /// A running sum or a linear recurrence along an axis.
+  mlir::LogicalResult emitRunningInto(mlir::Value, const Buffer &, const Env &, const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
   mlir::LogicalResult emitConcatInto(ConcatOp, const Buffer &, const Env &, const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
 
   mlir::FailureOr<mlir::Value> compute(mlir::Value value, const Env &env);

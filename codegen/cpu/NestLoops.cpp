@@ -223,8 +223,8 @@ LogicalResult Nest::emitInto(Value value, const Buffer &buffer, const Env &env, 
   Operation *op = bufferOf(value) ? nullptr : value.getDefiningOp();
   if (isa_and_nonnull<ReduceOp, ContractOp>(op))
     return emitReductionInto(value, buffer, env, ranges);
-  if (auto cumsum = dyn_cast_or_null<CumsumOp>(op))
-    return emitCumsumInto(cumsum, buffer, env, ranges);
+  if (isa_and_nonnull<CumsumOp, PropagateOp>(op))
+    return emitRunningInto(value, buffer, env, ranges);
   if (auto concat = dyn_cast_or_null<ConcatOp>(op))
     return emitConcatInto(concat, buffer, env, ranges);
   return emitMapInto(value, buffer, env, ranges);
@@ -473,31 +473,58 @@ LogicalResult Nest::emitReductionInto(Value value, const Buffer &buffer, const E
 }
 
 //===----------------------------------------------------------------------===//
-// Running sums and concatenation
+// Running sums, linear recurrences and concatenation
 //===----------------------------------------------------------------------===//
 
-LogicalResult Nest::emitCumsumInto(CumsumOp op, const Buffer &buffer, const Env &env, const IndexRanges &ranges) {
-  Value value = op.getResult();
-  auto along = b.getStringAttr(op.getAxis());
+LogicalResult Nest::emitRunningInto(Value value, const Buffer &buffer, const Env &env, const IndexRanges &ranges) {
+  Operation *op = value.getDefiningOp();
+  auto propagate = dyn_cast<PropagateOp>(op);
+  Value source = propagate ? propagate.getSource() : cast<CumsumOp>(op).getSource();
+  auto along = b.getStringAttr(propagate ? propagate.getAxis() : cast<CumsumOp>(op).getAxis());
+  ArrayAttr mixing = propagate ? propagate.getMixing().value_or(ArrayAttr()) : ArrayAttr();
+  auto row = mixing ? cast<StringAttr>(mixing[0]) : StringAttr(), column = mixing ? cast<StringAttr>(mixing[1]) : StringAttr();
+  int64_t rows = mixing ? extentOf(value.getType(), row.getValue()) : 1;
   SmallVector<StringAttr> others;
   for (StringAttr axis : buffer.axes)
-    if (axis != along && !env.contains(axis))
+    if (axis != along && axis != row && !env.contains(axis))
       others.push_back(axis);
-  StringAttr lanes = others.empty() ? StringAttr() : chooseLanes(others, nullptr, op.getSource(), buffer, env, ranges);
+  StringAttr lanes;
+  if (!others.empty())
+    lanes = chooseLanes(others, propagate.getOperation(), propagate ? value : source, buffer, env, ranges);
   LogicalResult result = success();
-  auto runSums = [&](const Env &here, Value zero) {
+  // The rows of one step, given those of the step before it.
+  auto step = [&](const Env &here, ValueRange before) -> FailureOr<SmallVector<Value>> {
+    SmallVector<Value> after;
+    auto shaped = [&](Value x) { return isa<VectorType>(before[0].getType()) ? broadcast(x) : x; };
+    for (int64_t i = 0; i < rows; ++i) {
+      Env at = here;
+      if (row)
+        at.set(row, b.getAffineConstantExpr(i));
+      FailureOr<Value> sum = evaluate(source, at);
+      for (int64_t j = 0; j < rows && succeeded(sum); ++j) {
+        if (column)
+          at.set(column, b.getAffineConstantExpr(j));
+        FailureOr<Value> factor = propagate ? evaluate(propagate.getFactors(), at) : FailureOr<Value>(Value());
+        if (failed(factor))
+          return failure();
+        sum = propagate ? vm.fma(shaped(*factor), before[j], shaped(*sum)) : vm.add(before[j], shaped(*sum));
+      }
+      if (failed(sum))
+        return failure();
+      store(*sum, buffer, at);
+      after.push_back(*sum);
+    }
+    return after;
+  };
+  auto run = [&](const Env &here, Value zero) {
     IndexRange range = rangeOf(*this, along, value, ranges);
-    forLoop(range.lo, range.hi, 1, ValueRange{zero}, [&](Value i, ValueRange carried) {
+    forLoop(range.lo, range.hi, 1, SmallVector<Value>(rows, zero), [&](Value i, ValueRange carried) {
       Env inner = here;
       inner.set(along, openDim(i, extentOf(value.getType(), along.getValue())));
-      FailureOr<Value> x = evaluate(op.getSource(), inner);
-      if (failed(x)) {
+      auto next = step(inner, carried);
+      if (failed(next))
         result = failure();
-        return SmallVector<Value>(carried);
-      }
-      Value sum = vm.add(carried[0], isa<VectorType>(zero.getType()) ? broadcast(*x) : *x);
-      store(sum, buffer, inner);
-      return SmallVector<Value>{sum};
+      return succeeded(next) ? *next : SmallVector<Value>(carried);
     });
   };
   Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
@@ -514,11 +541,11 @@ LogicalResult Nest::emitCumsumInto(CumsumOp op, const Buffer &buffer, const Env 
       return;
     }
     if (!lanes)
-      return runSums(here, zero);
+      return run(here, zero);
     LogicalResult lanesResult = overLanes(rangeOf(*this, lanes, value, ranges), 1, [&](Value base, int64_t, bool) -> LogicalResult {
       Env inner = here;
       inner.set(lanes, openDim(base, extentOf(value.getType(), lanes.getValue()), /*lanes=*/true));
-      runSums(inner, broadcast(zero));
+      run(inner, broadcast(zero));
       return result;
     });
     if (failed(lanesResult))

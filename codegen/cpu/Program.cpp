@@ -68,7 +68,7 @@ void Program::chooseStored(ArrayRef<Operation *> ops) {
     Value value = op->getResult(0);
     if (nest.bufferOf(value))
       continue;
-    if (isa<ReduceOp, ContractOp, CumsumOp, ConcatOp>(op)) {
+    if (isa<ReduceOp, ContractOp, CumsumOp, PropagateOp, ConcatOp>(op)) {
       stored.insert(value);
       continue;
     }

@@ -6,43 +6,47 @@
 
 namespace rondo::algebra {
 
-namespace {
+static bool isState(const Node &node) {
+  return node.kind == Kind::State || node.kind == Kind::NewState;
+}
 
-bool isState(const Node &node) { return node.kind == Kind::State || node.kind == Kind::NewState; }
+bool Expander::isOwnState(Expr e) const { return isState(pool[e]) && depends(e); }
 
-/// A sum over a product in which exactly one factor depends on a state, and that factor is a state.
-bool isRead(const Pool &pool, Expr e) {
+/// A sum over a product with a state in it. Its other factors do not depend on the states in
+/// question; where those are all states, they may (and are computed first).
+bool Expander::isRead(Expr e) const {
   const Node &node = pool[e];
   if (node.kind != Kind::Sum)
     return false;
   int states = 0;
   for (Expr factor : pool.factors(node.arguments[0])) {
-    if (isState(pool[factor]))
+    if (isOwnState(factor))
       ++states;
-    else if (pool[factor].readsState)
+    else if (depends(factor) && own != allStates)
       return false;
   }
-  return states == 1;
+  return states == 1 || (states && own == allStates);
 }
 
-AtomKind kindOf(const Pool &pool, Expr atom) {
-  return isState(pool[atom])  ? AtomKind::State
-         : isRead(pool, atom) ? AtomKind::Read
-                              : AtomKind::Opaque;
+AtomKind Expander::kindOf(Expr atom) const {
+  return isState(pool[atom])                ? AtomKind::State
+         : isRead(atom)                     ? AtomKind::Read
+         : pool[atom].kind == Kind::Answer ? AtomKind::Answer
+                                            : AtomKind::Opaque;
 }
 
 /// Splits a product into its state-free part and the factors that depend on states.
-void split(Pool &pool, Expr e, Expr &coefficient, std::vector<Expr> &dependent) {
+void Expander::split(Expr e, Expr &coefficient, std::vector<Expr> &dependent) {
   std::vector<Expr> free;
   for (Expr factor : pool.factors(e))
-    (pool[factor].readsState ? dependent : free).push_back(factor);
+    (depends(factor) ? dependent : free).push_back(factor);
   coefficient = pool.mul(std::move(free));
 }
 
-void addTerm(Pool &pool, std::vector<Term> &terms, Expr product) {
+void Expander::addTerm(std::vector<Term> &terms, Expr product) {
   Expr coefficient;
   std::vector<Expr> dependent;
-  split(pool, product, coefficient, dependent);
+  split(product, coefficient, dependent);
   if (pool.isConstant(coefficient, 0))
     return;
   if (dependent.empty()) {
@@ -50,52 +54,66 @@ void addTerm(Pool &pool, std::vector<Term> &terms, Expr product) {
     return;
   }
   Expr atom = pool.mul(std::move(dependent));
-  terms.push_back({coefficient, atom, kindOf(pool, atom)});
+  terms.push_back({coefficient, atom, kindOf(atom)});
 }
 
-void expandInto(Pool &pool, Expr e, std::vector<Term> &terms) {
+/// The summand is a product; what it holds is expanded first, then each term is summed on its own.
+void Expander::expandSum(Expr e, std::vector<Term> &terms) {
   const Node node = pool[e]; // a copy: the pool grows below
-  if (!node.readsState || isState(node)) {
-    addTerm(pool, terms, e);
+  bool ofState = false, ofAnswers = false;
+  std::vector<Term> summed;
+  for (const Term &term : expand(node.arguments[0])) {
+    ofState |= term.kind == AtomKind::State;
+    ofAnswers |= term.kind == AtomKind::Read || term.kind == AtomKind::Answer;
+    addTerm(summed, pool.sum(node.summed, termExpr(pool, term)));
+  }
+  if (ofState && ofAnswers) {
+    std::vector<Expr> parts;
+    for (const Term &term : collected(std::move(summed)))
+      parts.push_back(termExpr(pool, term));
+    summed.clear();
+    addTerm(summed, parts.size() == 1 ? parts[0] : pool.answer(pool.add(parts)));
+  }
+  terms.insert(terms.end(), summed.begin(), summed.end());
+}
+
+void Expander::expandInto(Expr e, std::vector<Term> &terms) {
+  const Node node = pool[e]; // a copy: the pool grows below
+  if (!depends(e) || isState(node)) {
+    addTerm(terms, e);
     return;
   }
   if (node.kind == Kind::Add) {
     for (Expr argument : node.arguments)
-      expandInto(pool, argument, terms);
+      expandInto(argument, terms);
     return;
   }
   if (node.kind == Kind::Mul) {
     Expr coefficient;
     std::vector<Expr> dependent;
-    split(pool, e, coefficient, dependent);
+    split(e, coefficient, dependent);
     if (dependent.size() != 1) {
-      addTerm(pool, terms, e);
+      addTerm(terms, e);
       return;
     }
-    for (const Term &term : expand(pool, dependent[0]))
-      addTerm(pool, terms, pool.mul({coefficient, termExpr(pool, term)}));
+    for (const Term &term : expand(dependent[0]))
+      addTerm(terms, pool.mul({coefficient, termExpr(pool, term)}));
     return;
   }
-  if (node.kind == Kind::Sum) {
-    // The summand is a product; what it holds is expanded first, then each term is summed on its
-    // own.
-    std::vector<Term> inner = expand(pool, node.arguments[0]);
-    for (const Term &term : inner)
-      addTerm(pool, terms, pool.sum(node.summed, termExpr(pool, term)));
-    return;
-  }
-  if (node.kind == Kind::Function && node.name == "select" && !pool[node.arguments[0]].readsState) {
+  if (node.kind == Kind::Sum)
+    return expandSum(e, terms);
+  if (node.kind == Kind::Function && node.name == "select" && !depends(node.arguments[0])) {
     Expr chosen = pool.function("indicator", {node.arguments[0]});
-    expandInto(pool, pool.mul({chosen, node.arguments[1]}), terms);
-    expandInto(pool, pool.mul({pool.sub(pool.constant(1), chosen), node.arguments[2]}), terms);
+    expandInto(pool.mul({chosen, node.arguments[1]}), terms);
+    expandInto(pool.mul({pool.sub(pool.constant(1), chosen), node.arguments[2]}), terms);
     return;
   }
-  addTerm(pool, terms, e);
+  addTerm(terms, e);
 }
 
 /// Reads of one state over the same axes with the same coefficient are one read with the sum of
 /// their vectors.
-void mergeReads(Pool &pool, std::vector<Term> &terms) {
+void Expander::mergeReads(std::vector<Term> &terms) {
   for (size_t i = 0; i < terms.size(); ++i) {
     if (terms[i].kind != AtomKind::Read)
       continue;
@@ -108,7 +126,7 @@ void mergeReads(Pool &pool, std::vector<Term> &terms) {
         continue;
       std::vector<Expr> factors = pool.factors(pool[terms[i].atom].arguments[0]);
       Expr state =
-          *std::find_if(factors.begin(), factors.end(), [&](Expr f) { return isState(pool[f]); });
+          *std::find_if(factors.begin(), factors.end(), [&](Expr f) { return isOwnState(f); });
       Expr merged = pool.sum(a.over, pool.mul({pool.add({a.vector, b.vector}), state}));
       terms[i].atom = merged;
       terms.erase(terms.begin() + j);
@@ -116,32 +134,7 @@ void mergeReads(Pool &pool, std::vector<Term> &terms) {
   }
 }
 
-} // namespace
-
-Expr termExpr(Pool &pool, const Term &term) {
-  return term.atom ? pool.mul({term.coefficient, term.atom}) : term.coefficient;
-}
-
-ReadParts partsOf(Pool &pool, Expr read) {
-  const Node node = pool[read];
-  ReadParts parts{-1, false, node.summed, 0};
-  std::vector<Expr> vector;
-  for (Expr factor : pool.factors(node.arguments[0])) {
-    if (isState(pool[factor])) {
-      parts.state = pool[factor].index;
-      parts.isNew = pool[factor].kind == Kind::NewState;
-    } else {
-      vector.push_back(factor);
-    }
-  }
-  parts.vector = pool.mul(std::move(vector)); // the constant 1 for a plain sum of the state
-  return parts;
-}
-
-std::vector<Term> expand(Pool &pool, Expr e) {
-  std::vector<Term> all;
-  expandInto(pool, e, all);
-  // Collect by atom.
+std::vector<Term> Expander::collected(std::vector<Term> all) {
   std::vector<Term> terms;
   for (const Term &term : all) {
     auto same = std::find_if(terms.begin(), terms.end(), [&](const Term &other) {
@@ -153,8 +146,86 @@ std::vector<Term> expand(Pool &pool, Expr e) {
       same->coefficient = pool.add({same->coefficient, term.coefficient});
   }
   std::erase_if(terms, [&](const Term &term) { return pool.isConstant(term.coefficient, 0); });
-  mergeReads(pool, terms);
+  mergeReads(terms);
   return terms;
+}
+
+std::vector<Term> Expander::expand(Expr e) {
+  if (auto it = known.find(e); it != known.end())
+    return it->second;
+  std::vector<Term> all;
+  expandInto(e, all);
+  return known[e] = collected(std::move(all));
+}
+
+std::vector<Term> expand(Pool &pool, Expr e, StateSet own) { return Expander(pool, own).expand(e); }
+
+Expr termExpr(Pool &pool, const Term &term) {
+  return term.atom ? pool.mul({term.coefficient, term.atom}) : term.coefficient;
+}
+
+ReadParts partsOf(Pool &pool, Expr read) {
+  const Node node = pool[read];
+  if (isState(node))
+    return {node.index, node.kind == Kind::NewState, 0, pool.constant(1)};
+  ReadParts parts{-1, false, node.summed, 0};
+  std::vector<Expr> vector;
+  for (Expr factor : pool.factors(node.arguments[0])) {
+    if (isState(pool[factor]) && parts.state < 0) {
+      parts.state = pool[factor].index;
+      parts.isNew = pool[factor].kind == Kind::NewState;
+    } else {
+      vector.push_back(factor);
+    }
+  }
+  parts.vector = pool.mul(std::move(vector)); // the constant 1 for a plain sum of the state
+  return parts;
+}
+
+namespace {
+struct Substitution {
+  Pool &pool;
+  const std::vector<Expr> &next;
+  std::map<Expr, Expr> known = {};
+
+  Expr of(Expr e) {
+    if (auto it = known.find(e); it != known.end())
+      return it->second;
+    Expr result = rebuild(e);
+    return known[e] = result;
+  }
+
+  Expr rebuild(Expr e) {
+    const Node node = pool[e]; // a copy: the pool grows below
+    if (node.kind == Kind::NewState && next[node.index])
+      return of(next[node.index]);
+    if (!node.states || node.arguments.empty())
+      return e;
+    std::vector<Expr> arguments;
+    for (Expr argument : node.arguments)
+      arguments.push_back(of(argument));
+    if (arguments == node.arguments)
+      return e;
+    switch (node.kind) {
+    case Kind::Add:
+      return pool.add(arguments);
+    case Kind::Mul:
+      return pool.mul(arguments);
+    case Kind::Function:
+      return pool.function(node.name, arguments);
+    case Kind::Sum:
+      return pool.sum(node.summed, arguments[0]);
+    case Kind::Answer:
+      return pool.answer(arguments[0]);
+    default:
+      return pool.foreign(node.index, arguments, node.axes);
+    }
+  }
+};
+} // namespace
+
+Expr withNewStates(Pool &pool, Expr e, const std::vector<Expr> &next) {
+  return Substitution{pool, next}.of(e);
 }
 
 } // namespace rondo::algebra

@@ -38,7 +38,7 @@ std::string Pool::print(AxisSet axes) const {
 
 Expr Pool::intern(Node node) {
   for (Expr argument : node.arguments) {
-    node.readsState |= (*this)[argument].readsState;
+    node.states |= (*this)[argument].states;
     node.perToken |= (*this)[argument].perToken;
   }
   auto key = std::make_tuple(static_cast<int>(node.kind), node.axes, node.arguments, node.name,
@@ -79,7 +79,8 @@ Expr Pool::state(int index, AxisSet axes) {
   Node node{Kind::State};
   node.axes = axes;
   node.index = index;
-  node.readsState = node.perToken = true;
+  node.states = stateBit(index);
+  node.perToken = true;
   return intern(std::move(node));
 }
 
@@ -87,7 +88,8 @@ Expr Pool::newState(int index, AxisSet axes) {
   Node node{Kind::NewState};
   node.axes = axes;
   node.index = index;
-  node.readsState = node.perToken = true;
+  node.states = stateBit(index);
+  node.perToken = true;
   return intern(std::move(node));
 }
 
@@ -206,7 +208,7 @@ Expr Pool::sum(AxisSet over, Expr e) {
   AxisSet inner = 0;
   for (size_t i = 0; i < inside.size(); ++i) {
     const Node node = (*this)[inside[i]];
-    if (node.kind != Kind::Sum || !node.readsState)
+    if (node.kind != Kind::Sum || !node.states)
       continue;
     AxisSet others = over | inner;
     for (size_t j = 0; j < inside.size(); ++j)
@@ -224,6 +226,13 @@ Expr Pool::sum(AxisSet over, Expr e) {
   node.arguments = {summand};
   outside.push_back(intern(std::move(node)));
   return mul(outside);
+}
+
+Expr Pool::answer(Expr definition) {
+  Node node{Kind::Answer};
+  node.axes = (*this)[definition].axes;
+  node.arguments = {definition};
+  return intern(std::move(node));
 }
 
 Expr Pool::foreign(int index, std::vector<Expr> arguments, AxisSet axes) {
@@ -296,6 +305,8 @@ std::string Pool::print(Expr e, const std::vector<std::string> &stateNames, int 
              inner(summand.arguments[1], false) + ")";
     return "sum" + axes + "(" + join(", ", false) + ")";
   }
+  case Kind::Answer:
+    return "(" + print(node.arguments[0], stateNames, depth) + ")";
   case Kind::Foreign:
     return "reindex(" + join(", ", false) + ")";
   }

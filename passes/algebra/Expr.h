@@ -29,7 +29,12 @@ using AxisSet = uint64_t;
 /// The most axes a pool can name.
 inline constexpr unsigned maxAxes = 64;
 
-/// A node of a pool. Ids start at 1; 0 is no expression.
+/// A set of states, one bit each; the last bit stands for all from the 64th on.
+using StateSet = uint64_t;
+inline constexpr StateSet allStates = ~StateSet(0);
+inline StateSet stateBit(int index) { return StateSet(1) << (index < 63 ? index : 63); }
+
+/// A node of a pool. Ids start at 1; 0 is no expression; arguments have smaller ids.
 using Expr = uint32_t;
 
 enum class Kind : uint8_t {
@@ -41,6 +46,7 @@ enum class Kind : uint8_t {
   Mul,      // arguments
   Function, // name(arguments), elementwise
   Sum,      // the argument, summed over `summed`
+  Answer,   // the argument, an affine function of reads, kept as one unknown (Affine.h)
   Foreign,  // an op that the algebra does not know: index names it, arguments are what it reads
 };
 
@@ -52,7 +58,7 @@ struct Node {
   double value = 0;
   int index = -1;
   AxisSet summed = 0;
-  bool readsState = false; // some State or NewState below
+  StateSet states = 0;   // of each State and NewState below
   bool perToken = false;   // some per-token leaf or state below
 };
 
@@ -84,6 +90,7 @@ public:
   Expr sub(Expr a, Expr b) { return add({a, neg(b)}); }
   Expr function(const std::string &name, std::vector<Expr> arguments);
   Expr sum(AxisSet over, Expr e);
+  Expr answer(Expr definition);
   Expr foreign(int index, std::vector<Expr> arguments, AxisSet axes);
 
   const Node &operator[](Expr e) const { return nodes[e - 1]; }

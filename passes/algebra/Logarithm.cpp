@@ -130,7 +130,7 @@ static Expr logarithmOfSum(Pool &pool, Expr e) {
 static Expr logarithmByStructure(Pool &pool, Expr e) {
   e = throughDefinitions(pool, e);
   const Node node = pool[e];
-  if (node.readsState)
+  if (node.states)
     return 0;
   switch (node.kind) {
   case Kind::Constant:
@@ -168,7 +168,7 @@ static Expr logarithmByStructure(Pool &pool, Expr e) {
 }
 
 Expr logarithm(Pool &pool, Expr e) {
-  if (pool[e].readsState)
+  if (pool[e].states)
     return 0;
   if (Expr log = logarithmByStructure(pool, e))
     return log;

@@ -8,8 +8,8 @@
 namespace rondo::algebra {
 
 static constexpr Machine machines[] = {
-    {"x86-64-v3", 16, 22, 8, 3, 6, 9, 220},
-    {"x86-64-v4", 16, 45, 16, 3, 3, 4.5, 110},
+    {"x86-64-v3", 16, 22, 8, 3, 9, 220},
+    {"x86-64-v4", 16, 45, 16, 3, 4.5, 110},
 };
 
 std::optional<Machine> machineOf(const std::string &target) {
@@ -29,16 +29,27 @@ Cost sequentialCost(const Body &body, const TransitionClass &transition, const M
     cost.bytes += 8 * size;
     // Each read of the own previous value is one more pass.
     vectors += size / machine.lanes * (1 + static_cast<double>(state.ownReads.size()));
-    if (state.decay.log)
-      cost.exps += body.pool.size(state.decay.axes);
   }
   for (const Read &read : transition.reads)
     cost.flops += 2 * body.pool.size(transition.states[read.state].axes);
   // A first state is read through caches for each token, as a state is.
   cost.flops += 2 * body.groupProducts;
   vectors += body.groupProducts / machine.lanes;
-  cost.cycles = vectors * machine.tokenCycles + cost.exps / machine.lanes * machine.expCycles;
+  cost.cycles = vectors * machine.tokenCycles;
   return cost;
+}
+
+/// What is multiplied up between the tokens of a block: for each pair and index of a group's decays.
+static double pairsOf(const Body &body, const StateGroup &group, double tokens) {
+  AxisSet axes = 0;
+  bool decays = false;
+  for (const std::vector<Expr> &row : group.matrix)
+    for (Expr entry : row)
+      axes |= body.pool[entry].axes;
+  for (size_t i = 0; i < group.matrix.size(); ++i)
+    decays |= group.isMatrix || !body.pool.isConstant(group.matrix[i][i], 1);
+  double size = group.isMatrix ? static_cast<double>(group.states.size()) : 1;
+  return decays ? tokens * body.pool.size(axes) * size * size * size : 0;
 }
 
 Cost chunkCost(const Body &body, const TransitionClass &transition, int64_t chunk,
@@ -47,36 +58,41 @@ Cost chunkCost(const Body &body, const TransitionClass &transition, int64_t chun
   Cost cost;
   double tokens = static_cast<double>(chunk), pairs = 0, rows = 0;
   double products = 2 * body.groupProducts;
-  // Scores and decay matrices that several states share are computed once.
+  // Scores and decays between tokens that several states share are computed once.
   std::set<std::pair<Expr, Expr>> scores;
-  std::set<Expr> decays;
+  std::set<std::vector<std::vector<Expr>>> decays;
+  for (const StateGroup &group : transition.groups) {
+    if (decays.insert(group.matrix).second)
+      pairs += pairsOf(body, group, tokens);
+    // The triangular system: its inverse, and the inverse times the right side.
+    AxisSet axes = 0, head = 0;
+    for (Expr unknown : group.unknowns)
+      axes |= pool[unknown].axes;
+    for (int i : group.states)
+      head |= transition.states[i].head;
+    double rank = static_cast<double>(group.unknowns.size());
+    products += 2 * tokens * rank * rank * pool.size(axes & head) *
+                (tokens * rank + pool.size(axes & ~head));
+    rows += tokens * rank * rank * pool.size(axes & head);
+  }
   for (const StateClass &state : transition.states) {
-    double size = pool.size(state.axes);
-    cost.bytes += 8 * size / tokens;
-    if (state.decay.log && decays.insert(state.decay.log).second) {
-      cost.exps += (tokens + 2) * pool.size(state.decay.axes);
-      pairs += tokens * pool.size(state.decay.axes);
-    }
+    cost.bytes += 8 * pool.size(state.axes) / tokens;
     for (const Update &update : state.updates)
       products += 2 * pool.size(pool[update.key].axes | pool[update.value].axes | state.axes);
-    // The triangular system: its inverse, and the inverse times the right side.
-    if (state.isDelta) {
-      products += 2 * tokens * pool.size(state.head) * (tokens + pool.size(state.value));
-      rows += tokens * pool.size(state.head);
-    }
   }
   for (const Read &read : transition.reads) {
     const StateClass &state = transition.states[read.state];
     products += 2 * pool.size(state.axes);
     for (const Update &update : state.updates) {
-      AxisSet key = pool[update.key].axes | pool[read.vector].axes;
-      if (scores.insert({read.vector, update.key}).second)
+      AxisSet key = (pool[update.key].axes & (read.over | ~state.key)) | pool[read.vector].axes;
+      if (read.over && scores.insert({read.vector, update.key}).second)
         products += 2 * tokens * pool.size(key);
-      AxisSet value = (pool[update.value].axes | key) & ~state.key;
+      AxisSet value = (pool[update.value].axes | pool[update.key].axes | key) & ~read.over;
       products += 2 * tokens * pool.size(value);
     }
   }
   cost.flops = products;
+  cost.pairs = pairs;
   cost.cycles =
       products / machine.productFlops + pairs * machine.pairCycles + rows * machine.solveCycles;
   return cost;

@@ -4,7 +4,7 @@
 // with the reason and an estimate.
 //
 // The estimate counts, per token and for all heads, floating-point operations of matrix products,
-// passes over the states, decays of pairs of tokens, exponentials and bytes of state traffic, and
+// passes over the states, decays of pairs of tokens and bytes of state traffic, and
 // weighs them by a small table of a machine's rates, rounded from prompt throughput of generated
 // programs on one AVX-512 core (specs of eight heads, `rondo bench -p 1024 -t 1`, with
 // `rondoc --form S=chunk` and `--form S=sequential`; AVX2 is scaled by lanes). Where they cross:
@@ -29,8 +29,7 @@ struct Machine {
   double productFlops; // per cycle, inside a matrix product of block size
   double lanes;        // f32 lanes of a vector
   double tokenCycles;  // per vector of state and pass over it, for one token of the token loop
-  double expCycles;    // per vector of exponentials in the token loop
-  double pairCycles;   // per decay between two tokens of a block: sum, exponential, product, mask
+  double pairCycles;   // per decay between two tokens of a block: product, weight, mask
   double solveCycles;  // per token and row of a block's triangular system, for one head
 };
 
@@ -41,7 +40,7 @@ enum class Form { Sequential, Chunk };
 
 struct Cost {
   double flops = 0;  // per token
-  double exps = 0;   // per token
+  double pairs = 0;  // decays between two tokens, per token
   double bytes = 0;  // of state, read and written, per token
   double cycles = 0; // per token, estimated
 };

@@ -2,35 +2,51 @@
 
 #include "passes/algebra/Transition.h"
 
-#include "passes/algebra/Logarithm.h"
-
 #include <algorithm>
 
 namespace rondo::algebra {
 
 namespace {
 
+bool contains(const auto &list, auto item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
+
 class Classifier {
 public:
   explicit Classifier(Body &body) : body(body), pool(body.pool) {}
 
   TransitionClass run() {
-    for (size_t i = 0; i < body.next.size(); ++i) {
+    size_t count = body.next.size();
+    for (size_t i = 0; i < count; ++i) {
       result.states.emplace_back();
       result.states[i].name = body.names[i];
       result.states[i].axes = body.axes[i];
-      next.push_back(expand(pool, body.next[i]));
     }
-    whole.resize(next.size());
-    for (size_t i = 0; i < next.size(); ++i)
-      for (const Term &term : next[i])
-        if (!isOwn(term, i))
-          collect(termExpr(pool, term));
+    formGroups();
+    seeThroughStates();
+    next.resize(count);
+    for (const StateGroup &group : result.groups) {
+      // What a new state of the group stands for is written out, so that all is said of old ones.
+      std::vector<Expr> inside(count, 0);
+      for (int i : group.states)
+        inside[i] = body.next[i];
+      Expander expander(pool, group.own);
+      for (int i : group.states) {
+        next[i] = expander.expand(withNewStates(pool, body.next[i], inside));
+        for (const Term &term : next[i])
+          if (term.kind == AtomKind::State)
+            collect(term.coefficient);
+          else
+            collect(termExpr(pool, term));
+      }
+    }
     for (Expr output : body.outputs)
       collect(output);
-    for (size_t i = 0; i < next.size(); ++i)
-      classifyState(i);
-    orderStates();
+    for (size_t i = 0; i < count; ++i)
+      findRoles(i);
+    for (StateGroup &group : result.groups)
+      classifyGroup(group);
     for (const StateClass &state : result.states)
       if (result.refusal.empty())
         result.refusal = state.refusal;
@@ -40,34 +56,9 @@ public:
 private:
   std::string text(Expr e) { return "`" + pool.print(e, body.names) + "`"; }
 
-  /// The state's own decayed value.
-  bool isOwn(const Term &term, size_t i) {
-    return term.kind == AtomKind::State && pool[term.atom].kind == Kind::State &&
-           pool[term.atom].index == static_cast<int>(i);
-  }
-
-  void refuse(size_t i, const std::string &why) {
+  void refuse(int i, const std::string &why) {
     if (result.states[i].refusal.empty())
       result.states[i].refusal = why;
-  }
-
-  /// Records the reads in an expression, and the states that it uses whole.
-  void collect(Expr e) {
-    if (!pool[e].readsState)
-      return;
-    for (const Term &term : expand(pool, e)) {
-      if (term.kind == AtomKind::State) {
-        whole[pool[term.atom].index] = true;
-      } else if (term.kind == AtomKind::Read) {
-        ReadParts parts = partsOf(pool, term.atom);
-        if (std::none_of(result.reads.begin(), result.reads.end(),
-                         [&](const Read &read) { return read.expr == term.atom; }))
-          result.reads.push_back({term.atom, parts.state, parts.isNew, parts.over, parts.vector});
-      } else if (term.kind == AtomKind::Opaque) {
-        for (Expr argument : std::vector<Expr>(pool[term.atom].arguments))
-          collect(argument);
-      }
-    }
   }
 
   /// The states that an expression reads or uses, in the body's order.
@@ -75,10 +66,10 @@ private:
     std::vector<int> states;
     auto visit = [&](auto &self, Expr e) -> void {
       const Node &node = pool[e];
-      if (!node.readsState)
+      if (!node.states)
         return;
       if ((node.kind == Kind::State || node.kind == Kind::NewState) &&
-          std::find(states.begin(), states.end(), node.index) == states.end())
+          !contains(states, node.index))
         states.push_back(node.index);
       for (Expr argument : node.arguments)
         self(self, argument);
@@ -88,139 +79,171 @@ private:
     return states;
   }
 
-  /// Whether a state appears in an expression other than under a read.
-  bool usesWhole(Expr e) {
-    for (const Term &term : expand(pool, e)) {
-      if (term.kind == AtomKind::State)
-        return true;
-      if (term.kind == AtomKind::Opaque)
-        for (Expr argument : std::vector<Expr>(pool[term.atom].arguments))
-          if (usesWhole(argument))
-            return true;
+  /// Groups of states that depend on each other, each after those that it depends on. A state that
+  /// another one of its size holds element by element joins its group: it need not exist for every
+  /// token then. (A smaller one, a key that is remembered say, is made for every token.)
+  void formGroups() {
+    size_t count = body.next.size();
+    std::vector<std::vector<bool>> reaches(count, std::vector<bool>(count));
+    for (size_t i = 0; i < count; ++i) {
+      for (int j : statesOf(body.next[i]))
+        reaches[i][j] = true;
+      for (const Term &term : expand(pool, body.next[i]))
+        if (term.kind == AtomKind::State && pool[term.atom].axes == body.axes[i])
+          reaches[pool[term.atom].index][i] = true;
     }
-    return false;
-  }
-
-  void classifyState(size_t i) {
-    StateClass &state = result.states[i];
-    findRoles(i);
-    Expr coefficient = pool.constant(0);
-    std::vector<Expr> products;
-    for (const Term &term : next[i]) {
-      if (isOwn(term, i)) {
-        coefficient = term.coefficient;
-        continue;
-      }
-      Expr product = termExpr(pool, term);
-      if (term.kind == AtomKind::State) {
-        refuse(i, "its next value holds the state '" + body.names[pool[term.atom].index] +
-                      "' element by element: " + text(product));
-        continue;
-      }
-      if (term.kind == AtomKind::Opaque) {
-        std::vector<int> used = statesOf(term.atom);
-        bool isOwnFunction = std::find(used.begin(), used.end(), static_cast<int>(i)) != used.end();
-        if (isOwnFunction || usesWhole(term.atom)) {
-          result.isAffine = false;
-          refuse(i, "the term " + text(product) + " is not affine in the states");
-          continue;
+    for (size_t k = 0; k < count; ++k)
+      for (size_t i = 0; i < count; ++i)
+        for (size_t j = 0; j < count; ++j)
+          if (reaches[i][k] && reaches[k][j])
+            reaches[i][j] = true;
+    result.groupOf.assign(count, -1);
+    auto place = [&](auto &self, size_t i) -> void {
+      if (result.groupOf[i] >= 0)
+        return;
+      result.groupOf[i] = static_cast<int>(count); // being placed
+      StateGroup group;
+      for (size_t j = 0; j < count; ++j)
+        if (j == i || (reaches[i][j] && reaches[j][i])) {
+          group.states.push_back(static_cast<int>(j));
+          group.own |= stateBit(static_cast<int>(j));
+          result.groupOf[j] = static_cast<int>(count);
         }
-      }
-      for (int read : statesOf(product)) {
-        if (std::find(state.readsStates.begin(), state.readsStates.end(), read) ==
-            state.readsStates.end())
-          state.readsStates.push_back(read);
-        state.isDelta |= read == static_cast<int>(i);
-      }
-      products.push_back(product);
-    }
-    for (Expr product : products)
-      separate(i, product);
-    mergeUpdates(state);
-    findOwnReads(i);
-    classifyDecay(i, coefficient);
-    AxisSet written = 0;
-    for (const Update &update : state.updates)
-      written |= pool[update.key].axes | pool[update.value].axes;
-    if (written & ~state.axes)
-      refuse(i, "an update has the axes " + pool.print(written & ~state.axes) +
-                    " that the state lacks");
-    if (whole[i])
-      refuse(i, "it is read whole, not by a contraction");
-    else if (state.key == 0)
-      refuse(i, "nothing reads it by a contraction");
+      for (size_t j = 0; j < count; ++j)
+        if (reaches[i][j])
+          self(self, j);
+      for (int j : group.states)
+        result.groupOf[j] = static_cast<int>(result.groups.size());
+      result.groups.push_back(std::move(group));
+    };
+    for (size_t i = 0; i < count; ++i)
+      place(place, i);
   }
 
-  void findOwnReads(size_t i) {
-    StateClass &state = result.states[i];
-    for (const Update &update : state.updates) {
-      std::vector<int> inKey = statesOf(update.key);
-      if (std::find(inKey.begin(), inKey.end(), static_cast<int>(i)) != inKey.end())
-        refuse(i, "the key " + text(update.key) + " of an update reads the state itself");
-      for (const Term &term : expand(pool, update.value))
-        if (term.kind == AtomKind::Read && partsOf(pool, term.atom).state == static_cast<int>(i) &&
-            std::find(state.ownReads.begin(), state.ownReads.end(), term.atom) ==
-                state.ownReads.end())
-          state.ownReads.push_back(term.atom);
+  /// The outputs read what a state that does not hold itself was made of, not that state: W' = W0 - A'
+  /// is read as W0 and A'.
+  void seeThroughStates() {
+    std::vector<Expr> through(body.next.size(), 0);
+    for (size_t i = 0; i < body.next.size(); ++i)
+      if (!(pool[body.next[i]].states & stateBit(static_cast<int>(i))))
+        through[i] = body.next[i];
+    for (Expr &output : body.outputs)
+      output = withNewStates(pool, output, through);
+  }
+
+  /// Records the reads in an expression; a state that is used whole is read over nothing.
+  void collect(Expr e) {
+    if (!pool[e].states || contains(collected, e))
+      return;
+    collected.push_back(e);
+    for (const Term &term : expand(pool, e)) {
+      collect(term.coefficient);
+      if (term.kind == AtomKind::State || term.kind == AtomKind::Read) {
+        ReadParts parts = partsOf(pool, term.atom);
+        if (std::none_of(result.reads.begin(), result.reads.end(),
+                         [&](const Read &read) { return read.expr == term.atom; }))
+          result.reads.push_back({term.atom, parts.state, parts.isNew, parts.over, parts.vector});
+        collect(parts.vector);
+      } else if (term.kind != AtomKind::None) {
+        for (Expr argument : std::vector<Expr>(pool[term.atom].arguments))
+          collect(argument);
+      }
     }
-    if (state.ownReads.size() > 1)
-      refuse(i, "its updates read it in " + std::to_string(state.ownReads.size()) +
-                    " ways within a token");
   }
 
   void findRoles(size_t i) {
     StateClass &state = result.states[i];
     for (const Read &read : result.reads) {
-      if (read.state != static_cast<int>(i))
+      // A state that only another of its group reads (a momentum) has that one's roles.
+      if (result.groupOf[read.state] != result.groupOf[i])
         continue;
-      if (state.key && state.key != (read.over & state.axes))
-        refuse(i,
-               "it is read over " + pool.print(state.key) + " and over " + pool.print(read.over));
       state.key |= read.over & state.axes;
       state.head |= pool[read.vector].axes & state.axes;
-      if (read.over & ~state.axes)
-        refuse(i,
-               "a read is over " + pool.print(read.over & ~state.axes) + ", which the state lacks");
     }
     // Axes that a key-side factor of an update carries join the head; see separate().
     state.head &= ~state.key;
     state.value = state.axes & ~state.key & ~state.head;
   }
 
-  void classifyDecay(size_t i, Expr coefficient) {
-    StateClass &state = result.states[i];
-    Decay &decay = state.decay;
-    decay.value = coefficient;
-    decay.axes = pool[coefficient].axes;
-    decay.isConstant = !pool[coefficient].perToken;
-    // A decay over some of the value axes makes heads of them; one over all of them is a decay per
-    // value channel.
-    if (state.key && state.value & ~decay.axes)
-      state.head |= state.value & decay.axes;
-    state.value &= ~state.head;
-    bool isElementwise = state.key == 0 && decay.axes == state.axes;
-    bool overKey = decay.axes & state.key || isElementwise;
-    bool overValue = decay.axes & state.value || isElementwise;
-    if (pool.isConstant(coefficient, 0)) {
-      decay.kind = DecayKind::Forgets;
-      refuse(i, "its next value does not hold its value before the token");
-      return;
+  void classifyGroup(StateGroup &group) {
+    size_t m = group.states.size();
+    group.matrix.assign(m, std::vector<Expr>(m, pool.constant(0)));
+    for (size_t row = 0; row < m; ++row) {
+      int i = group.states[row];
+      StateClass &state = result.states[i];
+      std::vector<Expr> products;
+      for (const Term &term : next[i]) {
+        if (term.kind == AtomKind::State) {
+          size_t column = std::find(group.states.begin(), group.states.end(),
+                                    pool[term.atom].index) - group.states.begin();
+          group.matrix[row][column] = term.coefficient;
+          group.isMatrix |= column != row;
+          continue;
+        }
+        Expr product = termExpr(pool, term);
+        if (term.kind == AtomKind::Opaque) {
+          result.isAffine = false;
+          refuse(i, "the term " + text(product) + " is not affine in the states");
+          continue;
+        }
+        if (term.kind != AtomKind::None && !contains(state.ownReads, term.atom)) {
+          state.ownReads.push_back(term.atom);
+          addUnknown(group, term.atom);
+        }
+        for (int read : statesOf(product)) {
+          if (!contains(state.readsStates, read))
+            state.readsStates.push_back(read);
+          state.isDelta |= read == i;
+        }
+        products.push_back(product);
+      }
+      for (Expr product : products)
+        separate(i, product);
+      mergeUpdates(state);
     }
-    decay.kind = pool.isConstant(coefficient, 1) ? DecayKind::None
-                 : overKey && overValue          ? DecayKind::Elementwise
-                 : overKey                       ? DecayKind::PerKey
-                 : overValue                     ? DecayKind::PerValue
-                                                 : DecayKind::PerHead;
-    decay.log = logarithm(pool, coefficient);
-    if (decay.axes & ~state.axes)
-      refuse(i, "its decay " + text(coefficient) + " has axes that the state lacks");
-    if (decay.kind == DecayKind::Elementwise)
-      refuse(i, "its decay " + text(coefficient) + " varies over " + pool.print(decay.axes) +
-                    ", key and value channels alike: a scan over tokens, vectorised over channels, "
-                    "not a matrix form");
-    else if (!decay.log)
-      refuse(i, "its decay " + text(coefficient) +
-                    " has no logarithm by structure (it may be zero or negative)");
+    std::sort(group.unknowns.begin(), group.unknowns.end()); // by id: definitions come first
+    checkUnknowns(group);
+    for (size_t row = 0; row < m; ++row)
+      classifyDecay(group, row);
+    group.isComplex = m == 2 && group.isMatrix && group.matrix[0][0] == group.matrix[1][1] &&
+                      group.matrix[0][1] == pool.neg(group.matrix[1][0]);
+  }
+
+  /// An answer's reads that are unknowns for themselves are found by whoever depends on them.
+  void addUnknown(StateGroup &group, Expr atom) {
+    if (contains(group.unknowns, atom))
+      return;
+    group.unknowns.push_back(atom);
+    if (pool[atom].kind != Kind::Answer)
+      return;
+    for (const Term &term : expand(pool, pool[atom].arguments[0], group.own))
+      if (term.kind == AtomKind::Answer)
+        addUnknown(group, term.atom);
+  }
+
+  /// Unknowns of one index of the axes that they have must not meet those of another.
+  void checkUnknowns(const StateGroup &group) {
+    AxisSet axes = 0, over = 0;
+    auto addOver = [&](auto &self, Expr atom) -> void {
+      if (pool[atom].kind != Kind::Answer) {
+        over |= partsOf(pool, atom).over;
+        return;
+      }
+      for (const Term &term : expand(pool, pool[atom].arguments[0], group.own))
+        if (term.kind == AtomKind::Read)
+          self(self, term.atom);
+        else if (term.kind == AtomKind::Opaque)
+          over = ~AxisSet(0);
+    };
+    for (Expr unknown : group.unknowns) {
+      axes |= pool[unknown].axes;
+      addOver(addOver, unknown);
+    }
+    if (AxisSet both = axes & over)
+      for (int i : group.states)
+        if (!result.states[i].ownReads.empty())
+          refuse(i, "its updates read it over " + pool.print(both) +
+                        " and use what it answers along that axis");
   }
 
   /// Splits a product into key-side factors (those over key axes) and the rest.
@@ -233,7 +256,7 @@ private:
 
   /// Adds the updates of a product; a sum inside it is opened where that separates key from value
   /// axes.
-  void separate(size_t i, Expr product) {
+  void separate(int i, Expr product) {
     StateClass &state = result.states[i];
     std::vector<Expr> factors = pool.factors(product);
     for (size_t f = 0; f < factors.size(); ++f) {
@@ -278,35 +301,40 @@ private:
     merge(&Update::value, &Update::key);
   }
 
-  /// Each state after those whose reads it depends on; a cycle of several states has no block form.
-  void orderStates() {
-    std::vector<bool> done(result.states.size());
-    for (size_t round = 0; round < result.states.size(); ++round)
-      for (size_t i = 0; i < result.states.size(); ++i) {
-        const std::vector<int> &needs = result.states[i].readsStates;
-        if (!done[i] && std::all_of(needs.begin(), needs.end(),
-                                    [&](int j) { return done[j] || j == static_cast<int>(i); })) {
-          done[i] = true;
-          result.order.push_back(static_cast<int>(i));
-        }
-      }
-    if (result.order.size() == result.states.size())
-      return;
-    result.order.clear();
-    std::string names;
-    for (size_t i = 0; i < done.size(); ++i)
-      if (!done[i])
-        names += (names.empty() ? "'" : ", '") + body.names[i] + "'";
-    for (size_t i = 0; i < done.size(); ++i)
-      if (!done[i])
-        refuse(i, "the states " + names + " read each other within a token");
+  void classifyDecay(const StateGroup &group, size_t row) {
+    StateClass &state = result.states[group.states[row]];
+    Decay &decay = state.decay;
+    decay.value = group.matrix[row][row];
+    decay.isConstant = true;
+    bool isRow = false;
+    for (size_t column = 0; column < group.states.size(); ++column) {
+      Expr entry = group.matrix[row][column];
+      decay.axes |= pool[entry].axes & state.axes;
+      decay.isConstant &= !pool[entry].perToken;
+      isRow |= column != row && !pool.isConstant(entry, 0);
+    }
+    // A decay over some of the value axes makes heads of them; one over all of them is a decay per
+    // value channel.
+    if (state.key && state.value & ~decay.axes)
+      state.head |= state.value & decay.axes;
+    state.value &= ~state.head;
+    bool isElementwise = state.key == 0 && decay.axes == state.axes;
+    bool overKey = decay.axes & state.key || isElementwise;
+    bool overValue = decay.axes & state.value || isElementwise;
+    decay.kind = isRow                               ? DecayKind::Matrix
+                 : pool.isConstant(decay.value, 0) ? DecayKind::Forgets
+                 : pool.isConstant(decay.value, 1) ? DecayKind::None
+                 : overKey && overValue              ? DecayKind::Elementwise
+                 : overKey                           ? DecayKind::PerKey
+                 : overValue                         ? DecayKind::PerValue
+                                                     : DecayKind::PerHead;
   }
 
   Body &body;
   Pool &pool;
   TransitionClass result;
   std::vector<std::vector<Term>> next;
-  std::vector<bool> whole;
+  std::vector<Expr> collected;
 };
 
 } // namespace
@@ -331,8 +359,49 @@ std::string print(DecayKind kind) {
     return "decay per key and value channel";
   case DecayKind::Forgets:
     return "no memory of itself";
+  case DecayKind::Matrix:
+    return "matrix of decays";
   }
   return "";
+}
+
+/// The class in the words of the literature.
+static std::string inWords(const TransitionClass &transition, int index, const Pool &pool) {
+  const StateClass &state = transition.states[index];
+  const StateGroup &group = transition.groups[transition.groupOf[index]];
+  bool isDecay = state.decay.kind != DecayKind::None && state.decay.kind != DecayKind::Forgets;
+  std::string text = isDecay && state.decay.isConstant ? "static " : "";
+  switch (state.decay.kind) {
+  case DecayKind::None:
+    text += "identity";
+    break;
+  case DecayKind::Forgets:
+    text += "no memory";
+    break;
+  case DecayKind::PerHead:
+    text += "scalar decay";
+    break;
+  case DecayKind::PerKey:
+  case DecayKind::PerValue:
+  case DecayKind::Elementwise:
+    text += "diagonal decay";
+    break;
+  case DecayKind::Matrix: {
+    std::string names;
+    for (int other : group.states)
+      names += (names.empty() ? "" : ", ") + transition.states[other].name;
+    text += (group.isComplex ? "complex pair (" : "small matrix over (") + names + ")";
+    break;
+  }
+  }
+  size_t rank = state.ownReads.size();
+  bool inSteps = std::any_of(state.ownReads.begin(), state.ownReads.end(),
+                             [&](Expr read) { return pool[read].kind == Kind::Answer; });
+  if (rank && inSteps)
+    text += " + product of " + std::to_string(rank) + " rank-1";
+  else if (rank)
+    text += " + rank-" + std::to_string(rank);
+  return text;
 }
 
 std::string TransitionClass::print(const Pool &pool) const {
@@ -340,7 +409,9 @@ std::string TransitionClass::print(const Pool &pool) const {
   for (const StateClass &state : states) {
     int index = static_cast<int>(&state - states.data());
     text += (text.empty() ? "" : "; ") + state.name + pool.print(state.axes) + ": " +
-            algebra::print(state.decay.kind);
+            (state.decay.kind == DecayKind::Elementwise && !state.key
+                 ? "decay per channel"
+                 : algebra::print(state.decay.kind));
     if (state.decay.axes)
       text += " " + pool.print(state.decay.axes);
     if (state.decay.isConstant && state.decay.kind != DecayKind::None &&
@@ -352,15 +423,21 @@ std::string TransitionClass::print(const Pool &pool) const {
     for (int other : state.readsStates)
       if (other != index)
         text += " that reads " + states[other].name;
-    bool before = false, after = false;
+    bool before = false, after = false, whole = false;
     for (const Read &read : reads)
-      if (read.state == index)
-        (read.isNew ? after : before) = true;
+      if (read.state == index) {
+        (read.isNew ? after : before) |= read.over != 0;
+        whole |= read.over == 0;
+      }
     if (before || after)
       text += ", read over " + pool.print(state.key) +
               (before && after ? " before and after"
                : before        ? " before"
                                : " after");
+    if (whole)
+      text += ", read whole";
+    if (isAffine)
+      text += ", that is " + inWords(*this, index, pool);
   }
   if (group)
     text += "; groups of " + std::to_string(group) + " share a first state";

@@ -4,21 +4,22 @@
 // loop; the programs that train and prefill fast work on blocks of C tokens, with matrix products.
 // When is there such a block form, and which one?
 //
-// The rule. There is one when each state is
+// The rule. There is one when the next states are an affine function of the states, with
+// coefficients that do not depend on them:
 //
-//   changed only by   S' = decay * S + sum of outer products (key x value)          and
-//   read only by      contractions sum[k](x * S)
+//   S' = decay * S + sum of updates (key x value)
 //
-// because then no token's state need exist. Inside a block that starts at S0, with G[t] the sum of
-// the decays' logarithms up to token t,
+// because then no token's state need exist. Inside a block that starts at S0, with P[t,i] the product
+// of the decays of the tokens after i up to t, and P[t] that of all up to t,
 //
-//   S[t]       = exp(G[t]) * S0 + sum over i <= t of exp(G[t] - G[i]) * key[i] x value[i]
-//   x[t].S[t]  = (x[t] exp(G[t])).S0 + sum over i <= t of D[t,i] value[i],     D[t,i] = sum[k] x[t]
-//   key[i] exp(G[t] - G[i])
+//   S[t]      = P[t] S0 + sum over i <= t of P[t,i] key[i] x value[i]
+//   x[t].S[t] = (x[t] P[t]).S0 + sum over i <= t of D[t,i] value[i],
+//   D[t,i]    = sum[k] x[t] P[t,i] key[i]
 //
-// so every read is one product with the entering state and one with a masked matrix of scores, and
-// the leaving state is one more product. No exponent is positive that the token loop would not
-// multiply up itself.
+// so every read sum[k](x * S) is one product with the entering state and one with a masked matrix of
+// scores, and the leaving state is one more product. P is a linear recurrence over t itself
+// (rondo.propagate): it is multiplied up, never divided, so a decay may be zero or negative, and no
+// factor is larger than what the token loop multiplies up too.
 //
 // The axes. A state's axes play three parts, which nobody declares; they follow from the reads:
 //
@@ -26,32 +27,37 @@
 //   head    not contracted, but carried by a key-side factor      h, since q and key carry it
 //   value   the rest                                              v
 //
-// The decay's class is which of them its coefficient varies over:
+// The decay's class is which of them its coefficient varies over; it is multiplied into the scores
+// inside or outside of their sum accordingly:
 //
-//   per head      one number for all keys and values of a head: scores times exp(G[t] - G[i])
-//   per key       inside the score's sum                              } exact inside a block, and a
-//   block is short on a CPU per value     the transposed problem: outside the score's sum     }
-//   elementwise   over key and value: no matrix form; the token loop, vectorised over channels, is
-//   the fast one
+//   per head          one number for all keys and values of a head: scores times P[t,i]
+//   per key channel   inside the score's sum: a product for each pair of tokens and channel
+//   per value channel outside the score's sum, the transposed problem
+//   both              scores for each value channel: a form, but the token loop is the fast one
 //
-// The updates. A key or value may depend on reads of states. Of other states: those are finished
-// first, in the order of who reads whom (`order`), and the dependence may be any function. Of the
-// state's own previous value, linearly: the delta rule. With y[i] that read and
-// value[i] = v[i] + c[i] y[i], the reads of a block are the unknowns of a unit lower triangular system,
+// Where a state is used whole (y = S), it is a read over nothing, and its tokens' values are made.
+//
+// Several states. States that hold each other element by element (S' = a S + M, M' = m M + u) are a
+// group with a small matrix of decays, and P[t,i] are products of matrices. States that read each
+// other (or themselves) within a token are a group as well, with one triangular system:
+//
+// The updates. A key or value may depend on reads of states. Of other groups: those are finished
+// first, in the order of who reads whom (`groups`), and the dependence may be any function. Of the
+// group's own previous values, linearly: the delta rule. With y[i] the r reads of a token and
+// value[i] = v[i] + c[i] y[i], the reads of a block are the unknowns of a unit lower triangular system
+// of r rows a token,
 //
 //   y[t] = what S0 and the v answer + sum over i < t of D[t,i] c[i] y[i]
 //
-// which is solved once. In any other way: not affine, no block form; `refusal` names the term.
+// which is solved once. Several steps in one token (S1 = S + k1 (v1 - k1.S), S' = S1 + k2 (v2 - k2.S1))
+// have one such row each: k2.S1 is an answer (Affine.h) that depends on the earlier rows of its
+// token. In any other way: not affine, no block form; `refusal` names the term.
 //
 // Seeing through spelling. S - b*k*dot[k](S, k) + b*k*v and S + b*k*(v - dot[k](S, k)) must be one
 // class. What depends on a state is multiplied out (Affine.h), so that each term holds at most one
 // atom; what does not is left as it was written. Terms that share their key-side factors are one
 // update with the sum of the values, terms that then share a value one with the sum of the keys. A
 // state-free sum is opened only where it hides several outer products (k1*v1 + k2*v2).
-//
-// Decays are kept as logarithms (Logarithm.h): exp(e) is e, sigmoid(x) is -softplus(-x), a product
-// a sum. A decay without one by structure (a raw input, which may be negative or zero) has no block
-// form here, and says so.
 //
 // The result is a value: printable, compared in tests, and all that chunking, cost and code
 // generation look at.
@@ -85,15 +91,15 @@ enum class DecayKind {
   PerHead,     // one number a head
   PerKey,      // varies over key axes
   PerValue,    // varies over value axes
-  Elementwise, // varies over key and value axes
+  Elementwise, // varies over key and value axes, or over all axes of a state that is used whole
   Forgets,     // 0: the next state does not hold the state
+  Matrix,      // a row of a small matrix over the states of its group
 };
 
 struct Decay {
   DecayKind kind = DecayKind::None;
   AxisSet axes = 0;
-  Expr value = 0;
-  Expr log = 0;            // 0 where there is none by structure
+  Expr value = 0;          // of the state itself; of a matrix the diagonal's
   bool isConstant = false; // the same for all tokens
 };
 
@@ -103,8 +109,9 @@ struct Update {
   Expr value;
 };
 
+/// sum[over](vector * state); of a state that is used whole the state itself, over nothing.
 struct Read {
-  Expr expr; // sum[over](vector * state)
+  Expr expr;
   int state;
   bool isNew;
   AxisSet over;
@@ -118,26 +125,39 @@ struct StateClass {
   std::vector<Update> updates;
   std::vector<int> readsStates; // whose reads the updates depend on
   bool isDelta = false;         // the updates depend linearly on reads of this state
-  std::vector<Expr> ownReads;   // those reads: the unknowns of a block's triangular system
+  std::vector<Expr> ownReads;   // the group's reads that they depend on
   std::string refusal;          // why it has no block form; empty: it has one
+};
+
+/// States that depend on each other's previous values: next[i] = sum over j of matrix[i][j] *
+/// states[j] + updates.
+struct StateGroup {
+  std::vector<int> states;
+  StateSet own = 0;
+  std::vector<std::vector<Expr>> matrix; // the constant 0 where a state does not hold the other
+  bool isMatrix = false;                 // something beside the diagonal
+  bool isComplex = false;                // [[a, -b], [b, a]]: multiplication by a + ib
+  /// The reads and answers that the updates depend on: unknowns of a block's triangular system, each
+  /// after those of its token that it depends on.
+  std::vector<Expr> unknowns;
 };
 
 struct TransitionClass {
   std::vector<StateClass> states;
-  std::vector<Read> reads; // all, each once
-  std::vector<int>
-      order; // states, each after those whose reads it depends on; empty when there is a cycle
-  int64_t group = 0; // the body's
+  std::vector<StateGroup> groups; // each after those whose states it depends on
+  std::vector<int> groupOf;       // by state
+  std::vector<Read> reads;        // all, each once
+  int64_t group = 0;              // the body's
   bool isAffine = true;
-  std::string refusal; // why there is no block form as a whole (the first state's, or a cycle);
-                       // empty: there is one
+  std::string refusal; // why there is no block form as a whole (the first state's); empty: there is
 
   /// One clause a state: axes and kinds, without the expressions, so that equal classes print alike
-  /// whatever the spelling.
+  /// whatever the spelling. Its end says the class in the words of the literature.
   std::string print(const Pool &pool) const;
 };
 
-/// Classifies; adds nodes to the body's pool.
+/// Classifies; adds nodes to the body's pool, and lets its outputs look through states that do not
+/// hold themselves.
 TransitionClass classify(Body &body);
 
 std::string print(DecayKind kind);

@@ -51,6 +51,8 @@ public:
       return sum(node.arguments[0], node.summed, index);
     case Kind::Function:
       return apply(node.name, node, index);
+    case Kind::Answer:
+      return argument(0);
     case Kind::Foreign:
       break;
     }

@@ -208,8 +208,8 @@ TEST_P(ChunkForms, EqualTheTokenLoop) {
     transform(*module, "R=chunk:" + std::to_string(chunk));
     module->walk([&](ScanOp scan) {
       if (!GetParam().form.empty()) {
-        EXPECT_EQ(scan.getForm(), GetParam().form);
-        EXPECT_EQ(scan.getTransition(), GetParam().transition);
+        EXPECT_EQ(scan.getForm().str(), GetParam().form);
+        EXPECT_EQ(scan.getTransition().str(), GetParam().transition);
       }
       inBlocks += scan.getForm() == "chunk";
       EXPECT_EQ(scan.getBlock().empty(), scan.getForm() == "sequential");
