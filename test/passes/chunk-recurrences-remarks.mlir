@@ -6,7 +6,7 @@
 !S = tensor<2x4xf32, #rondo.axes<[h, v]>>
 
 func.func @the_state_in_a_function(%x: !g, %zero: !S) -> !g {
-  // expected-remark@+1 {{'S': S[h v]: no memory of itself, rank 1; not affine; token by token: the term `tanh(S)` is not affine in the states}}
+  // expected-remark@+1 {{'S': S[h v]: no memory of itself, rank 1, read whole; not affine; token by token: the term `tanh(S)` is not affine in the states}}
   %y = rondo.recur "S" inputs(%x : !g) states("S" = %zero : !S) -> (!g) body(%x_t, %S) {
     %f = rondo.map tanh(%S) : (!S) -> !S
     %new = rondo.map add(%f, %x_t) : (!S, !S) -> !S
@@ -22,7 +22,7 @@ func.func @the_state_in_a_function(%x: !g, %zero: !S) -> !g {
 
 func.func @a_decay_for_each_channel(%x: !g, %zero: !S) -> !g {
   %a = rondo.map sigmoid(%x) : (!g) -> !g
-  // expected-remark@+1 {{token by token: its decay `sigmoid(x1)` varies over [h v], key and value channels alike: a scan over tokens, vectorised over channels, not a matrix form}}
+  // expected-remark@+1 {{'S': S[h v]: decay per channel [h v], rank 1, read whole, that is diagonal decay; token by token: the token loop is estimated to be faster than blocks}}
   %y = rondo.recur "S" inputs(%a, %x : !g, !g) states("S" = %zero : !S) -> (!g) body(%a_t, %x_t, %S) {
     %kept = rondo.map mul(%a_t, %S) : (!S, !S) -> !S
     %new = rondo.map add(%kept, %x_t) : (!S, !S) -> !S
@@ -40,7 +40,7 @@ func.func @a_decay_for_each_channel(%x: !g, %zero: !S) -> !g {
 !v1 = tensor<64xf32, #rondo.axes<[v]>>
 
 func.func @a_wide_state_goes_in_blocks(%key: !k, %val: !v, %zero: !S) -> !v {
-  // expected-remark@+1 {{'S': S[k v]: no decay, rank 1, read over [k] before; in blocks of 16 tokens: blocks are estimated to be faster than the token loop}}
+  // expected-remark@+1 {{'S': S[k v]: no decay, rank 1, read over [k] before, that is identity; in blocks of 16 tokens: blocks are estimated to be faster than the token loop}}
   %y = rondo.recur "S" inputs(%key, %val : !k, !v) states("S" = %zero : !S) -> (!v) body(%k_t, %v_t, %S) {
     %u = rondo.map mul(%k_t, %v_t) : (!k1, !v1) -> !S
     %new = rondo.map add(%S, %u) : (!S, !S) -> !S

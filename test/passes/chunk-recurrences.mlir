@@ -15,23 +15,21 @@
 // CHECK-LABEL: @decay_per_head
 // CHECK-SAME: (%[[G:.*]]: {{.*}}, %[[K:.*]]: {{.*}}, %[[V:.*]]: {{.*}}, %[[Q:.*]]: {{.*}}, %[[ZERO:.*]]:
 func.func @decay_per_head(%g: !g, %key: !k, %val: !v, %query: !k, %zero: !S) -> !v {
-  // The scan takes the logarithm, which was the argument of the exponential, and not the decay.
-  // CHECK: rondo.scan "S" inputs(%[[K]], %[[V]], %[[Q]], %[[G]] :
-  // CHECK-SAME: chunk 4 form "chunk" transition "S[h k v]: decay per head [h], rank 1, read over [k] after"
-  // CHECK-SAME: token(%{{.*}}, %{{.*}}, %{{.*}}, %[[G1:.*]], %[[S1:.*]]) {
-  // CHECK-NEXT: %[[A1:.*]] = rondo.map exp(%[[G1]])
+  // CHECK: %[[A:.*]] = rondo.map exp(%[[G]])
+  // CHECK: rondo.scan "S" inputs(%[[A]], %[[K]], %[[V]], %[[Q]] :
+  // CHECK-SAME: chunk 4 form "chunk" transition "S[h k v]: decay per head [h], rank 1, read over [k] after, that is scalar decay"
+  // CHECK-SAME: token(%[[A1:.*]], %{{.*}}, %{{.*}}, %{{.*}}, %[[S1:.*]]) {
   // CHECK-NEXT: rondo.map mul(%[[A1]], %[[S1]])
-  // CHECK: } block(%[[KC:.*]], %[[VC:.*]], %[[QC:.*]], %[[GC:.*]], %[[S0:.*]]) {
-  // CHECK: %[[SUM:.*]] = rondo.cumsum %[[GC]] along c : tensor<4x2xf32, #rondo.axes<[c, h]>>
+  // CHECK: } block(%[[AC:.*]], %[[KC:.*]], %[[VC:.*]], %[[QC:.*]], %[[S0:.*]]) {
+  // Each pair's decay is multiplied up from 1 at the source token; no logarithm, no exponential.
+  // CHECK: %[[SAME:.*]] = rondo.map eq({{.*}} -> tensor<4x4xi1, #rondo.axes<[c, s]>>
+  // CHECK: %[[ONE:.*]] = rondo.map select(%[[SAME]],
+  // CHECK: %[[P:.*]] = rondo.propagate %[[AC]], %[[ONE]] along c : {{.*}} -> tensor<2x4x4xf32, #rondo.axes<[h, c, s]>>
+  // CHECK-NOT: rondo.map exp
   // CHECK: rondo.contract %[[QC]], %[[S0]] over [k]
   // CHECK: %[[KS:.*]] = rondo.view %[[KC]] {{.*}} -> tensor<4x2x8xf32, #rondo.axes<[s, h, k]>>
-  // CHECK: %[[QK:.*]] = rondo.contract %[[QC]], %[[KS]] over [k] : {{.*}} -> tensor<2x4x4xf32, #rondo.axes<[h, c, s]>>
-  // Each pair's log decay is the sum over the tokens between, not a difference of two sums.
-  // CHECK: %[[LATER:.*]] = rondo.map lt({{.*}} -> tensor<4x4xi1, #rondo.axes<[c, s]>>
-  // CHECK: %[[LOGS:.*]] = rondo.map select(%[[LATER]], %[[GC]],
-  // CHECK: %[[D:.*]] = rondo.cumsum %[[LOGS]] along c
-  // CHECK: %[[E:.*]] = rondo.map exp(%[[D]])
-  // CHECK: rondo.map mul(%[[QK]], %[[E]])
+  // CHECK: %[[QK:.*]] = rondo.contract %[[QC]], %[[KS]] over [k]
+  // CHECK: rondo.map mul(%[[QK]], %[[P]])
   // CHECK: rondo.map select(
   // CHECK: rondo.contract %{{.*}}, %{{.*}} over [s]
   // CHECK: rondo.contract %{{.*}}, %{{.*}} over [c] : {{.*}} -> tensor<2x8x4xf32, #rondo.axes<[h, k, v]>>

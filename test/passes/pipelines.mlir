@@ -1,6 +1,6 @@
 // RUN: rondo-opt %s -rondo-block-pipeline=forms=S=chunk | FileCheck %s
 
-// From the token level to all entries: the log decay becomes a derived weight, forward goes in blocks, step token by token without the block's leftovers.
+// From the token level to all entries: the decay becomes a derived weight, forward goes in blocks, step token by token without the block's leftovers.
 
 !ids = tensor<?xi64, #rondo.axes<[t]>>
 !k = tensor<?x64xf32, #rondo.axes<[t, k]>>
@@ -12,7 +12,7 @@
 !v1 = tensor<64xf32, #rondo.axes<[v]>>
 
 // CHECK-LABEL: func.func private @layer(
-// CHECK: rondo.scan "S" {{.*}} chunk 16 form "chunk" transition "S[k v]: decay per key channel [k], constant in time, rank 1, read over [k] after"
+// CHECK: rondo.scan "S" {{.*}} chunk 16 form "chunk" transition "S[k v]: decay per key channel [k], constant in time, rank 1, read over [k] after, that is static diagonal decay"
 // CHECK: block(
 // CHECK-LABEL: func.func private @layer_step(
 // CHECK: rondo.scan "S" {{.*}} chunk 1 form "sequential"
@@ -31,8 +31,7 @@ func.func private @layer(%key: !k, %val: !v, %a: !k1) -> !v {
 }
 
 // CHECK-LABEL: func.func @forward
-// CHECK: rondo.map softplus(
-// CHECK: rondo.map neg(%{{.*}}) {rondo.derived = "decay.derived"}
+// CHECK: rondo.map sigmoid(%{{.*}}) {rondo.derived = "decay.derived"}
 // CHECK-LABEL: func.func @prefill
 // CHECK: {rondo.derived = "decay.derived"}
 // CHECK: rondo.last

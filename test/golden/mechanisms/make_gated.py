@@ -42,7 +42,7 @@ def rglru():
     write("rglru", {
         "spec": "models/rglru.rondo", "module": "recurrent_block", "set": {"d": 12, "w": 16, "h": 4},
         "title": "RG-LRU (Griffin)", "paper": "2402.19427", "class": "diagonal",
-        "states": {"S": "decay per key and value channel [h e], rank 1"},
+        "states": {"S": "decay per channel [h e], rank 1"},
         "oracle": "transformers:RecurrentGemmaRecurrentBlock in f64",
         "tolerance": 1e-6, "tolerance_f32": 2e-5,
         "why": "the published code keeps its state in f32 whatever the input; sqrt(1 - a^2) loses digits where a is near 1",
@@ -110,7 +110,7 @@ def mlgru():
     write("mlgru", {
         "spec": "models/mlgru.rondo", "module": "mlgru", "set": {"d": d},
         "title": "MLGRU (MatMul-free)", "paper": "2406.02528", "class": "diagonal",
-        "states": {"S": "decay per key and value channel [d], rank 1"},
+        "states": {"S": "decay per channel [d], rank 1"},
         "oracle": "numpy in f64: matmulfreellm's HGRNBitAttention and BitLinear, token by token",
         "tolerance": 1e-10, "tolerance_f32": 1e-5, "verify_inputs": True,
         "why": "f64 on both sides; f32 rounding over 37 tokens (no quantised value of these inputs lies within 1e-4 of a tie, hence the same inputs for `rondo verify`)",

@@ -72,7 +72,8 @@ def s4d(folder):
     write("s4d", {
         "spec": "models/s4d.rondo", "module": "s4d", "set": {"h": 6, "n": 8},
         "title": "S4D", "paper": "2206.11893", "class": "LTI diagonal complex (conv)",
-        "states": {"re": "decay per key channel [h n], constant in time", "im": "decay per key channel [h n], constant in time"},
+        "states": {"re": "matrix of decays [h n], constant in time, rank 1",
+                   "im": "matrix of decays [h n], constant in time, rank 1"},
         "oracle": "state-spaces/s4:models/s4/s4d.py:S4D in f64, by FFT",
         "tolerance": 1e-8, "tolerance_f32": 1e-5,
         "why": "f64 on both sides, but for gelu's constant, which a program holds in f32; f32 rounding of a sum over 37 tokens",
@@ -109,7 +110,8 @@ def s4(folder):
     write("s4", {
         "spec": "models/s4.rondo", "module": "s4", "set": {"h": 4, "n": 8},
         "title": "S4 (DPLR)", "paper": "2111.00396", "class": "LTI diag+low-rank (conv)",
-        "states": {"re": "decay per key channel [h n], constant in time", "im": "decay per key channel [h n], constant in time"},
+        "states": {"re": "matrix of decays [h n], constant in time, rank 5 that reads the state (delta rule) that reads im",
+                   "im": "matrix of decays [h n], constant in time, rank 4 that reads the state (delta rule) that reads re"},
         "oracle": "state-spaces/s4:models/s4/s4.py:S4Block(mode='dplr').step in f64",
         "tolerance": 1e-6, "tolerance_f32": 2e-5,
         "why": "the published code keeps parts of its parameters in complex64; f32 rounding of 37 steps",
@@ -138,7 +140,8 @@ def s5():
     write("s5", {
         "spec": "models/s5.rondo", "module": "s5", "set": {"d": d, "n": n},
         "title": "S5", "paper": "2208.04933", "class": "LTI diagonal complex (one state for all channels)",
-        "states": {"re": "decay per key channel [n], constant in time", "im": "decay per key channel [n], constant in time"},
+        "states": {"re": "matrix of decays [n], constant in time, rank 1",
+                   "im": "matrix of decays [n], constant in time, rank 1"},
         "oracle": "numpy in f64, complex: equations 3 to 6 of the paper",
         "tolerance": 1e-10, "tolerance_f32": 1e-5,
         "why": "f64 on both sides; f32 rounding of a sum over 37 tokens",
@@ -168,7 +171,8 @@ def cema():
     write("cema", {
         "spec": "models/cema.rondo", "module": "cema", "set": {"d": d, "n": n},
         "title": "MEGALODON's complex EMA", "paper": "2404.08801", "class": "LTI diagonal complex",
-        "states": {"re": "decay per key channel [d n], constant in time", "im": "decay per key channel [d n], constant in time"},
+        "states": {"re": "matrix of decays [d n], constant in time, rank 1",
+                   "im": "matrix of decays [d n], constant in time, rank 0"},
         "oracle": "numpy in f64, complex: MultiHeadComplexEMA of XuezheMax/megalodon, whose kernels need a GPU",
         "tolerance": 1e-6, "tolerance_f32": 1e-5,
         "why": "f64 on both sides, but for the constant 2 pi / n of every turn, which a program holds in f32; f32 rounding of a sum over 37 tokens",
@@ -227,7 +231,8 @@ def h3(folder):
     write("h3", {
         "spec": "models/h3.rondo", "module": "h3", "set": {"d": 8, "e": 2, "n": 8},
         "title": "H3", "paper": "2212.14052", "class": "shift LTI conv + diag LTI conv with q,k,v gating",
-        "states": {"re": "decay per key channel [h m], constant in time", "im": "decay per key channel [h m], constant in time"},
+        "states": {"re": "matrix of decays [h m], constant in time, rank 1",
+                   "im": "matrix of decays [h m], constant in time, rank 1"},
         "oracle": "safari:src/models/sequence/h3.py:H3 in f64, by FFT",
         "tolerance": 1e-6, "tolerance_f32": 2e-5,
         "why": "the published shift kernel passes f32; f32 rounding of a sum over 37 tokens",
