@@ -4,6 +4,8 @@
 
 #include "passes/LeadAxes.h"
 
+#include <cmath>
+
 using namespace mlir;
 
 namespace rondo {
@@ -33,10 +35,17 @@ Value BlockEmitter::map(MapKind kind, ValueRange inputs) {
   return MapOp::create(builder, loc, kind, inputs);
 }
 
+/// A number that the algebra folded from several may have more digits than f32: as a sum of two, which
+/// rounds to the first in f32 and keeps the digits where the forms are compared in f64.
 Value BlockEmitter::constant(double value) {
   auto type = RankedTensorType::get({}, builder.getF32Type());
-  return ConstantOp::create(builder, loc, type,
-                            DenseElementsAttr::get(type, static_cast<float>(value)));
+  auto single = [&](float part) -> Value {
+    return ConstantOp::create(builder, loc, type, DenseElementsAttr::get(type, part));
+  };
+  float rounded = static_cast<float>(value), rest = static_cast<float>(value - rounded);
+  if (rest == 0 || !std::isfinite(rounded))
+    return single(rounded);
+  return map(MapKind::Add, {single(rounded), single(rest)});
 }
 
 bool BlockEmitter::sharesAxis(Value value, AxisSet axes) {
