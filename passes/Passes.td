@@ -141,4 +141,27 @@ def MapBlocksPass : Pass<"rondo-map-blocks"> {
   ];
 }
 
+def SumsToRecurrencesPass : Pass<"rondo-sums-to-recurrences"> {
+  let summary = "answer a sum over earlier tokens by a recurrence where that is cheaper";
+  let description = [{
+    `sum over s where s <= t` of products of a part of t and a part of s needs no cache of earlier tokens: the parts of s add up in a state. Products of sums are multiplied
+    out, so powers of a dot product have a state each.
+
+    - Before: token-level IR; predicates canonical (`le(s, t)`).
+    - After: such a sum is a `rondo.recur` of its name with the states `sum`, `sum2`, ...; its decode state is theirs in place of `key0`, `key1`, ....
+    - Does not apply: softmax; another predicate than `s <= t`; a value that does not separate; a state so large that looking back is estimated cheaper. Each is remarked.
+
+    Options: `forms` overrides the choice by name: `NAME=sum`, `NAME=recurrence`, `*=...` for all others.
+    Exactness: up to rounding (sums are exchanged). Example: test/passes/sums-to-recurrences.mlir.
+  }];
+  let dependentDialects = ["::rondo::RondoDialect"];
+  let options = [
+    ListOption<"forms", "forms", "std::string", "NAME=sum or NAME=recurrence; others are ignored">
+  ];
+  let statistics = [
+    Statistic<"numRewritten", "num-rewritten", "sums answered by a recurrence">,
+    Statistic<"numKept", "num-kept", "sums kept">
+  ];
+}
+
 #endif // RONDO_PASSES_TD

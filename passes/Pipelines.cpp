@@ -15,8 +15,12 @@ void buildBlockPipeline(OpPassManager &passes, const BlockPipelineOptions &optio
   // Constants meet: bounds of predicates and constant decays are recognised below.
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
-  // First, so that what leaves a recurrence can be lifted when it depends on parameters alone, and
-  // the algebra sees leaves.
+  // Before hoisting: what is made of a sum is a recurrence like any other.
+  SumsToRecurrencesPassOptions sums;
+  sums.forms.assign(options.forms.begin(), options.forms.end());
+  passes.addPass(createSumsToRecurrencesPass(sums));
+  // Before all that reads recurrences, so that what leaves one can be lifted when it depends on
+  // parameters alone, and the algebra sees leaves.
   passes.addPass(createHoistFromRecurPass());
   // Before entries, since a bidirectional read of other tokens has no step.
   passes.addPass(createMapBlocksPass());

@@ -167,10 +167,11 @@ std::vector<Numbers> Verifier::keptOf(const std::vector<Numbers> &interpreted) c
     if (!stored)
       for (const package::State *state : *states) {
         std::string_view other = state->name()->string_view();
-        if (state->kind() == package::StateKind::Cache)
-          elsewhere |= prefixOf(other) == prefixOf(name.substr(6));
-        else
-          stored |= other == name.substr(6);
+        bool sameOp = prefixOf(other) == prefixOf(name.substr(6));
+        // A sum over tokens may be answered by a recurrence, whose state is in place of the cache.
+        if (state->kind() == package::StateKind::Cache || other.ends_with(".sum"))
+          elsewhere |= sameOp;
+        stored |= state->kind() != package::StateKind::Cache && other == name.substr(6);
       }
     if (!stored && !elsewhere)
       elsewhere = std::any_of(states->begin(), states->end(), [&](const package::State *state) { return endsTail(numbers, *state); });
