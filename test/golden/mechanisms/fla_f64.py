@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 import fla.layers  # noqa: F401  (so that its modules are there to be patched)
+from fla.modules.activations import ACT2FN
 from fla.modules.causal_conv1d import ops as convolution
 from fla.modules.layernorm import GroupNorm, LayerNorm, RMSNorm
 from fla.modules.fused_norm_gate import FusedRMSNormGated
@@ -130,6 +131,8 @@ def rwkv7(r, w, k, v, kk, a, **_):
     size = r.shape[-1] ** 0.5  # the function divides r by it
     return dplr_recurrence(*heads_first(r * size, k, v, -kk, kk * a, w))[0].transpose(1, 2), None
 
+
+ACT2FN.update(swish=F.silu, silu=F.silu, sigmoid=torch.sigmoid)
 
 for names, function in (
     (("fused_recurrent_gla",), gla),
