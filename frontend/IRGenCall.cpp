@@ -321,7 +321,9 @@ bool IRGen::bindResultAxes(Instance &inner, const ast::Expr &e, const ast::Modul
     const ast::Setting *s = program.setting(inner.file, axis.name);
     if (inner.axes.count(axis.name))
       others.insert(inner.axes[axis.name].name);
-    else if (!(s && s->isSize) && !axis.extent)
+    else if (s && s->isSize)
+      others.insert(axis.name);
+    else if (!axis.extent)
       open.push_back(&axis);
   }
   if (open.empty())

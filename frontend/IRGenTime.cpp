@@ -265,6 +265,8 @@ Val IRGen::evalRecur(const ast::Expr &e, bool asStatement) {
     for (size_t i = 0; i < results.size(); ++i)
       results[i] = made(op.getResult(static_cast<unsigned>(i)));
   }
+  if (asStatement)
+    instance->resultNames.clear();
   for (size_t i = 0; i < results.size(); ++i) {
     const ast::Target &target = e.yieldTargets[i];
     NamedAxes own;

@@ -134,6 +134,32 @@ def delta_product():
     }, inputs, expected, weights)
 
 
+@case
+def linear_attention():
+    module = layers.LinearAttention(mode="fused_recurrent", hidden_size=24, num_heads=4, num_kv_heads=2, feature_map="elu", do_feature_map_norm=True, layer_idx=0, norm_eps=1e-6)
+    inputs, expected, weights = layer(module, 24)
+    write("linear_attention", {
+        "spec": "models/linear_attention.rondo", "module": "linear_attention", "set": {"d": 24, "h": 4, "g": 2, "features": "elu", "normalised": True},
+        "title": "Linear attention with its normaliser", "paper": "2006.16236", "class": "none (identity); a ratio",
+        "states": {"S": "no decay, rank 1", "z": "no decay, rank 1"},
+        "oracle": "flash-linear-attention:LinearAttention in f64, two heads a key head", **WHY,
+    }, inputs, expected, weights)
+
+
+@case
+def based():
+    module = layers.BasedLinearAttention(hidden_size=24, feature_dim=4, num_key_value_heads=2, num_heads=2)
+    module.forward = module.forward_reference
+    inputs, expected, weights = layer(module, 24)
+    write("based", {
+        "spec": "models/based.rondo", "module": "based", "set": {"d": 24, "h": 2, "k": 4},
+        "title": "Based (Taylor features)", "paper": "2402.18668", "class": "identity on phi(k); a ratio",
+        "states": {"S": "no decay, rank 1", "z": "no decay, rank 1"},
+        "oracle": "flash-linear-attention:BasedLinearAttention.forward_reference in f64", **WHY,
+        "tolerance": 1e-7, "why": "both sides are f64, but the square roots of the features are f32 numbers of the spec; f32 rounding over 37 tokens",
+    }, inputs, expected, weights)
+
+
 if __name__ == "__main__":
     for index, (name, make) in enumerate(CASES.items()):
         if len(sys.argv) < 2 or name in sys.argv[1:]:
