@@ -12,6 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "passes/BlockEmitter.h"
+#include "passes/Nonlinearity.h"
 #include "passes/Passes.h"
 #include "passes/ReadRecurrence.h"
 #include "passes/RenameAxis.h"
@@ -103,6 +104,13 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
     return any != requests.end() ? any->second : algebra::FormRequest();
   }
 
+  /// A term in the algebra's normal form is not what the spec says: its line is.
+  static void nameLine(RecurOp op, algebra::TransitionClass &transition) {
+    auto isBlamed = [&](unsigned state) { return !transition.states[state].isAffine; };
+    if (auto place = findNonlinear(op, isBlamed))
+      transition.refusal += " (line " + std::to_string(place->getLine()) + ")";
+  }
+
   void rewrite(RecurOp op, const algebra::Machine &machine) {
     renameAxis(op, blockAxis);
     renameAxis(op, keyAxis);
@@ -110,6 +118,8 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
     auto transition = algebra::classify(reader.body);
     if (!reader.fits())
       transition.refusal = "its body names more than 64 axes";
+    else if (!transition.isAffine)
+      nameLine(op, transition);
     auto choice = algebra::chooseForm(reader.body, transition, machine, requestFor(op));
     std::string printed = transition.print(reader.body.pool);
 

@@ -47,9 +47,10 @@ public:
       findRoles(i);
     for (StateGroup &group : result.groups)
       classifyGroup(group);
-    for (const StateClass &state : result.states)
-      if (result.refusal.empty())
-        result.refusal = state.refusal;
+    for (bool affine : {false, true})
+      for (const StateClass &state : result.states)
+        if (result.refusal.empty() && state.isAffine == affine)
+          result.refusal = state.refusal;
     return result;
   }
 
@@ -182,8 +183,10 @@ private:
         }
         Expr product = termExpr(pool, term);
         if (term.kind == AtomKind::Opaque) {
-          result.isAffine = false;
-          refuse(i, "the term " + text(product) + " is not affine in the states");
+          // What else there is to say of the state matters less.
+          if (state.isAffine)
+            state.refusal = "the term " + text(product) + " is not affine in the states";
+          result.isAffine = state.isAffine = false;
           continue;
         }
         if (term.kind != AtomKind::None && !contains(state.ownReads, term.atom)) {

@@ -126,6 +126,7 @@ struct StateClass {
   std::vector<int> readsStates; // whose reads the updates depend on
   bool isDelta = false;         // the updates depend linearly on reads of this state
   std::vector<Expr> ownReads;   // the group's reads that they depend on
+  bool isAffine = true;         // in the states of its group
   std::string refusal;          // why it has no block form; empty: it has one
 };
 
@@ -149,7 +150,8 @@ struct TransitionClass {
   std::vector<Read> reads;        // all, each once
   int64_t group = 0;              // the body's
   bool isAffine = true;
-  std::string refusal; // why there is no block form as a whole (the first state's); empty: there is
+  std::string refusal; // why there is no block form as a whole (the first state's, those that are
+                       // not affine before others); empty: there is
 
   /// One clause a state: axes and kinds, without the expressions, so that equal classes print alike
   /// whatever the spelling. Its end says the class in the words of the literature.

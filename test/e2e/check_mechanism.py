@@ -18,6 +18,7 @@ import array
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -122,6 +123,14 @@ class Mechanism:
 
     # ---- checks
 
+    def line_of(self, part):
+        """The spec's line that a refusal names."""
+        line = re.search(r"\(line (\d+)\)", part["why"])
+        if not line:
+            return "no line is named"
+        with open(part["place"].rsplit(":", 2)[0]) as file:
+            return file.read().splitlines()[int(line.group(1)) - 1].strip()
+
     def check_class(self):
         clauses, refusals = {}, []
         for part in self.recurrences():
@@ -130,7 +139,7 @@ class Mechanism:
                 if colon:
                     clauses.setdefault(name.split("[")[0], []).append(said)
             if "not affine" in part["transition"]:
-                refusals.append(f"{part['place']}: {part['why']}")
+                refusals.append(f"{part['why']}: {self.line_of(part)}")
         for name, wanted in self.case["states"].items():
             for found in clauses.get(name, ["no such state"]):
                 if found != wanted and not found.startswith(wanted + ","):

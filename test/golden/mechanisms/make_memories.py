@@ -71,8 +71,8 @@ def kalman_memory():
     write("kalman_memory", {
         "spec": "models/kalman_memory.rondo", "set": {"h": H, "k": K, "v": V},
         "title": "Kalman memory", "paper": "Kalman 1960", "class": "memory: scalar decay + rank-1 by the gain; covariance: nonlinear (Riccati)",
-        "states": {"P": "decay per head [h], rank 1", "S": "decay per head [h], rank 0"},
-        "refused": ["models/kalman_memory.rondo:"],
+        "states": {"P": "decay per head [h], rank 1", "S": "decay per head [h], rank 1 that reads the state (delta rule) that reads P"},
+        "refused": ["not affine", "gain = along / ("],
         "oracle": "numpy in f64: predict and correct steps with matrices",
         "tolerance": 1e-9, "tolerance_f32": 1e-5,
         "why": "f64 on both sides; f32 rounding of a filter over 37 tokens",
@@ -95,7 +95,7 @@ def two_time_scales():
     write("two_time_scales", {
         "spec": "models/two_time_scales.rondo", "set": {"h": H, "k": K, "v": V, "period": period},
         "title": "Two time scales", "paper": "McClelland et al. 1995", "class": "scalar decays of two states, the second fed by the first (2x2 triangular)",
-        "states": {"fast": "decay per head [h], rank 1", "slow": "decay per head [h], rank 0"},
+        "states": {"fast": "decay per head [h], rank 1", "slow": "matrix of decays [h], rank 0"},
         "oracle": "numpy in f64: the sum over earlier tokens with both decays' products",
         "tolerance": 1e-9, "tolerance_f32": 1e-5,
         "why": "f64 on both sides; f32 rounding of a sum over 37 tokens",
@@ -144,10 +144,10 @@ def update_rule(rule, title, kind, states, **more):
 def update_rules():
     update_rule("sgd", "Memory by gradient descent", "identity + rank-1", {"S": "no decay, rank 1 that reads the state (delta rule)"})
     update_rule("momentum", "Memory by gradient descent with momentum", "identity + rank-1 over two states (2x2)",
-                {"S": "no decay, rank 0", "M": "decay per value channel [h], rank 1 that reads S"})
+                {"S": "matrix of decays [h], rank 1 that reads the state (delta rule)", "M": "decay per head [h], rank 1 that reads S"})
     update_rule("delta", "Memory by the delta rule with decay", "scalar decay + rank-1", {"S": "decay per head [h], rank 1 that reads the state (delta rule)"})
     update_rule("mlp", "TTT-MLP, token by token", "nonlinear in the state (gradient of two layers)",
-                {"A": "decay per head [h], rank 0", "B": "decay per value channel [h], rank 0"}, refused=["models/update_rules.rondo:", "not affine"])
+                {"A": "decay per head [h], rank 0", "B": "decay per head [h], rank 0"}, refused=["not affine", "loss = sum[v]("])
 
 
 def hiss():
@@ -219,8 +219,8 @@ def lif():
     write("lif", {
         "spec": "models/lif.rondo", "module": "lif", "set": {"d": d},
         "title": "LIF spiking", "paper": "1901.09948", "class": "nonlinear (threshold and reset)",
-        "states": {"V": "decay per key and value channel [d], constant in time"},
-        "refused": ["models/lif.rondo:", "not affine"],
+        "states": {"V": "decay per channel [d], constant in time, rank 1"},
+        "refused": ["not affine", "spike = where(V >= threshold"],
         "oracle": "numpy in f64: neuron by neuron",
         "tolerance": 1e-10, "tolerance_f32": 1e-5, "verify_inputs": True,
         "why": "f64 on both sides; f32 rounding of 37 steps (no potential of these inputs is within 1e-4 of its threshold, hence the same inputs for `rondo verify`)",
