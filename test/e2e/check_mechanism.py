@@ -9,7 +9,7 @@ weights.safetensors, as test/golden/mechanisms/README.md says. Checked are
     oracle    the interpreter in f64 = expected.safetensors, within `tolerance`
     f32       the compiled package in each of its forms = expected.safetensors, within `tolerance_f32`
     forms     each form at block level in f64 = the token loop, to 1e-10: sequences of 0, 1, C-1, C, C+1 and 3C+5 tokens, packed, cut in two, after other tokens
-    verify    the entries of the package in each form against each other and the interpreter, by `rondo verify`: pieces, steps, packed, saved states
+    verify    the entries of the package, as chosen and in blocks, against each other and the interpreter, by `rondo verify`: pieces, steps, packed, saved states
 Differences are relative to the largest value of a tensor. Prints one line a check and exits with 1 when one fails, after the command that repeats it.
 """
 
@@ -237,7 +237,8 @@ class Mechanism:
     def check_verify(self):
         given = ["--inputs", os.path.join(self.folder, "inputs.safetensors")] if self.case.get("verify_inputs") else ["--tokens", "100"]
         said = []
-        for form in self.compiled_forms():
+        # Of smaller blocks and of the token loop the oracle check has run each, and the forms check more.
+        for form in [form for form in self.compiled_forms() if form in (None, f"chunk:{CHUNKS[-1]}")]:
             table = run([self.programs["rondo"], "verify", self.package(form), *given, "--reference-tokens", "37"])
             said.append(f"{form or 'as chosen'}: {table.strip().splitlines()[-1].split(': ')[-1]}")
         return "; ".join(said)
