@@ -85,7 +85,7 @@ def slstm():
     write("slstm", {
         "spec": "models/xlstm_blocks.rondo", "module": "slstm_layer", "set": {"d": d, "h": h},
         "title": "sLSTM (the paper's layer)", "paper": "2405.04517", "class": "nonlinear in state (h feeds gates), max-plus m",
-        "states": {name: "no memory of itself, rank 0" for name in "cny"}, "refused": ["xlstm_blocks.rondo:53", "is not affine"],
+        "states": {name: "no memory of itself, rank 0" for name in "cny"}, "refused": ["c = sigmoid(wf + back", "is not affine"],
         "oracle": "xlstm:sLSTMLayer (vanilla) in f64", **WHY,
     }, inputs, expected, weights)
 
