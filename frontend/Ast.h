@@ -132,6 +132,8 @@ struct ParamDecl {
   Place place;
   std::string name;
   Axes axes;
+  bool hasScope = false;
+  Scope scope;  // its checkpoint name, where that is not its own: `as weights.0`
   ExprPtr init; // a call such as normal(0.02), or a number
 };
 

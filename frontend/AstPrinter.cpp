@@ -8,6 +8,8 @@ using namespace rondo;
 using namespace rondo::ast;
 
 namespace {
+std::string printScope(const Scope &scope);
+
 class Printer {
 public:
   std::string text() const { return out.str(); }
@@ -106,7 +108,9 @@ private:
     switch (s.kind) {
     case Stmt::Params:
       for (const ParamDecl &p : s.params)
-        line() << "param " << p.name << print(p.axes) << (p.init ? " init " + print(*p.init) : "")
+        line() << "param " << p.name << print(p.axes)
+               << (p.hasScope ? " as " + printScope(p.scope) : "")
+               << (p.init ? " init " + print(*p.init) : "")
                << at(p.place);
       return;
     case Stmt::Let:

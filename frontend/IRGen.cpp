@@ -489,8 +489,12 @@ void IRGen::runReturn(const ast::Stmt &s) {
 }
 
 void IRGen::declareParam(const ast::ParamDecl &param) {
-  std::string path =
-      instance->path.empty() ? param.name : llvm::join(instance->path, ".") + "." + param.name;
+  std::vector<std::string> parts = instance->path;
+  if (!param.hasScope)
+    parts.push_back(param.name);
+  else if (!scopePath(param.scope, parts))
+    return bind(param.name, Val(), param.place);
+  std::string path = llvm::join(parts, ".");
   NamedAxes stored, named; // with and without unit axes
   std::vector<bool> unit;
   int64_t units = 0, elements = 1;

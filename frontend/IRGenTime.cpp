@@ -176,11 +176,16 @@ Val IRGen::evalRecur(const ast::Expr &e, bool asStatement) {
     return error(e.place, "a recurrence inside another's body, or inside over, is not lowered yet");
   std::optional<int64_t> every;
   if (e.every) {
-    every = evalExtent(*e.every, "the group after 'every'");
-    if (!every)
+    ConstResult group = evalConst(*e.every, "the group after 'every'");
+    if (!group)
       return Val();
-    if (*every < 1)
-      return error(e.every->place, "a group has at least one token");
+    if (group->kind != ConstValue::None) { // an option may leave groups out
+      every = evalExtent(*e.every, "the group after 'every'");
+      if (!every)
+        return Val();
+      if (*every < 1)
+        return error(e.every->place, "a group has at least one token");
+    }
   }
   auto block = std::make_unique<mlir::Block>();
   Frame body(Frame::Recur, frame, block.get());

@@ -51,6 +51,8 @@ private:
       for (const ParamDecl &p : s->params) {
         bound.insert(p.name);
         axes(p.axes);
+        if (p.hasScope)
+          scope(p.scope);
         // `normal(0.02)` names no function; its arguments are values.
         if (p.init && p.init->kind == Expr::Call)
           for (const Argument &argument : p.init->arguments)

@@ -285,6 +285,11 @@ std::unique_ptr<Stmt> Parser::params() {
     param.place = peek().place;
     if (!expectName(param.name, "a parameter's name") || (peek().is("[") && !axes(param.axes)))
       return nullptr;
+    if (acceptName("as")) {
+      param.hasScope = true;
+      if (!scope(param.scope))
+        return nullptr;
+    }
     if (acceptName("init") && !(param.init = expression()))
       return nullptr;
     s->params.push_back(std::move(param));
