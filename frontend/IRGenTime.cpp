@@ -205,12 +205,14 @@ Val IRGen::evalRecur(const ast::Expr &e, bool asStatement) {
     if (good)
       scope.states[name] = axes[i];
   }
-  if (every && good)
-    for (size_t i = 0; i < count; ++i) {
-      mlir::Value start =
-          body.block->addArgument(typeOf(axes[i], false), location(e.states[i].place));
-      instance->scopes.back().starts[e.states[i].name] = made(start);
-    }
+  // A group of one token starts with the state before it, which is no further state.
+  bool grouped = every && *every > 1;
+  for (size_t i = 0; i < count && every && good; ++i) {
+    mlir::Value start = body.block->getArgument(static_cast<unsigned>(i));
+    if (grouped)
+      start = body.block->addArgument(typeOf(axes[i], false), location(e.states[i].place));
+    instance->scopes.back().starts[e.states[i].name] = made(start);
+  }
   runBlock(e.body);
 
   // What it yields sees the new states.
@@ -265,7 +267,7 @@ Val IRGen::evalRecur(const ast::Expr &e, bool asStatement) {
     auto op =
         RecurOp::create(builder, location(e.place), types, mlir::StringAttr::get(&context, first),
                         mlir::ArrayAttr::get(&context, names), body.perToken, inits,
-                        every ? builder.getI64IntegerAttr(*every) : mlir::IntegerAttr());
+                        grouped ? builder.getI64IntegerAttr(*every) : mlir::IntegerAttr());
     op.getBody().push_back(block.release());
     for (size_t i = 0; i < results.size(); ++i)
       results[i] = made(op.getResult(static_cast<unsigned>(i)));
