@@ -51,7 +51,7 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
       rewrite(op, *machine);
   }
 
-  /// NAME=chunk[:C] or NAME=sequential.
+  /// NAME=chunk[:C], NAME=conv[:C] or NAME=sequential.
   LogicalResult readRequests() {
     for (StringRef text : forms) {
       auto [name, form] = text.split('=');
@@ -60,7 +60,8 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
         continue;
       algebra::FormRequest request;
       auto [kind, count] = form.split(':');
-      if (kind == "chunk")
+      request.convolution = kind == "conv";
+      if (kind == "chunk" || kind == "conv")
         request.form = algebra::Form::Chunk;
       else if (kind == "sequential" && count.empty())
         request.form = algebra::Form::Sequential;
@@ -68,7 +69,7 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
                                                request.chunk < 1 || request.chunk > 1024)))
         return getOperation()->emitError()
                << "found the form '" << text
-               << "'; expected NAME=chunk, NAME=chunk:C (C from 1 to 1024) or NAME=sequential";
+               << "'; expected NAME=chunk, NAME=chunk:C (C from 1 to 1024), NAME=conv, NAME=conv:C or NAME=sequential";
       requests[name.str()] = request;
     }
     return success();

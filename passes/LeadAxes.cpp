@@ -35,8 +35,8 @@ RankedTensorType withLeadAxis(Type type, StringRef axis, int64_t extent) {
 }
 
 bool canRunOnManyTokens(Operation *op) {
-  return isa<MapOp, ReduceOp, ContractOp, ViewOp, ConstantOp, IndexOp, GatherOp, PickOp, ConcatOp>(
-      op);
+  return isa<MapOp, ReduceOp, ContractOp, ViewOp, ConstantOp, IndexOp, GatherOp, PickOp, ConcatOp,
+             PropagateOp>(op);
 }
 
 LogicalResult cloneOverLeadAxes(OpBuilder &builder, Operation *op, IRMapping &mapping,

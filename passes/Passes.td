@@ -26,7 +26,7 @@ def ChunkRecurrencesPass : Pass<"rondo-chunk-recurrences"> {
   let dependentDialects = ["::rondo::RondoDialect"];
   let options = [
     Option<"target", "target", "std::string", /*default=*/"\"x86-64-v4\"", "x86-64-v3 or x86-64-v4">,
-    ListOption<"forms", "forms", "std::string", "NAME=chunk, NAME=chunk:C or NAME=sequential">
+    ListOption<"forms", "forms", "std::string", "NAME=chunk, NAME=chunk:C, NAME=conv, NAME=conv:C or NAME=sequential">
   ];
   let statistics = [
     Statistic<"numChunked", "num-chunked", "recurrences in blocks">,
@@ -77,6 +77,24 @@ def FormKernelsPass : Pass<"rondo-form-kernels", "::mlir::ModuleOp"> {
   let statistics = [
     Statistic<"numKernels", "num-kernels", "different kernels">,
     Statistic<"numLaunches", "num-launches", "launches of them">
+  ];
+}
+
+def HoistFromBlockPass : Pass<"rondo-hoist-from-block"> {
+  let summary = "parameter-only work leaves a scan's block";
+  let description = [{
+    What a block body computes from parameters and constants alone is the same in every block: it moves before the scan and reaches it as an input without `t`, from where
+    `rondo-lift-parameters` takes it into the package. A recurrence that is constant in time becomes a convolution in each block, and the state between blocks.
+
+    - Before: block-level scans.
+    - After: no arithmetic of a block body, up to results of 2^18 elements, is independent of tokens and states.
+    - Does not apply: a larger result, which is computed again where it is read; scans without a block.
+
+    Exactness: bitwise. Example: test/passes/hoist-from-block.mlir.
+  }];
+  let dependentDialects = ["::rondo::RondoDialect"];
+  let statistics = [
+    Statistic<"numHoisted", "num-hoisted", "values that left a block">
   ];
 }
 

@@ -34,6 +34,8 @@ void buildBlockPipeline(OpPassManager &passes, const BlockPipelineOptions &optio
   // Exponentials that only the token body reads now, and other leftovers, must not become weights.
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
+  // Before lifting: what is the same in every block is parameter-only work.
+  passes.addPass(createHoistFromBlockPass());
   // Before entries, so that they share the derived weights by name; equal expressions are one op by
   // now.
   passes.addPass(createLiftParametersPass());

@@ -105,7 +105,7 @@ static int readArguments(int argc, char **argv, CompileOptions &options) {
   app.add_option("--target", arguments.target, "native, x86-64-v3 or x86-64-v4 (default: both levels, chosen when the package starts)");
   app.add_option("--precision", arguments.precision, "f32");
   app.add_option("--entry", arguments.entries, "some of forward,prefill,step,score (default: all that apply)");
-  app.add_option("--form", arguments.forms, "the form of a recurrence: NAME=chunk:64 or NAME=sequential; *=sequential: of all others")->allow_extra_args(false);
+  app.add_option("--form", arguments.forms, "the form of a recurrence: NAME=chunk:64, NAME=conv:64 (blocks of a recurrence constant in time) or NAME=sequential; of a sum over tokens: NAME=sum or NAME=recurrence; *=sequential: of all others")->allow_extra_args(false);
   app.add_option("--emit", options.emit, "what to write")->check(CLI::IsMember(stages));
   app.add_option("-o", options.output, "the file to write; - is stdout");
   CLI::Option *explain = app.add_flag("--explain", options.explain, "print what was derived, and why");

@@ -118,6 +118,10 @@ FormChoice chooseForm(const Body &body, const TransitionClass &transition, const
   else if (body.group && refusal.empty() && body.group % chunk)
     refusal = "blocks of " + std::to_string(chunk) + " tokens do not divide its groups of " +
               std::to_string(body.group);
+  for (const StateClass &state : transition.states)
+    if (request.convolution && refusal.empty() && state.decay.kind != DecayKind::None &&
+        !state.decay.isConstant)
+      refusal = "no convolution: the decay of '" + state.name + "' changes with time";
   if (!refusal.empty()) {
     choice.why = refusal;
     return choice;

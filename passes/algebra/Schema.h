@@ -57,6 +57,9 @@ struct FormChoice {
 struct FormRequest {
   std::optional<Form> form;
   int64_t chunk = 0; // 0: the machine's
+  /// Blocks only where every decay is constant in time: what tokens of a block leave each other is
+  /// then a stored kernel, and where the reads and keys are constant too, the block a convolution.
+  bool convolution = false;
 };
 
 Cost sequentialCost(const Body &body, const TransitionClass &transition, const Machine &machine);
