@@ -46,8 +46,12 @@ public:
   mlir::Location loc;
 };
 
+/// Indices are compared as f32: whole numbers are exact up to 2^24, and their quotients are rounded
+/// down rightly up to this.
+inline constexpr int64_t mostComparedIndex = int64_t(1) << 22;
+
 /// What a view's source gets of the result's cotangent: each element the sum of the elements that
-/// show it. Null where it would add over tokens.
+/// show it. Null where that compares larger indices.
 mlir::Value adjointOfView(CotangentOps &ops, ViewOp view, mlir::Value cotangent);
 
 } // namespace rondo

@@ -26,8 +26,10 @@ private:
   void markActive(Value of, ArrayRef<Value> with);
   LogicalResult adjoint(Operation *op, Value c);
   LogicalResult noRule(Operation *op);
+  LogicalResult tooLong(Operation *op);
   LogicalResult adjointOfMap(MapOp op, Value c);
   LogicalResult adjointOfExtremum(ReduceOp op, Value c);
+  LogicalResult adjointOfPropagate(PropagateOp op, Value c);
   /// The factor of the cotangent for input `i`; null where it is zero.
   Value partial(CotangentOps &ops, MapOp op, unsigned i);
 
@@ -82,6 +84,13 @@ LogicalResult Reverse::add(CotangentOps &ops, Value value, Value cotangent) {
 LogicalResult Reverse::noRule(Operation *op) {
   error(op->getLoc(), "'" + op->getName().stripDialect().str() +
                           "' reaches other tokens and has no derivative of one token");
+  return failure();
+}
+
+LogicalResult Reverse::tooLong(Operation *op) {
+  error(op->getLoc(),
+        "the derivative of this choice of elements compares indices, which are exact up to " +
+            std::to_string(mostComparedIndex) + "; the axis has more elements");
   return failure();
 }
 
@@ -218,19 +227,59 @@ LogicalResult Reverse::adjointOfMap(MapOp op, Value c) {
 // Other array ops
 //===----------------------------------------------------------------------===//
 
-/// Running sums from the end.
-static Value suffixSums(CotangentOps &ops, Value c, StringAttr axis) {
-  RankedTensorType inner = withoutTime(c.getType());
-  unsigned rank = static_cast<unsigned>(inner.getRank()), place = *axisIndex(inner, axis);
+/// The value along an axis in another order: `at` gives each element's place from its index n.
+static Value reordered(CotangentOps &ops, Value value, StringRef axis,
+                       llvm::function_ref<AffineExpr(AffineExpr)> at) {
+  RankedTensorType inner = withoutTime(value.getType());
+  unsigned rank = static_cast<unsigned>(inner.getRank());
   SmallVector<AffineExpr> sources;
-  for (unsigned i = 0; i < rank; ++i) {
-    AffineExpr dim = ops.builder.getAffineDimExpr(i);
-    sources.push_back(i == place ? (inner.getDimSize(i) - 1) - dim : dim);
+  for (unsigned i = 0; i < rank; ++i)
+    sources.push_back(ops.builder.getAffineDimExpr(i));
+  AffineExpr &along = sources[*axisIndex(inner, axis)];
+  along = at(along);
+  return ops.view(value, axesOf(inner), inner.getShape(),
+                  AffineMap::get(rank, 0, sources, ops.builder.getContext()));
+}
+
+// Of the source: the same recurrence from the end, each factor one step later and transposed. Of the
+// factors: that times the result one step earlier.
+LogicalResult Reverse::adjointOfPropagate(PropagateOp op, Value c) {
+  CotangentOps ops(builder, op.getLoc());
+  StringRef axis = op.getAxis(), i, j;
+  if (op.getMixing()) {
+    i = cast<StringAttr>((*op.getMixing())[0]).getValue();
+    j = cast<StringAttr>((*op.getMixing())[1]).getValue();
   }
-  AffineMap backwards = AffineMap::get(rank, 0, sources, ops.builder.getContext());
-  Value turned = ops.view(c, axesOf(inner), inner.getShape(), backwards);
-  Value sums = CumsumOp::create(ops.builder, ops.loc, turned.getType(), turned, axis);
-  return ops.view(sums, axesOf(inner), inner.getShape(), backwards);
+  auto result = typeOf(op.getResult());
+  int64_t extent = extentOf(result, axis);
+  auto backwards = [&](AffineExpr n) { return (extent - 1) - n; };
+  Value factors = op.getFactors();
+  if (hasAxis(factors.getType(), axis)) // nothing is before the first: any factor serves there
+    factors = reordered(ops, factors, axis, [&](AffineExpr n) { return (extent - n) % extent; });
+  if (!i.empty()) {
+    factors = ops.renamed(factors, i, "'");
+    factors = ops.renamed(ops.renamed(factors, j, i), "'", j);
+  }
+  auto type = unionType({factors.getType(), result}, result.getElementType());
+  if (!i.empty())
+    type = withoutAxis(type, j);
+  Value turned = reordered(ops, ops.broadcastTo(c, result), axis, backwards);
+  Value source = PropagateOp::create(builder, op.getLoc(), type, factors, turned, op.getAxisAttr(),
+                                     op.getMixingAttr());
+  source = reordered(ops, source, axis, backwards);
+  if (isActive(op.getSource()) &&
+      failed(add(ops, op.getSource(), ops.sumTo(source, result, typeOf(op.getSource())))))
+    return failure();
+  if (!isActive(op.getFactors()))
+    return success();
+  Value before = reordered(ops, op.getResult(), axis,
+                           [&](AffineExpr n) { return (n + (extent - 1)) % extent; });
+  before = ops.where(ops.map(MapKind::Lt, {ops.number(0), ops.index(axis, extent)}), before);
+  if (!i.empty())
+    before = ops.renamed(before, i, j);
+  auto all = unionType({source.getType(), before.getType()}, result.getElementType());
+  return add(ops, op.getFactors(),
+             ops.productTo(source, before, all, typeOf(op.getFactors())));
 }
 
 // To the first element, in storage order, that attains the maximum or minimum.
@@ -282,7 +331,10 @@ LogicalResult Reverse::adjoint(Operation *op, Value c) {
         return reduce.getKind() == ReduceKind::Sum ? add(ops, reduce.getSource(), c)
                                                    : adjointOfExtremum(reduce, c);
       })
-      .Case([&](ViewOp view) { return add(ops, view.getSource(), adjointOfView(ops, view, c)); })
+      .Case([&](ViewOp view) -> LogicalResult {
+        Value own = adjointOfView(ops, view, c);
+        return own ? add(ops, view.getSource(), own) : tooLong(op);
+      })
       .Case([&](ConcatOp concat) -> LogicalResult {
         StringRef axis = concat.getAxis();
         int64_t low = 0;
@@ -312,13 +364,23 @@ LogicalResult Reverse::adjoint(Operation *op, Value c) {
         Value source = cumsum.getSource();
         if (!hasAxis(c.getType(), cumsum.getAxis()))
           c = ops.broadcastTo(c, typeOf(source));
-        return add(ops, source, suffixSums(ops, c, cumsum.getAxisAttr()));
+        int64_t last = extentOf(source.getType(), cumsum.getAxis()) - 1;
+        auto backwards = [&](AffineExpr n) { return last - n; };
+        Value turned = reordered(ops, c, cumsum.getAxis(), backwards);
+        Value sums = CumsumOp::create(builder, op->getLoc(), turned.getType(), turned,
+                                      cumsum.getAxisAttr());
+        return add(ops, source, reordered(ops, sums, cumsum.getAxis(), backwards));
       })
-      .Case([&](PickOp pick) {
+      .Case([&](PropagateOp propagate) { return adjointOfPropagate(propagate, c); })
+      .Case([&](PickOp pick) -> LogicalResult {
+        if (extentOf(pick.getSource().getType(), pick.getAxis()) > mostComparedIndex)
+          return tooLong(op);
         Value hit = oneHot(ops, pick.getSource().getType(), pick.getAxis(), pick.getIds());
         return add(ops, pick.getSource(), ops.where(hit, c));
       })
-      .Case([&](GatherOp gather) {
+      .Case([&](GatherOp gather) -> LogicalResult {
+        if (extentOf(gather.getTable().getType(), gather.getAxis()) > mostComparedIndex)
+          return tooLong(op);
         Value hit = oneHot(ops, gather.getTable().getType(), gather.getAxis(), gather.getIds());
         Value weight = ops.where(hit, ops.number(1));
         Value table = gather.getTable();

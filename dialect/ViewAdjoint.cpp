@@ -25,9 +25,6 @@
 using namespace mlir;
 using namespace rondo;
 
-// Indices are compared as f32, where whole numbers are exact up to 2^24 and quotients of them are
-// rounded down rightly up to this.
-static constexpr int64_t mostIndex = int64_t(1) << 22;
 // Inverse views that interval arithmetic cannot prove are tried index by index up to this size.
 static constexpr int64_t mostTried = int64_t(1) << 20;
 
@@ -140,7 +137,7 @@ private:
   bool pick(const Component &component) {
     const Axis &axis = source[component.sources[0]];
     auto at = dyn_cast<AffineConstantExpr>(map.getResult(component.sources[0]));
-    if (!at || axis.extent > mostIndex)
+    if (!at || axis.extent > mostComparedIndex)
       return false;
     if (axis.extent == 1)
       return true;
@@ -224,7 +221,7 @@ private:
     int64_t count = stride;
     if (reversed)
       low -= count - 1;
-    if (to.extent > mostIndex)
+    if (to.extent > mostComparedIndex)
       return false;
     materialise(component);
     StringAttr name = StringAttr::get(context, temporary(to));
@@ -339,7 +336,7 @@ private:
     for (unsigned j : component.sources) {
       Value index = ops.index(temporary(source[j]), source[j].extent);
       Value shown = valueOf(map.getResult(j));
-      if (source[j].extent > mostIndex || !shown) {
+      if (source[j].extent > mostComparedIndex || !shown) {
         c = {};
         return;
       }
@@ -358,13 +355,13 @@ private:
   Value valueOf(AffineExpr expr) {
     if (auto dim = dyn_cast<AffineDimExpr>(expr)) {
       const Axis &axis = result[dim.getPosition()];
-      return axis.extent > mostIndex ? Value() : ops.index(axis.name, axis.extent);
+      return axis.extent > mostComparedIndex ? Value() : ops.index(axis.name, axis.extent);
     }
     if (auto constant = dyn_cast<AffineConstantExpr>(expr))
       return ops.number(static_cast<double>(constant.getValue()));
     auto range = rangeOf(expr, extents);
     auto binary = dyn_cast<AffineBinaryOpExpr>(expr);
-    if (!binary || !range || range->low < -mostIndex || range->high > mostIndex)
+    if (!binary || !range || range->low < -mostComparedIndex || range->high > mostComparedIndex)
       return {};
     Value lhs = valueOf(binary.getLHS()), rhs = valueOf(binary.getRHS());
     if (!lhs || !rhs)

@@ -242,6 +242,24 @@ TEST_F(Kinks, RefusesWhatReachesOtherTokens) {
   EXPECT_EQ(refusal, "'shift' reaches other tokens and has no derivative of one token");
 }
 
+TEST_F(Kinks, RefusesToCompareIndicesThatAreNotExact) {
+  Case slice{"",  {"d8388608"},
+             "k", 0,
+             0,   "%y = rondo.view %a by affine_map<(k) -> (k + 7)> : {d8388608} -> {k}"};
+  Case choice{"",
+              {"d8388608"},
+              "k",
+              0,
+              0,
+              "%i = rondo.constant dense<7> : {k:i64}\n %y = rondo.gather %a[%i] along d : "
+              "{d8388608}, {k:i64} -> {k}"};
+  for (const Case &test : {slice, choice}) {
+    auto module = parse(test, nullptr);
+    EXPECT_TRUE(failed(derive(*module->getOps<func::FuncOp>().begin(), 1)));
+    EXPECT_NE(refusal.find("exact up to 4194304"), std::string::npos);
+  }
+}
+
 TEST_F(Kinks, SecondDerivatives) {
   // The derivative of the sum of 3 x^2 by x: 6 x; of x^3: 6 x again.
   Case cube{"",
