@@ -247,16 +247,30 @@ static void collectInputs(Group &group, llvm::SetVector<Value> &inputs, llvm::Se
   }
 }
 
+/// The name of the state that scales state i; empty: none does.
+static std::string scaleName(ScanOp scan, unsigned i) {
+  auto scales = scan->getAttrOfType<ArrayAttr>("rondo.scales");
+  if (!scales || cast<StringAttr>(scales[i]).empty())
+    return "";
+  // Beside the state, whose own name is the end of its full one.
+  std::string full = recurrenceStateName(scan.getName(), scan.getStates(), i);
+  StringRef prefix = full;
+  prefix.consume_back(cast<StringAttr>(scan.getStates()[i]).getValue());
+  return (prefix + cast<StringAttr>(scales[i]).getValue()).str();
+}
+
 void Outliner::describeStates(Group &group, ArrayRef<Value> inputs, func::FuncOp kernel) {
   SmallVector<Attribute> names, infos;
   auto place = [&](Value value) { return int64_t(llvm::find(inputs, value) - inputs.begin()); };
-  auto add = [&](const Twine &name, StringRef kind, Type type, int64_t tokens, int64_t source, int64_t init, ArrayRef<int64_t> order = {}) {
+  auto add = [&](const Twine &name, StringRef kind, Type type, int64_t tokens, int64_t source, int64_t init, ArrayRef<int64_t> order = {}, StringRef scale = {}) {
     names.push_back(builder.getStringAttr(name));
     NamedAttrList info;
     info.set("init", builder.getI64IntegerAttr(init));
     info.set("kind", builder.getStringAttr(kind));
     if (!order.empty())
       info.set("order", builder.getDenseI64ArrayAttr(order));
+    if (!scale.empty())
+      info.set("scale", builder.getStringAttr(scale));
     info.set("source", builder.getI64IntegerAttr(source));
     info.set("tokens", builder.getI64IntegerAttr(tokens));
     info.set("type", TypeAttr::get(type));
@@ -271,7 +285,7 @@ void Outliner::describeStates(Group &group, ArrayRef<Value> inputs, func::FuncOp
         auto dense = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : DenseElementsAttr();
         bool zero = dense && dense.isSplat() && dense.getElementType().isF32() && dense.getSplatValue<APFloat>().isZero();
         add(recurrenceStateName(scan.getName(), scan.getStates(), i), "fixed", init.getType(), 0, -1, zero ? -1 : place(init),
-            storageOrder(token, token.getArgument(scan.getInputs().size() + i)));
+            storageOrder(token, token.getArgument(scan.getInputs().size() + i)), scaleName(scan, i));
       }
       // A group's first states are copied from the states, so they need no initial value.
       for (auto [i, init] : llvm::enumerate(scan.getEvery() ? ValueRange(scan.getInits()) : ValueRange())) {

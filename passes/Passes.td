@@ -159,6 +159,45 @@ def MapBlocksPass : Pass<"rondo-map-blocks"> {
   ];
 }
 
+def SplitRecurrencesPass : Pass<"rondo-split-recurrences"> {
+  let summary = "recurrences of their own for states that others only read";
+  let description = [{
+    A state that is no affine function of itself (a running maximum, a learned clock) would make every state of its recurrence run token by token. Where the others only read it, it becomes a recurrence of its own, whose values they get as inputs: those that they use, not whole states where a contraction is what is used.
+
+    - Before: token-level IR.
+    - After: the states of such a recurrence are in several, in order; names of states, and groups (`every`), are what they were.
+    - Does not apply: where the whole has a block form, or no part would have one; where more than a quarter as many numbers would be handed over a token as the states in blocks have. Remarked.
+
+    Exactness: bitwise. Example: test/passes/split-recurrences.mlir.
+  }];
+  let dependentDialects = ["::rondo::RondoDialect"];
+  let statistics = [
+    Statistic<"numRefused", "num-refused", "recurrences whose parts would hand over too much">,
+    Statistic<"numSplit", "num-split", "recurrences that became several">
+  ];
+}
+
+def StabiliseExponentialsPass : Pass<"rondo-stabilise-exponentials"> {
+  let summary = "keep exponential gates finite by a running maximum";
+  let description = [{
+    States that gain `exp(e) * update`, with `e` unbounded, are scaled by `exp(-m)`, where the running maximum `m` is one more state, and the factor is carried through what
+    reads them: ratios cancel it, `max(abs(z), 1)` becomes a maximum at the larger scale, anything else gets it back (`algebra/Stabilise.h`).
+
+    - Before: token-level IR, before `rondo-hoist-from-recur`, which then moves the new exponents' work out.
+    - After: such a recurrence has the states `NAME.m` behind its own (NAME: the first state that each scales), and `rondo.scales` says for each state which of them it is
+      scaled by ("" for none). A maximum starts at -1e30 where the states that it scales start at zero, else at 0.
+    - Does not apply: where `e` is bounded by structure; where every result needs the factor back; where the exponentials vary over axes that reads contract; to recurrences with `every`.
+      Each is remarked where an unbounded exponential stays.
+
+    Exactness: up to rounding. Example: test/passes/stabilise-exponentials.mlir.
+  }];
+  let dependentDialects = ["::rondo::RondoDialect"];
+  let statistics = [
+    Statistic<"numStabilised", "num-stabilised", "recurrences with a running maximum">,
+    Statistic<"numRefused", "num-refused", "recurrences with an unbounded exponential that stays">
+  ];
+}
+
 def SumsToRecurrencesPass : Pass<"rondo-sums-to-recurrences"> {
   let summary = "answer a sum over earlier tokens by a recurrence where that is cheaper";
   let description = [{

@@ -19,6 +19,12 @@ void buildBlockPipeline(OpPassManager &passes, const BlockPipelineOptions &optio
   SumsToRecurrencesPassOptions sums;
   sums.forms.assign(options.forms.begin(), options.forms.end());
   passes.addPass(createSumsToRecurrencesPass(sums));
+  // Before anything is moved out of a body, where exponents and what they multiply stand together.
+  passes.addPass(createStabiliseExponentialsPass());
+  // The rewritten body has its products one by one: equal ones meet before they become inputs.
+  passes.addPass(createCSEPass());
+  // Before hoisting, which moves out what depends on a part's values alone.
+  passes.addPass(createSplitRecurrencesPass());
   // Before all that reads recurrences, so that what leaves one can be lifted when it depends on
   // parameters alone, and the algebra sees leaves.
   passes.addPass(createHoistFromRecurPass());

@@ -87,11 +87,12 @@ public:
   Result<std::vector<Tensor>> save() const;
   /// Replaces everything; every state must be there with its shape.
   Status load(std::span<const TensorView> tensors, const std::string &file);
-  /// Replaces one fixed or tail state.
+  /// Replaces one fixed or tail state. Its numbers are what the spec says: the logarithm of its scale, where it has one, becomes 0 (set that afterwards).
   Status set(std::string_view name, const TensorView &value);
 
 private:
   friend class Executor;
+  Status assign(std::string_view name, const TensorView &value);
   std::shared_ptr<const Program> program;
   AlignedBytes block;
   struct Cache {

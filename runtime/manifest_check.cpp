@@ -156,6 +156,23 @@ private:
     return {};
   }
 
+  /// The state that scales another has some of its axes.
+  Status checkScale(const std::string &place, const State &state) {
+    if (!state.scale() || state.scale()->size() == 0)
+      return {};
+    for (const State *scale : *manifest.states()) {
+      if (scale->name()->string_view() != state.scale()->string_view())
+        continue;
+      bool fits = scale->kind() == StateKind::Fixed && state.kind() == StateKind::Fixed;
+      for (const Axis *axis : *scale->axes())
+        fits &= std::any_of(state.axes()->begin(), state.axes()->end(), [&](const Axis *own) {
+          return own->name()->string_view() == axis->name()->string_view() && own->extent() == axis->extent();
+        });
+      return fits ? Status() : bad(place, "found the scale '{}', whose axes are not some of its own, expected a fixed state with some of them", state.scale()->string_view());
+    }
+    return bad(place, "found the scale '{}', expected the name of a state", state.scale()->string_view());
+  }
+
   Status checkStates() {
     RONDO_CHECK(uniqueNames("states", *manifest.states()));
     std::vector<std::pair<int64_t, int64_t>> blocks; // [begin, end) in the sequence's block
@@ -176,6 +193,7 @@ private:
           return bad(place, "found an initial weight {}, expected none (-1) for a cache", state->init());
         continue;
       }
+      RONDO_CHECK(checkScale(place, *state));
       int64_t rows = 1;
       if (state->kind() == StateKind::Tail) {
         RONDO_CHECK(inRange(place + ": rows kept", state->tokens(), 1, maxRowsOfPiece));

@@ -4,6 +4,7 @@
 #include "runtime/abi.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <fmt/format.h>
 
@@ -177,6 +178,35 @@ std::optional<package::DType> packageDType(DType dtype) {
   if (int(dtype) > int(package::DType::MAX))
     return std::nullopt;
   return static_cast<package::DType>(dtype);
+}
+
+const package::State *scaleOf(const package::Package &manifest, const package::State &state) {
+  if (state.scale() && state.scale()->size() > 0)
+    for (const package::State *other : *manifest.states())
+      if (other->name()->string_view() == state.scale()->string_view())
+        return other;
+  return nullptr;
+}
+
+void multiplyByScale(const package::State &state, const package::State &scale, std::span<double> numbers, std::span<const double> exponents) {
+  // Strides of the scale along the state's axes, 0 where it lacks one.
+  std::vector<int64_t> extents, strides;
+  for (const package::Axis *axis : *state.axes()) {
+    int64_t stride = 0, inner = 1;
+    for (unsigned i = scale.axes()->size(); i-- > 0; inner *= scale.axes()->Get(i)->extent())
+      if (scale.axes()->Get(i)->name()->string_view() == axis->name()->string_view())
+        stride = inner;
+    extents.push_back(axis->extent());
+    strides.push_back(stride);
+  }
+  for (size_t at = 0; at < numbers.size(); ++at) {
+    int64_t left = static_cast<int64_t>(at), place = 0;
+    for (size_t i = extents.size(); i-- > 0; left /= extents[i])
+      place += left % extents[i] * strides[i];
+    // What is empty stays so: its exponent may be any.
+    if (numbers[at] != 0)
+      numbers[at] *= std::exp(exponents[static_cast<size_t>(place)]);
+  }
 }
 
 int64_t rowBytes(const package::Value &value) {

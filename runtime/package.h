@@ -75,6 +75,10 @@ Status checkManifest(const std::string &file, const package::Package &manifest, 
 
 DType dtypeOf(package::DType dtype);
 std::optional<package::DType> packageDType(DType dtype);
+/// The state that scales `state`: whose exponential its numbers are to be multiplied with. Null: they are what the spec says.
+const package::State *scaleOf(const package::Package &manifest, const package::State &state);
+/// Multiplies the numbers of a state, in the order of its axes, with the exponentials of those of the state that scales it.
+void multiplyByScale(const package::State &state, const package::State &scale, std::span<double> numbers, std::span<const double> exponents);
 /// Bytes of one row of an entry's value: the product of its axes but the first (t).
 int64_t rowBytes(const package::Value &value);
 

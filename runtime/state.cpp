@@ -128,6 +128,14 @@ static Error mismatch(const TensorView &found, DType dtype, const std::vector<in
 }
 
 Status State::set(std::string_view name, const TensorView &value) {
+  RONDO_CHECK(assign(name, value));
+  for (const package::State *s : *program->manifest().states())
+    if (const package::State *scale = s->name()->string_view() == name ? scaleOf(program->manifest(), *s) : nullptr)
+      std::memset(block.data() + scale->offset(), 0, static_cast<size_t>(scale->bytes()));
+  return {};
+}
+
+Status State::assign(std::string_view name, const TensorView &value) {
   for (const package::State *s : *program->manifest().states()) {
     if (s->name()->string_view() != name)
       continue;
@@ -171,7 +179,7 @@ Status State::load(std::span<const TensorView> tensors, const std::string &file)
     if (!found)
       return Error{file + ": state '" + s->name()->str() + "' is missing"};
     if (s->kind() != package::StateKind::Cache) {
-      RONDO_CHECK(next.set(s->name()->string_view(), *found));
+      RONDO_CHECK(next.assign(s->name()->string_view(), *found));
       continue;
     }
     std::vector<int64_t> shape = shapeOf(*s);

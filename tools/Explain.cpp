@@ -40,6 +40,13 @@ static void explainChoice(ScanOp scan, llvm::raw_ostream &os) {
   os << "\n";
 }
 
+/// " scaled by S.m"
+static std::string scaledBy(ScanOp scan, unsigned i) {
+  auto scales = scan->getAttrOfType<ArrayAttr>("rondo.scales");
+  StringRef scale = scales ? cast<StringAttr>(scales[i]).getValue() : "";
+  return scale.empty() ? "" : (" scaled by " + scale).str();
+}
+
 static void explainOp(Operation *op, int64_t times, llvm::raw_ostream &os) {
   std::string place = placeOf(op->getLoc());
   auto begin = [&](StringRef what, StringRef name) {
@@ -54,7 +61,7 @@ static void explainOp(Operation *op, int64_t times, llvm::raw_ostream &os) {
     begin("recurrence", scan.getName());
     os << "    states:     ";
     for (auto [i, state] : llvm::enumerate(scan.getStates().getAsValueRange<StringAttr>()))
-      os << (i ? ", " : "") << state << " " << scan.getInits()[i].getType();
+      os << (i ? ", " : "") << state << " " << scan.getInits()[i].getType() << scaledBy(scan, i);
     os << "\n    transition: " << scan.getTransition() << "\n    form:       " << scan.getForm();
     if (scan.getChunk() > 1)
       os << ", " << scan.getChunk() << " tokens at once";
@@ -116,8 +123,14 @@ static llvm::json::Array axesOfToken(Type type) {
 
 static llvm::json::Object describeScan(ScanOp scan) {
   llvm::json::Array states;
-  for (auto [name, init] : llvm::zip_equal(scan.getStates().getAsValueRange<StringAttr>(), scan.getInits()))
-    states.push_back(llvm::json::Object{{"name", name}, {"axes", axesOfToken(init.getType())}, {"floats", floatsOf(init.getType())}});
+  auto scales = scan->getAttrOfType<ArrayAttr>("rondo.scales");
+  for (auto [i, name] : llvm::enumerate(scan.getStates().getAsValueRange<StringAttr>())) {
+    Type type = scan.getInits()[i].getType();
+    llvm::json::Object state{{"name", name}, {"axes", axesOfToken(type)}, {"floats", floatsOf(type)}};
+    if (scales && !cast<StringAttr>(scales[i]).empty())
+      state["scale"] = cast<StringAttr>(scales[i]).getValue();
+    states.push_back(std::move(state));
+  }
   llvm::json::Object scanned{{"kind", "recurrence"},
                              {"states", std::move(states)},
                              {"transition", scan.getTransition()},

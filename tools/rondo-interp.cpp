@@ -22,6 +22,7 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <cstring>
+#include <set>
 
 using namespace mlir;
 using namespace rondo;
@@ -231,6 +232,25 @@ Status readArguments(const TensorFile &file, func::FuncOp function, Batch &batch
   return {};
 }
 
+/// A package may keep states scaled by others of its own, of which the spec does not know.
+void unscaleStates(const Package &package, Batch &batch) {
+  for (SequenceState &sequence : batch.states) {
+    std::set<std::string> scales;
+    for (const package::State *state : *package.manifest().states()) {
+      const package::State *scale = scaleOf(package.manifest(), *state);
+      if (!scale)
+        continue;
+      auto own = sequence.values.find(state->name()->str()), exponents = sequence.values.find(scale->name()->str());
+      scales.insert(scale->name()->str());
+      if (own != sequence.values.end() && exponents != sequence.values.end() && int64_t(own->second.data.size()) * 4 == state->bytes() &&
+          int64_t(exponents->second.data.size()) * 4 == scale->bytes())
+        multiplyByScale(*state, *scale, own->second.data, exponents->second.data);
+    }
+    for (const std::string &name : scales)
+      sequence.values.erase(name);
+  }
+}
+
 Status readStates(const TensorFile &file, Batch &batch) {
   size_t count = batch.lengths.size();
   batch.states.resize(count);
@@ -367,6 +387,8 @@ Status run(MLIRContext &context, const InterpOptions &options) {
   RONDO_CHECK(readLengths(file, function, batch));
   RONDO_CHECK(readArguments(file, function, batch));
   RONDO_CHECK(readStates(file, batch));
+  if (program.package)
+    unscaleStates(*program.package, batch);
   InterpreterOptions how{/*f32=*/!options.f64, /*blockBodies=*/!options.tokenBodies,
                          options.extended};
   auto find = [&](StringRef path) { return parameters.find(path); };

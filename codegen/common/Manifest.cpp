@@ -45,6 +45,7 @@ static std::unique_ptr<package::StateT> state(const PlannedState &planned) {
   result->bytes = planned.bytes;
   result->tokens = planned.tokens;
   result->init = int32_t(planned.init);
+  result->scale = planned.scale;
   return result;
 }
 

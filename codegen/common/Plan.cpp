@@ -143,7 +143,7 @@ FailureOr<int64_t> Shared::state(PlannedState state, Operation *at) {
   if (!inserted) {
     const PlannedState &known = plan.states[it->second];
     if (known.kind == state.kind && known.type == state.type && known.tokens == state.tokens && known.init == state.init &&
-        known.order == state.order)
+        known.order == state.order && known.scale == state.scale)
       return it->second;
     return at->emitOpError("state '") << state.name << "' was " << known.type << " for " << known.tokens << " tokens at its first use; found "
                                       << state.type << " for " << state.tokens << "; every state needs a name of its own";
@@ -239,6 +239,8 @@ FailureOr<int64_t> EntryWalker::addState(Attribute attr, StringRef name, LaunchO
   if (state.kind == PlannedState::Kind::Fixed) {
     if (auto order = info.getAs<DenseI64ArrayAttr>("order"))
       state.order.assign(order.asArrayRef().begin(), order.asArrayRef().end());
+    if (auto scale = info.getAs<StringAttr>("scale"))
+      state.scale = scope.empty() ? scale.str() : scope + "." + scale.str();
     if (int64_t init = number("init", -1); init >= 0) {
       if (!inRange(init) || inputs[init].kind != Place::Kind::Constant)
         return launch.emitOpError("state '") << state.name << "' starts from a value that depends on tokens; expected one of parameters alone";

@@ -48,6 +48,7 @@ struct PlannedState {
   int64_t tokens = 0;          ///< Tail: rows kept. Cache: the window, 0 = all
   int64_t init = -1;           ///< Fixed: the weight it starts from, -1 = zero
   std::vector<int64_t> order;  ///< Fixed: storage order of the type's axes, outermost first; empty: as they are
+  std::string scale;           ///< Fixed: the state by whose exponential it is divided; empty: none
 };
 
 struct PlannedOperand {

@@ -130,8 +130,6 @@ static Expr logarithmOfSum(Pool &pool, Expr e) {
 static Expr logarithmByStructure(Pool &pool, Expr e) {
   e = throughDefinitions(pool, e);
   const Node node = pool[e];
-  if (node.states)
-    return 0;
   switch (node.kind) {
   case Kind::Constant:
     return node.value == 1 ? pool.constant(0) : node.value > 0 ? pool.function("log", {e}) : 0;
@@ -168,8 +166,6 @@ static Expr logarithmByStructure(Pool &pool, Expr e) {
 }
 
 Expr logarithm(Pool &pool, Expr e) {
-  if (pool[e].states)
-    return 0;
   if (Expr log = logarithmByStructure(pool, e))
     return log;
   return boundsOf(pool, e).least >= leastDecay ? pool.function("log", {e}) : 0;

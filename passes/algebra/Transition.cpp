@@ -166,8 +166,29 @@ private:
     state.value = state.axes & ~state.key & ~state.head;
   }
 
+  /// max(S + g, e, ...) with g and e of no state of the group.
+  bool isRunningMaximum(const StateGroup &group, Expr e, Expr state, bool &holdsState) {
+    const Node &node = pool[e];
+    if (!(node.states & group.own))
+      return true;
+    if (node.kind == Kind::Function && node.name == "max")
+      return isRunningMaximum(group, node.arguments[0], state, holdsState) && isRunningMaximum(group, node.arguments[1], state, holdsState);
+    for (Expr term : pool.terms(e))
+      if (pool[term].states & group.own && term != state)
+        return false;
+    return holdsState = true;
+  }
+
   void classifyGroup(StateGroup &group) {
     size_t m = group.states.size();
+    int first = group.states[0];
+    if (bool holdsState = false; m == 1 && pool[body.next[first]].kind == Kind::Function &&
+                                 isRunningMaximum(group, body.next[first], pool.state(first, body.axes[first]), holdsState) && holdsState) {
+      group.matrix = {{pool.constant(1)}};
+      result.states[first].decay = {DecayKind::Maximum, 0, pool.constant(1), false};
+      refuse(first, "it is a running maximum, no sum of updates: one pass over few numbers, token by token");
+      return;
+    }
     group.matrix.assign(m, std::vector<Expr>(m, pool.constant(0)));
     for (size_t row = 0; row < m; ++row) {
       int i = group.states[row];
@@ -364,6 +385,8 @@ std::string print(DecayKind kind) {
     return "no memory of itself";
   case DecayKind::Matrix:
     return "matrix of decays";
+  case DecayKind::Maximum:
+    return "running maximum";
   }
   return "";
 }
@@ -379,6 +402,7 @@ static std::string inWords(const TransitionClass &transition, int index, const P
     text += "identity";
     break;
   case DecayKind::Forgets:
+  case DecayKind::Maximum:
     text += "no memory";
     break;
   case DecayKind::PerHead:
@@ -420,6 +444,8 @@ std::string TransitionClass::print(const Pool &pool) const {
     if (state.decay.isConstant && state.decay.kind != DecayKind::None &&
         state.decay.kind != DecayKind::Forgets)
       text += ", constant in time";
+    if (state.decay.kind == DecayKind::Maximum)
+      continue;
     text += ", rank " + std::to_string(state.updates.size());
     if (state.isDelta)
       text += " that reads the state (delta rule)";

@@ -94,6 +94,7 @@ enum class DecayKind {
   Elementwise, // varies over key and value axes, or over all axes of a state that is used whole
   Forgets,     // 0: the next state does not hold the state
   Matrix,      // a row of a small matrix over the states of its group
+  Maximum,     // max(g + S, e): affine where max is the sum and + the product
 };
 
 struct Decay {

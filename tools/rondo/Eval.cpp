@@ -79,7 +79,10 @@ Status readStates(const TensorFile &file, const Session &session, std::vector<St
       RONDO_TAKE(std::optional<TensorView> position, givenState(file, "position", i, states.size()));
       given.push_back(*position);
     }
-    for (const package::State *state : *session.manifest().states()) {
+    // Scales after what they scale, whose setting makes them 0.
+    std::vector<const package::State *> ordered(session.manifest().states()->begin(), session.manifest().states()->end());
+    std::partition(ordered.begin(), ordered.end(), [&](const package::State *state) { return scaleOf(session.manifest(), *state); });
+    for (const package::State *state : ordered) {
       std::string name = state->name()->str();
       RONDO_TAKE(std::optional<TensorView> found, givenState(file, name, i, states.size()));
       if (!found)

@@ -58,7 +58,7 @@ Json describeEntries(const package::Package &manifest) {
 
 Json describeStates(const package::Package &manifest) {
   Json states = Json::array();
-  for (const package::State *state : *manifest.states())
+  for (const package::State *state : *manifest.states()) {
     states.push_back({{"name", textOf(state->name())},
                       {"kind", state->kind() == package::StateKind::Fixed  ? "fixed"
                                : state->kind() == package::StateKind::Tail ? "tail"
@@ -66,6 +66,9 @@ Json describeStates(const package::Package &manifest) {
                       {"axes", printAxes(*state->axes())},
                       {"tokens", state->tokens()},
                       {"bytes", state->bytes()}});
+    if (state->scale() && state->scale()->size())
+      states.back()["scale"] = textOf(state->scale());
+  }
   return states;
 }
 
@@ -148,7 +151,9 @@ void printTables(const package::Package &manifest) {
   rows.clear();
   for (const package::State *state : *manifest.states())
     rows.push_back({textOf(state->name()), kindOf(*state), printAxes(*state->axes()), printBytes(static_cast<uint64_t>(state->bytes())),
-                    state->kind() == package::StateKind::Fixed ? "" : "a token"});
+                    state->kind() != package::StateKind::Fixed     ? "a token"
+                    : state->scale() && state->scale()->size() ? fmt::format("times exp({})", textOf(state->scale()))
+                                                               : ""});
   if (!rows.empty())
     fmt::print("\n{}", markdownTable({"state", "keeps", "axes", "bytes", ""}, {false, false, false, true, false}, rows));
   rows.clear();

@@ -147,6 +147,20 @@ Status Verifier::prepare() {
   return {};
 }
 
+/// States as the spec has them: those that the package keeps scaled are multiplied by their scale.
+std::vector<Numbers> unscaled(const package::Package &manifest, std::vector<Numbers> found) {
+  auto find = [&](const package::State &state) {
+    return std::find_if(found.begin(), found.end(), [&](const Numbers &numbers) { return numbers.name == "state." + state.name()->str(); });
+  };
+  for (const package::State *state : *manifest.states())
+    if (const package::State *scale = scaleOf(manifest, *state)) {
+      auto numbers = find(*state), exponents = find(*scale);
+      if (numbers != found.end() && exponents != found.end())
+        multiplyByScale(*state, *scale, numbers->values, exponents->values);
+    }
+  return found;
+}
+
 /// What of the interpreter's outputs and states the package must have as well. What a cache holds is the compiler's choice (work on the key's side may be done
 /// before it), and so is how few tails keep the earlier tokens of one value: a state that is the end of a longer tail is in that one. Later logits show both.
 std::vector<Numbers> Verifier::keptOf(const std::vector<Numbers> &interpreted) const {
@@ -204,7 +218,10 @@ void Verifier::compareReference() {
   Comparison own = compare("", exact, *rounded, {HUGE_VAL, ""});
   if (own.verdict == Verdict::Passed && 5 * own.maxRel > reordered)
     bound = {5 * own.maxRel, fmt::format("five times {:.2g}, the interpreter's own error in f32", own.maxRel)};
-  check(what, keptOf(exact), bound, [&]() -> Tensors { return runForward(*start, {referenceTokens}); });
+  check(what, keptOf(exact), bound, [&]() -> Tensors {
+    RONDO_TAKE(std::vector<Numbers> found, runForward(*start, {referenceTokens}));
+    return unscaled(session.manifest(), std::move(found));
+  });
 }
 
 void Verifier::comparePieces() {
@@ -437,7 +454,8 @@ Verifier::Tensors Verifier::inBlocks(const std::string &rondoc, const std::strin
     return std::vector<Numbers>();
   int64_t first = referenceTokens / 5;
   RONDO_TAKE(Sequence tokens, part(sequence, 0, referenceTokens));
-  return cli::interpret(scratch, {block, "--params", session.path()}, tokens, {first, referenceTokens - first}, true);
+  RONDO_TAKE(std::vector<Numbers> found, cli::interpret(scratch, {block, "--params", session.path()}, tokens, {first, referenceTokens - first}, true));
+  return unscaled(session.manifest(), std::move(found));
 }
 
 void Verifier::compareBlockForms() {

@@ -52,7 +52,7 @@ def rwkv4():
     write("rwkv4", {
         "spec": "models/rwkv4.rondo", "module": "time_mix", "set": {"d": D},
         "title": "RWKV-4", "paper": "2305.13048", "class": "static diagonal, a ratio of two sums",
-        "states": {name: "decay per channel [e], constant in time, rank 1" for name in "ab"},
+        "states": {name: "decay per channel [e], rank 1 that reads a.m" for name in "ab"},
         "oracle": "transformers:RwkvSelfAttention in f64", **WHY,
     }, inputs, expected, weights)
 
