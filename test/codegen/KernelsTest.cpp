@@ -140,6 +140,22 @@ func.func private @k(%x: tensor<?x21xf32, #td>, %y: tensor<?x5xf32, #td>) -> ten
   %s = rondo.cumsum %c along d : tensor<?x26xf32, #td>
   return %s : tensor<?x26xf32, #td>
 })", 4e-6},
+    {"linear_recurrence_along_an_axis", R"(
+func.func private @k(%x: tensor<?x21xf32, #td>, %a: tensor<?xf32, #t>) -> tensor<?x21xf32, #td> attributes {rondo.kernel = "rows"} {
+  %f = rondo.map tanh(%a) : (tensor<?xf32, #t>) -> tensor<?xf32, #t>
+  %s = rondo.propagate %f, %x along d : tensor<?xf32, #t>, tensor<?x21xf32, #td> -> tensor<?x21xf32, #td>
+  return %s : tensor<?x21xf32, #td>
+})", 4e-6},
+    {"small_matrices_multiplied_along_an_axis", R"(
+func.func private @k(%x: tensor<?x21xf32, #td>, %a: tensor<2x2x5xf32, #rondo.axes<[i, j, h]>>) -> tensor<?x2x21x5xf32, #rondo.axes<[t, i, d, h]>> attributes {rondo.kernel = "rows"} {
+  %i = rondo.index : tensor<2xf32, #rondo.axes<[i]>>
+  %b = rondo.map add(%x, %i) : (tensor<?x21xf32, #td>, tensor<2xf32, #rondo.axes<[i]>>) -> tensor<?x21x2xf32, #rondo.axes<[t, d, i]>>
+  %half = rondo.constant dense<0.5> : tensor<f32>
+  %f = rondo.map tanh(%a) : (tensor<2x2x5xf32, #rondo.axes<[i, j, h]>>) -> tensor<2x2x5xf32, #rondo.axes<[i, j, h]>>
+  %g = rondo.map mul(%f, %half) : (tensor<2x2x5xf32, #rondo.axes<[i, j, h]>>, tensor<f32>) -> tensor<2x2x5xf32, #rondo.axes<[i, j, h]>>
+  %s = rondo.propagate %g, %b along d mixing [i, j] : tensor<2x2x5xf32, #rondo.axes<[i, j, h]>>, tensor<?x21x2xf32, #rondo.axes<[t, d, i]>> -> tensor<?x2x21x5xf32, #rondo.axes<[t, i, d, h]>>
+  return %s : tensor<?x2x21x5xf32, #rondo.axes<[t, i, d, h]>>
+})", 4e-6},
     {"maximum_and_softmax", R"(
 func.func private @k(%x: tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td> attributes {rondo.kernel = "rows"} {
   %m = rondo.reduce max %x over [d] : tensor<?x61xf32, #td> -> tensor<?xf32, #t>

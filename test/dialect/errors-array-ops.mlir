@@ -315,3 +315,67 @@ func.func @cumsum_c2(%x: tensor<4xi64, #rondo.axes<[d]>>) {
   %0 = rondo.cumsum %x along d : tensor<4xi64, #rondo.axes<[d]>>
   return
 }
+
+// -----
+
+func.func @propagate_c1(%x: tensor<4xf32, #rondo.axes<[d]>>) {
+  // expected-error@+1 {{expects an axis of the result, got 'c'}}
+  %0 = rondo.propagate %x, %x along c : tensor<4xf32, #rondo.axes<[d]>>, tensor<4xf32, #rondo.axes<[d]>> -> tensor<4xf32, #rondo.axes<[d]>>
+  return
+}
+
+// -----
+
+func.func @propagate_c2_elements(%x: tensor<4xi64, #rondo.axes<[d]>>) {
+  // expected-error@+1 {{expects factors with f32 elements}}
+  %0 = rondo.propagate %x, %x along d : tensor<4xi64, #rondo.axes<[d]>>, tensor<4xi64, #rondo.axes<[d]>> -> tensor<4xi64, #rondo.axes<[d]>>
+  return
+}
+
+// -----
+
+func.func @propagate_c2_axes(%a: tensor<2xf32, #rondo.axes<[h]>>, %x: tensor<4xf32, #rondo.axes<[d]>>) {
+  // expected-error@+1 {{expects the axes of the operands among those of the result, got axis 'h'}}
+  %0 = rondo.propagate %a, %x along d : tensor<2xf32, #rondo.axes<[h]>>, tensor<4xf32, #rondo.axes<[d]>> -> tensor<4xf32, #rondo.axes<[d]>>
+  return
+}
+
+// -----
+
+func.func @propagate_c2_extents(%a: tensor<2xf32, #rondo.axes<[d]>>, %x: tensor<4xf32, #rondo.axes<[d]>>) {
+  // expected-error@+1 {{expects equal extents of axis 'd'}}
+  %0 = rondo.propagate %a, %x along d : tensor<2xf32, #rondo.axes<[d]>>, tensor<4xf32, #rondo.axes<[d]>> -> tensor<4xf32, #rondo.axes<[d]>>
+  return
+}
+
+// -----
+
+func.func @propagate_c3_square(%a: tensor<2x3xf32, #rondo.axes<[i, j]>>, %x: tensor<2x4xf32, #rondo.axes<[i, d]>>) {
+  // expected-error@+1 {{expects square matrices of factors, got 2 and 3}}
+  %0 = rondo.propagate %a, %x along d mixing [i, j] : tensor<2x3xf32, #rondo.axes<[i, j]>>, tensor<2x4xf32, #rondo.axes<[i, d]>> -> tensor<2x4xf32, #rondo.axes<[i, d]>>
+  return
+}
+
+// -----
+
+func.func @propagate_c3_source(%a: tensor<2x2xf32, #rondo.axes<[i, j]>>, %x: tensor<4xf32, #rondo.axes<[d]>>) {
+  // expected-error@+1 {{expects a source with the axis 'i' and without 'j'}}
+  %0 = rondo.propagate %a, %x along d mixing [i, j] : tensor<2x2xf32, #rondo.axes<[i, j]>>, tensor<4xf32, #rondo.axes<[d]>> -> tensor<2x4xf32, #rondo.axes<[i, d]>>
+  return
+}
+
+// -----
+
+func.func @propagate_c3_count(%a: tensor<2x2xf32, #rondo.axes<[i, j]>>, %x: tensor<2x4xf32, #rondo.axes<[i, d]>>) {
+  // expected-error@+1 {{expects two mixing axes, got 1}}
+  %0 = rondo.propagate %a, %x along d mixing [i] : tensor<2x2xf32, #rondo.axes<[i, j]>>, tensor<2x4xf32, #rondo.axes<[i, d]>> -> tensor<2x4xf32, #rondo.axes<[i, d]>>
+  return
+}
+
+// -----
+
+func.func @propagate_c3_axis(%a: tensor<2x2xf32, #rondo.axes<[i, j]>>, %x: tensor<2x4xf32, #rondo.axes<[i, d]>>) {
+  // expected-error@+1 {{expects mixing axes other than 'i'}}
+  %0 = rondo.propagate %a, %x along i mixing [i, j] : tensor<2x2xf32, #rondo.axes<[i, j]>>, tensor<2x4xf32, #rondo.axes<[i, d]>> -> tensor<2x4xf32, #rondo.axes<[i, d]>>
+  return
+}

@@ -26,6 +26,10 @@ func.func @forward(%x: !td {rondo.name = "x"}, %ids: tensor<?xi64, #t> {rondo.na
     tensor<?x2xf32, #rondo.axes<[t, k]>> {rondo.name = "reversed"},
     // CHECK-DAG: sums F64 [1, 2, 3] 1 3 6 -4 1.5 1.5
     !td {rondo.name = "sums"},
+    // CHECK-DAG: carried F64 [1, 2, 3] 1 4 11 -4 -2.5 -5
+    !td {rondo.name = "carried"},
+    // CHECK-DAG: exchanged F64 [1, 2, 2, 3] 1 12 24 10 21 42 -4 -34.5 51 -40 51 -34.5
+    tensor<?x2x3xf32, #rondo.axes<[t, i, d]>> {rondo.name = "exchanged"},
     // CHECK-DAG: joined F64 [1, 2, 4] 1 2 3 6 -4 5.5 0 1.5
     tensor<?x4xf32, #td> {rondo.name = "joined"},
     // CHECK-DAG: row F64 [1, 2, 2] 20 21 0 1
@@ -55,6 +59,12 @@ func.func @forward(%x: !td {rondo.name = "x"}, %ids: tensor<?xi64, #t> {rondo.na
   %dot = rondo.contract %x, %i over [d] : !td, !d -> !t
   %reversed = rondo.view %x by affine_map<(k) -> (2 - k)> : !td -> tensor<?x2xf32, #rondo.axes<[t, k]>>
   %sums = rondo.cumsum %x along d : !td
+  %double = rondo.constant dense<2.0> : tensor<f32>
+  %carried = rondo.propagate %double, %x along d : tensor<f32>, !td -> !td
+  %scales = rondo.constant dense<[1.0, 10.0]> : tensor<2xf32, #rondo.axes<[i]>>
+  %swap = rondo.constant dense<[[0.0, 1.0], [1.0, 0.0]]> : tensor<2x2xf32, #rondo.axes<[i, j]>>
+  %scaled = rondo.map mul(%x, %scales) : (!td, tensor<2xf32, #rondo.axes<[i]>>) -> tensor<?x3x2xf32, #rondo.axes<[t, d, i]>>
+  %exchanged = rondo.propagate %swap, %scaled along d mixing [i, j] : tensor<2x2xf32, #rondo.axes<[i, j]>>, tensor<?x3x2xf32, #rondo.axes<[t, d, i]>> -> tensor<?x2x3xf32, #rondo.axes<[t, i, d]>>
   %one = rondo.view %sums by affine_map<(d) -> (d + 2)> : !td -> tensor<?x1xf32, #td>
   %joined = rondo.concat %x, %one along d : (!td, tensor<?x1xf32, #td>) -> tensor<?x4xf32, #td>
   %table = rondo.constant dense<[[0.0, 1.0], [10.0, 11.0], [20.0, 21.0]]> : tensor<3x2xf32, #rondo.axes<[v, k]>>
@@ -70,7 +80,7 @@ func.func @forward(%x: !td {rondo.name = "x"}, %ids: tensor<?xi64, #t> {rondo.na
   %halves = rondo.map div(%whole, %itwo) : (tensor<?x3xi64, #td>, tensor<i64>) -> tensor<?x3xi64, #td>
   %earlier = rondo.shift %x by 1 "x" : !td
   %last = rondo.last %x : !td
-  return %broadcast, %sum, %max, %min, %dot, %reversed, %sums, %joined, %row, %picked, %position, %positive, %whole, %remainder, %halves, %earlier, %last
-      : tensor<?x3x2xf32, #rondo.axes<[t, d, h]>>, !t, !t, !t, !t, tensor<?x2xf32, #rondo.axes<[t, k]>>, !td,
+  return %broadcast, %sum, %max, %min, %dot, %reversed, %sums, %carried, %exchanged, %joined, %row, %picked, %position, %positive, %whole, %remainder, %halves, %earlier, %last
+      : tensor<?x3x2xf32, #rondo.axes<[t, d, h]>>, !t, !t, !t, !t, tensor<?x2xf32, #rondo.axes<[t, k]>>, !td, !td, tensor<?x2x3xf32, #rondo.axes<[t, i, d]>>,
         tensor<?x4xf32, #td>, tensor<?x2xf32, #rondo.axes<[t, k]>>, !t, !t, tensor<?x3xi1, #td>, tensor<?x3xi64, #td>, !td, tensor<?x3xi64, #td>, !td, !td
 }

@@ -46,7 +46,13 @@ func.func @array_ops(%ids: tensor<?xi64, #t>, %table: tensor<8x4xf32, #vd>, %x: 
   %6 = rondo.concat %0, %x along d : (tensor<?x4xf32, #td>, tensor<?x4xf32, #td>) -> tensor<?x8xf32, #td>
   // CHECK: rondo.cumsum %{{.*}} along d : tensor<?x4xf32, #rondo.axes<[t, d]>>
   %7 = rondo.cumsum %x along d : tensor<?x4xf32, #td>
-  return %7 : tensor<?x4xf32, #td>
+  // CHECK: rondo.propagate %{{.*}}, %{{.*}} along d : tensor<?x4xf32, #rondo.axes<[t, d]>>, tensor<?x4xf32, #rondo.axes<[t, d]>> -> tensor<?x4xf32, #rondo.axes<[t, d]>>
+  %8 = rondo.propagate %x, %7 along d : tensor<?x4xf32, #td>, tensor<?x4xf32, #td> -> tensor<?x4xf32, #td>
+  %turn = rondo.constant dense<0.5> : tensor<2x2xf32, #rondo.axes<[i, j]>>
+  %start = rondo.constant dense<1.0> : tensor<2x4xf32, #rondo.axes<[i, d]>>
+  // CHECK: rondo.propagate %{{.*}}, %{{.*}} along d mixing [i, j] : tensor<2x2xf32, {{.*}}>, tensor<2x4xf32, {{.*}}> -> tensor<2x4xf32, {{.*}}>
+  %9 = rondo.propagate %turn, %start along d mixing [i, j] : tensor<2x2xf32, #rondo.axes<[i, j]>>, tensor<2x4xf32, #rondo.axes<[i, d]>> -> tensor<2x4xf32, #rondo.axes<[i, d]>>
+  return %8 : tensor<?x4xf32, #td>
 }
 
 // CHECK-LABEL: @other_tokens

@@ -70,16 +70,21 @@ struct Parts {
   std::vector<llvm::StringRef> names, axes;
 };
 
-/// `@{hk}` in a body stands for the type over h and k.
-std::string withTypes(llvm::StringRef text) {
+/// `@{hk}` in a body stands for the type over h and k, `#{hk}` for that of truths.
+std::string withTypes(const std::string &text) {
   std::string result;
-  while (!text.empty()) {
-    auto [before, rest] = text.split("@{");
-    result += before;
-    auto [axes, after] = rest.split('}');
-    if (rest.data())
-      result += text.contains("@{") ? typeOf(axes, false) : "";
-    text = after;
+  for (size_t at = 0; at < text.size(); ++at) {
+    bool truths = text[at] == '#';
+    if ((text[at] != '@' && !truths) || at + 1 == text.size() || text[at + 1] != '{') {
+      result += text[at];
+      continue;
+    }
+    size_t end = text.find('}', at);
+    std::string type = typeOf(llvm::StringRef(text).slice(at + 2, end), false);
+    if (size_t element = type.find("f32"); truths)
+      type.replace(element, 3, "i1");
+    result += type;
+    at = end;
   }
   return result;
 }
@@ -236,9 +241,9 @@ TEST_P(ChunkForms, EqualTheTokenLoop) {
   }
 }
 
-/// A recurrence that nobody listed: one to three states with random decays, updates and reads, of
-/// each other too. The updates that read their own state are contractions, so that nothing grows
-/// without bound.
+/// A recurrence that nobody listed: one to three states with random decays (of any sign, zero, over any axes, small matrices over states that hold each
+/// other), updates in one to three steps a token, and reads before, between and after them, of each other too. The updates that read their own state are
+/// contractions, so that nothing grows without bound.
 class Generator {
 public:
   explicit Generator(unsigned seed) : random(seed) {}
@@ -249,22 +254,26 @@ public:
     c.name = "seed_" + std::to_string(seed);
     c.inputs = "gh:h ghk:hk ghv:hv b:h key:hk key2:hk val:hv q:hk";
     c.output = "hv";
-    std::vector<std::string> next, old;
     for (int i = 0; i < all; ++i) {
       std::string name = "S" + std::to_string(i);
       old.push_back(name);
       axes.push_back(i < wide ? "hkv" : "hk");
       c.states += (i ? " " : "") + name + ":" + axes.back();
     }
-    std::string rate = map("sigmoid", {"b"}, {"h"}, "h"), small = scaled(rate, "h", "0.1");
+    std::string rate = map("sigmoid", {"b"}, {"h"}, "h");
+    small = scaled(rate, "h", "0.1");
     for (int i = 0; i < all; ++i)
-      next.push_back(nextState(i, old, next, small));
-    std::string y = answer(0, pick(2) ? next[0] : old[0]);
+      next.push_back(nextState(i));
+    std::string y = answer(0, pick(3) ? pick(2) ? next[0] : old[0] : between[pick(between.size())]);
     for (int i = 1; i < all; ++i) {
       std::string other = answer(i, pick(3) ? next[i] : old[i]);
       y = map(i < wide || pick(2) ? "add" : "mul", {y, other}, {"hv", axes[i] == "hk" ? "h" : "hv"},
               "hv");
     }
+    if (pick(8) == 0) // a state that is used whole
+      y = map("add", {y, read(map("tanh", {next[0]}, {"hkv"}, "hkv"), "hkv", "q")}, {"hv", "hv"}, "hv");
+    if (pick(8) == 0) // read along both axes
+      y = map("add", {y, contract(contract(next[0], "hkv", "val", "hv", "v", "hk"), "hk", "q", "hk", "k", "h")}, {"hv", "h"}, "hv");
     for (int i = 0; i < all; ++i)
       types += (i ? ", @{" : "@{") + axes[i] + "}", names += (i ? ", %" : "%") + next[i];
     c.body = text + "    rondo.yield (" + names + " : " + types + ") (%" + y + " : @{hv})";
@@ -286,82 +295,129 @@ private:
     return name;
   }
 
-  std::string scaled(const std::string &value, const std::string &of, const std::string &by) {
+  std::string constant(const std::string &value) {
     std::string name = "n" + std::to_string(count++);
-    text += "    %" + name + " = rondo.constant dense<" + by + "> : @{}\n";
-    return map("mul", {value, name}, {of, ""}, of);
+    text += "    %" + name + " = rondo.constant dense<" + value + "> : @{}\n";
+    return name;
+  }
+
+  std::string scaled(const std::string &value, const std::string &of, const std::string &by) {
+    return map("mul", {value, constant(by)}, {of, ""}, of);
+  }
+
+  std::string contract(const std::string &a, const std::string &ofA, const std::string &b, const std::string &ofB,
+                       const std::string &over, const std::string &result) {
+    std::string name = "n" + std::to_string(count++);
+    text += "    %" + name + " = rondo.contract %" + a + ", %" + b + " over [" + over + "] : @{" +
+            ofA + "}, @{" + ofB + "} -> @{" + result + "}\n";
+    return name;
   }
 
   std::string read(const std::string &state, const std::string &of, const std::string &vector) {
-    std::string name = "n" + std::to_string(count++), result = of == "hkv" ? "hv" : "h";
-    text += "    %" + name + " = rondo.contract %" + state + ", %" + vector + " over [k] : @{" +
-            of + "}, @{hk} -> @{" + result + "}\n";
-    return name;
+    return contract(state, of, vector, "hk", "k", of == "hkv" ? "hv" : "h");
   }
 
   std::string answer(int i, const std::string &state) {
     return read(state, axes[i], pick(2) ? "q" : "key2");
   }
 
-  std::string nextState(int i, const std::vector<std::string> &old,
-                        const std::vector<std::string> &next, const std::string &small) {
-    std::string of = axes[i], state = old[i];
-    switch (pick(6)) {
+  /// A factor between -1 and 1 over some of the axes, and those axes; nothing: 1.
+  std::pair<std::string, std::string> decay(const std::string &of) {
+    std::vector<std::string> choices{"h", "hk"};
+    if (of == "hkv")
+      choices.push_back("hv");
+    std::string over = choices[pick(choices.size())], gate = "g" + over;
+    switch (pick(8)) {
     case 0:
-      break; // no decay
+      return {};
     case 1:
-      state = scaled(state, of, "0.9");
-      break;
-    case 2: // (1 - a) S as S - a S
-      state = map("sub",
-                  {state, map("mul", {map("sigmoid", {"gh"}, {"h"}, "h"), state}, {"h", of}, of)},
-                  {of, of}, of);
-      break;
-    case 3:
-      state = map("mul", {map("sigmoid", {"ghk"}, {"hk"}, "hk"), state}, {"hk", of}, of);
-      break;
+      return {constant(pick(2) ? "0.9" : "-0.8"), ""};
+    case 2: // of any sign
+      return {map("tanh", {gate}, {over}, over), over};
+    case 3: { // zero now and then
+      std::string zero = constant("0.0");
+      text += "    %c" + std::to_string(count) + " = rondo.map lt(%" + gate + ", %" + zero + ") : (@{" + over +
+              "}, @{}) -> #{" + over + "}\n";
+      std::string name = "n" + std::to_string(count), condition = "c" + std::to_string(count);
+      ++count;
+      std::string kept = map("sigmoid", {gate}, {over}, over);
+      text += "    %" + name + " = rondo.map select(%" + condition + ", %" + zero + ", %" + kept + ") : (#{" + over +
+              "}, @{}, @{" + over + "}) -> @{" + over + "}\n";
+      return {name, over};
+    }
     case 4:
-      if (of == "hkv") {
-        state = map("mul", {map("sigmoid", {"ghv"}, {"hv"}, "hv"), state}, {"hv", of}, of);
-        break;
-      }
+      if (of == "hkv") // over all axes
+        return {map("mul", {map("sigmoid", {"ghk"}, {"hk"}, "hk"), map("tanh", {"ghv"}, {"hv"}, "hv")}, {"hk", "hv"}, "hkv"),
+                "hkv"};
       [[fallthrough]];
     case 5:
-      state = map(
-          "mul",
-          {map("exp", {map("neg", {map("softplus", {"gh"}, {"h"}, "h")}, {"h"}, "h")}, {"h"}, "h"),
-           state},
-          {"h", of}, of);
-      break;
+      return {map("exp", {map("neg", {map("softplus", {gate}, {over}, over)}, {over}, over)}, {over}, over), over};
+    default:
+      return {map("sigmoid", {gate}, {over}, over), over};
     }
-    std::string valueOf = of == "hkv" ? "hv" : "h", value = of == "hkv" ? "val" : "b";
-    switch (pick(4)) {
-    case 0: // the error of the state's own answer, decayed or not
-      value = map("sub", {value, read(pick(2) ? state : old[i], of, "key")}, {valueOf, valueOf},
-                  valueOf);
+  }
+
+  std::string decayed(const std::string &state, const std::string &of) {
+    if (pick(5) == 0) // (1 - a) S as S - a S
+      return map("sub", {state, map("mul", {map("sigmoid", {"gh"}, {"h"}, "h"), state}, {"h", of}, of)}, {of, of}, of);
+    auto [factor, over] = decay(of);
+    return factor.empty() ? state : map("mul", {factor, state}, {over, of}, of);
+  }
+
+  std::string nextState(int i) {
+    std::string of = axes[i], state = old[i];
+    state = pick(12) ? decayed(state, of) : "";
+    // What another state holds, element by element.
+    if (i > 0 && axes[0] == of && pick(3) == 0)
+      state = plus(state, scaled(pick(2) ? next[0] : old[0], of, "0.1"), of);
+    else if (i == 0 && axes.size() > 1 && axes[1] == of && pick(3) == 0)
+      state = plus(state, map("mul", {map("tanh", {"gh"}, {"h"}, "h"), scaled(old[1], of, "0.1")}, {"h", of}, of), of);
+    int steps = pick(3) ? 1 : 2 + pick(2);
+    const char *keys[] = {"key", "key2", "q"};
+    for (int step = 0; step < steps; ++step) {
+      if (step && pick(3) == 0)
+        state = decayed(state, of);
+      state = plus(state, update(i, state, keys[step]), of);
+      if (i == 0)
+        between.push_back(state);
+    }
+    return state;
+  }
+
+  /// `state` may be empty: 0.
+  std::string plus(const std::string &state, const std::string &term, const std::string &of) {
+    return state.empty() ? term : map("add", {state, term}, {of, of}, of);
+  }
+
+  std::string update(int i, const std::string &state, const std::string &key) {
+    std::string of = axes[i], valueOf = of == "hkv" ? "hv" : "h", value = of == "hkv" ? "val" : "b";
+    switch (pick(5)) {
+    case 0:
+    case 1: // the error of the state's own answer: as it is now or was before the token
+      value = map("sub", {value, read(pick(3) && !state.empty() ? state : old[i], of, key)}, {valueOf, valueOf}, valueOf);
       break;
-    case 1: // what another state answers, before or after its update, as it is or bent
+    case 2: // what another state answers, before or after its update, as it is or bent
       if (i > 0 && axes[0] == of) {
         value = read(pick(2) ? next[0] : old[0], of, "key2");
         if (pick(2))
           value = map("tanh", {value}, {valueOf}, valueOf);
+      } else if (i == 0 && axes.size() > 1 && axes[1] == of) {
+        value = map("sub", {value, read(old[1], of, "q")}, {valueOf, valueOf}, valueOf);
       }
       break;
     default:
       break;
     }
-    std::string weight = map("mul", {small, "key"}, {"h", "hk"}, "hk");
-    std::string update = map("mul", {weight, value}, {"hk", valueOf}, of);
+    std::string weight = map("mul", {small, key}, {"h", "hk"}, "hk");
+    std::string term = map("mul", {weight, value}, {"hk", valueOf}, of);
     if (pick(3) == 0)
-      update =
-          map("add", {update, map("mul", {"key2", of == "hkv" ? "val" : "b"}, {"hk", valueOf}, of)},
-              {of, of}, of);
-    return map("add", {state, update}, {of, of}, of);
+      term = map("add", {term, map("mul", {"key2", of == "hkv" ? "val" : "b"}, {"hk", valueOf}, of)}, {of, of}, of);
+    return term;
   }
 
   std::mt19937 random;
-  std::vector<std::string> axes;
-  std::string text, types, names;
+  std::vector<std::string> axes, old, next, between;
+  std::string text, types, names, small;
   int count = 0;
 };
 
