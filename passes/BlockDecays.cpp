@@ -63,6 +63,20 @@ Value BlockEmitter::sameIndex(Value a, Value b) {
   return map(MapKind::Select, {map(MapKind::Eq, {a, b}), constant(1), constant(0)});
 }
 
+/// An entry of products of matrices, with the axes of those entries that it is made of: along the others, which other entries have, it is the same.
+Value BlockEmitter::entryOf(Value product, const std::vector<std::vector<Expr>> &matrix, const Decays &of, size_t row, size_t column) {
+  algebra::AxisSet axes = 0;
+  for (size_t i = 0; i < matrix.size(); ++i)
+    for (size_t j = 0; j < matrix.size(); ++j)
+      if (!of.entries[i][j].isZero && of.reaches[row][i] && of.reaches[j][column])
+        axes |= pool[matrix[i][j]].axes;
+  SmallVector<StringRef> own = reader.namesOf(axes);
+  for (StringAttr axis : SmallVector<StringAttr>(axesOf(product.getType())))
+    if (axis != blockAxis && axis != keyAxis && !llvm::is_contained(own, axis.getValue()))
+      product = atIndex(product, axis, 0);
+  return product;
+}
+
 LogicalResult BlockEmitter::makeDecays(int group) {
   group = sameDecays[group];
   Decays &of = decays[group];
@@ -110,8 +124,7 @@ LogicalResult BlockEmitter::makeDecays(int group) {
                           builder.getStrArrayAttr({rowAxis, columnAxis}));
     for (size_t i = 0; i < m; ++i)
       for (size_t j = 0; j < m; ++j)
-        of.products.push_back(
-            atIndex(atIndex(all, rowAxis, i), startAxis, j));
+        of.products.push_back(entryOf(atIndex(atIndex(all, rowAxis, i), startAxis, j), matrix, of, i, j));
     return success();
   }
   // Without a matrix, states of a group have a decay each.

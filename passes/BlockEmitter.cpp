@@ -21,7 +21,8 @@ BlockEmitter::BlockEmitter(OpBuilder &builder, Location loc, RecurrenceReader &r
                            ArrayRef<Value> entering, int64_t chunk)
     : builder(builder), loc(loc), reader(reader), pool(reader.body.pool), transition(transition),
       mapping(std::move(arguments)), entering(entering), chunk(chunk),
-      decays(transition.groups.size()), solved(transition.groups.size()) {
+      left(transition.states.size()), decays(transition.groups.size()),
+      solved(transition.groups.size()) {
   // Groups of equal decays share what is made of them.
   for (const algebra::StateGroup &group : transition.groups) {
     auto same = llvm::find_if(transition.groups, [&](const algebra::StateGroup &other) {
@@ -323,7 +324,39 @@ FailureOr<Value> BlockEmitter::emitRead(Expr atom) {
   return result;
 }
 
+FailureOr<Value> BlockEmitter::emitForLast(Expr e) {
+  const Node node = pool[e];
+  if (node.kind == Kind::NewState)
+    return emitLeaving(node.index);
+  bool isSum = node.kind == Kind::Add, isProduct = node.kind == Kind::Mul;
+  if (!node.states || (!isSum && !isProduct)) {
+    auto value = emit(e);
+    return failed(value) ? value : atIndex(*value, blockAxis, chunk - 1);
+  }
+  Value result;
+  for (Expr argument : node.arguments) {
+    auto value = emitForLast(argument);
+    if (failed(value))
+      return value;
+    result = result ? map(isSum ? MapKind::Add : MapKind::Mul, {result, *value}) : *value;
+  }
+  return result;
+}
+
 FailureOr<Value> BlockEmitter::emitLeaving(int index) {
+  if (left[index])
+    return left[index];
+  auto type = cast<RankedTensorType>(entering[index].getType());
+  auto value = transition.states[index].isDefined ? emitForLast(reader.body.next[index]) : afterBlock(index);
+  if (failed(value))
+    return failure(); // reported there
+  for (StringAttr axis : axesOf(value->getType()))
+    if (!hasAxis(type, axis))
+      return emitRemark(loc) << "cannot run on blocks of tokens: a state of the axes " << type << " would get " << axis, failure();
+  return left[index] = conform(*value, type);
+}
+
+FailureOr<Value> BlockEmitter::afterBlock(int index) {
   int group = transition.groupOf[index], row = rowOf(index);
   if (failed(makeDecays(group)) || failed(solveOwnReads(group)))
     return failure(); // reported by emit
@@ -354,7 +387,7 @@ FailureOr<Value> BlockEmitter::emitLeaving(int index) {
     }
     result = add(result, sumOfProducts(key, value, {blockAxis}));
   }
-  return conform(result ? result : constant(0), cast<RankedTensorType>(entering[index].getType()));
+  return result ? result : constant(0);
 }
 
 //===----------------------------------------------------------------------===//

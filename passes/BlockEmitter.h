@@ -86,9 +86,16 @@ private:
   mlir::FailureOr<mlir::Value> weightsOf(const algebra::ReadParts &read, algebra::Expr key,
                                          const Factor &between);
 
+  /// A state after the block, from the entering one and the block's updates.
+  mlir::FailureOr<mlir::Value> afterBlock(int state);
+  /// An expression for the block's last token, where states are those after the block.
+  mlir::FailureOr<mlir::Value> emitForLast(algebra::Expr e);
+
   // Decays (BlockDecays.cpp).
   int rowOf(int state);
   mlir::LogicalResult makeDecays(int group);
+  mlir::Value entryOf(mlir::Value product, const std::vector<std::vector<algebra::Expr>> &matrix,
+                      const Decays &of, size_t row, size_t column);
   /// P[c, s] from updates of the states at `columns` to the state at `row`.
   Factor betweenTokens(int group, int row, llvm::ArrayRef<int> columns, bool strict);
   Factor sinceEntering(int group, int row, int column, bool strict);
@@ -143,6 +150,7 @@ private:
   int64_t chunk;
   mlir::DenseMap<unsigned, mlir::Value> known;
   mlir::Value masks[2];
+  llvm::SmallVector<mlir::Value> left; // by state, after the block
   llvm::SmallVector<Decays> decays;
   llvm::SmallVector<int> sameDecays; // the first group with the same decays
   llvm::SmallVector<bool> solved;

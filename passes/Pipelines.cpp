@@ -32,7 +32,7 @@ void buildBlockPipeline(OpPassManager &passes, const BlockPipelineOptions &optio
   passes.addPass(createMapBlocksPass());
   // Hoisted work may repeat what stood outside already.
   passes.addPass(createCSEPass());
-  // Before lifting: logarithms of decays are parameter-only work where the decay is.
+  // Before lifting: what a block needs of parameters alone is lifted with the rest.
   ChunkRecurrencesPassOptions chunks;
   chunks.target = options.target;
   chunks.forms.assign(options.forms.begin(), options.forms.end());

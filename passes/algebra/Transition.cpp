@@ -23,8 +23,8 @@ public:
       result.states[i].name = body.names[i];
       result.states[i].axes = body.axes[i];
     }
-    formGroups();
     seeThroughStates();
+    formGroups();
     next.resize(count);
     for (const StateGroup &group : result.groups) {
       // What a new state of the group stands for is written out, so that all is said of old ones.
@@ -34,7 +34,7 @@ public:
       Expander expander(pool, group.own);
       for (int i : group.states) {
         next[i] = expander.expand(withNewStates(pool, body.next[i], inside));
-        for (const Term &term : next[i])
+        for (const Term &term : result.states[i].isDefined ? expand(pool, body.next[i]) : next[i])
           if (term.kind == AtomKind::State)
             collect(term.coefficient);
           else
@@ -90,7 +90,8 @@ private:
       for (int j : statesOf(body.next[i]))
         reaches[i][j] = true;
       for (const Term &term : expand(pool, body.next[i]))
-        if (term.kind == AtomKind::State && pool[term.atom].axes == body.axes[i])
+        if (term.kind == AtomKind::State && pool[term.atom].axes == body.axes[i] &&
+            !result.states[i].isDefined)
           reaches[pool[term.atom].index][i] = true;
     }
     for (size_t k = 0; k < count; ++k)
@@ -122,14 +123,22 @@ private:
   }
 
   /// The outputs read what a state that does not hold itself was made of, not that state: W' = W0 - A'
-  /// is read as W0 and A'.
+  /// is read as W0 and A'. When nothing else reads it, it need exist after a block's last token only.
   void seeThroughStates() {
-    std::vector<Expr> through(body.next.size(), 0);
-    for (size_t i = 0; i < body.next.size(); ++i)
+    StateSet used = 0;
+    for (size_t i = 0; i < body.next.size(); ++i) {
       if (!(pool[body.next[i]].states & stateBit(static_cast<int>(i))))
-        through[i] = body.next[i];
-    for (Expr &output : body.outputs)
-      output = withNewStates(pool, output, through);
+        made.push_back(body.next[i]);
+      else
+        made.push_back(0);
+      used |= pool[body.next[i]].states;
+    }
+    for (Expr &output : body.outputs) {
+      output = withNewStates(pool, output, made);
+      used |= pool[output].states;
+    }
+    for (size_t i = 0; i < made.size(); ++i)
+      result.states[i].isDefined = made[i] && !(used & stateBit(static_cast<int>(i)));
   }
 
   /// Records the reads in an expression; a state that is used whole is read over nothing.
@@ -358,6 +367,7 @@ private:
   Pool &pool;
   TransitionClass result;
   std::vector<std::vector<Term>> next;
+  std::vector<Expr> made; // the next value of a state that does not hold itself, else 0
   std::vector<Expr> collected;
 };
 
@@ -402,8 +412,10 @@ static std::string inWords(const TransitionClass &transition, int index, const P
     text += "identity";
     break;
   case DecayKind::Forgets:
+    text += "made anew by each token";
+    break;
   case DecayKind::Maximum:
-    text += "no memory";
+    text += "running maximum";
     break;
   case DecayKind::PerHead:
     text += "scalar decay";

@@ -126,6 +126,7 @@ struct StateClass {
   std::vector<Update> updates;
   std::vector<int> readsStates; // whose reads the updates depend on
   bool isDelta = false;         // the updates depend linearly on reads of this state
+  bool isDefined = false;       // made of other states and inputs anew, and read by nobody: W' = W0 - A'
   std::vector<Expr> ownReads;   // the group's reads that they depend on
   bool isAffine = true;         // in the states of its group
   std::string refusal;          // why it has no block form; empty: it has one
