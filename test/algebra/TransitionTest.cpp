@@ -300,7 +300,7 @@ TEST(Transition, DecaysOfAnySignAndSize) {
             "S[h k v]: decay per head, constant in time, rank 1, read over [k] after, that is "
             "static scalar decay");
   EXPECT_EQ(classOf(update),
-            "S[h k v]: no memory of itself, rank 1, that is no memory");
+            "S[h k v]: no memory of itself, rank 1, that is made anew by each token");
   e.next = {p.add({e.S, update})};
   e.outputs = {e.after(0)};
   EXPECT_EQ(classify(e).print(p), "S[h k v]: no decay, rank 1, read whole, that is identity");
