@@ -60,7 +60,7 @@ def ttt(inner, batch=4, refused=None, **switches):
         "options": ["share_qk", "gated"] + (["batch"] if batch == 1 else []),
         "title": f"TTT-{inner.capitalize() if inner == 'linear' else 'MLP'}" + (", Mamba backbone" if switches else ", each token by itself" if batch == 1 else ""), "paper": "2407.04620",
         "class": "non-linear" if batch == 1 else "non-linear across mini-batches, a sum inside", **({"refused": refused} if refused else {}),
-        "states": {**{state: "matrix of decays" for state in states}, **{"d" + state: "decay per head" for state in states}},
+        "states": {**{state: "matrix of decays" if batch == 1 else "no memory of itself" for state in states}, **{"d" + state: "decay per head" for state in states}},
         "oracle": f"ttt-lm-pytorch:TTT{'Linear' if inner == 'linear' else 'MLP'} (dual form) in f64",
         "tolerance": 2e-7, "tolerance_f32": 5e-6,
         "why": "the published code turns positions with f32 cosines; f32 rounding over ten mini-batches, each of which divides by a norm",
