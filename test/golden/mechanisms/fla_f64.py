@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 import fla.layers  # noqa: F401  (so that its modules are there to be patched)
+import fla.models  # noqa: F401
 from fla.modules.activations import ACT2FN
 from fla.modules.causal_conv1d import ops as convolution
 from fla.modules.layernorm import GroupNorm, LayerNorm, RMSNorm
@@ -136,6 +137,7 @@ ACT2FN.update(swish=F.silu, silu=F.silu, sigmoid=torch.sigmoid)
 
 for names, function in (
     (("fused_recurrent_gla",), gla),
+    (("chunk_gla",), lambda q, k, v, g, **_: gla(q, k, v, g)),
     (("fused_recurrent_retention",), retention),
     (("fused_recurrent_linear_attn",), linear_attention),
     (("fused_recurrent_delta_rule",), delta_rule),
@@ -146,6 +148,8 @@ for names, function in (
     (("causal_conv1d",), convolution_of),
     (("swish",), F.silu),
     (("rms_norm_linear",), lambda x, norm, norm_bias, weight, bias, eps=1e-5, **_: F.linear(root_mean_square(x, norm, norm_bias, eps), weight, bias)),
+    (("swiglu",), lambda x, y: F.silu(x) * y),
+    (("swiglu_linear",), lambda x, y, weight, bias=None: F.linear(F.silu(x) * y, weight, bias)),
     (("l2_norm", "l2norm"), lambda x, *_, **__: unit(x)),
     (("token_shift",), lambda x, *_, **__: F.pad(x, (0, 0, 1, 0))[:, :-1] - x),
     (("fused_addcmul_rwkv7",), lambda x, delta, *mus: tuple(x + delta * mu for mu in mus)),
