@@ -55,23 +55,24 @@ def log_linear_attention():
 
 def kalman_memory():
     """The textbook's predict and correct steps of a filter for each head, whose unknown is the matrix S with one covariance for all columns."""
-    inputs, x = drawn(30, q=(H, K), key=(H, K), val=(H, V), keep=(H,), drift=(H,), noise=(H,))
-    y, states = np.zeros((1, TOKENS, H, V)), {"state.P": np.zeros((1, H, K, K)), "state.S": np.zeros((1, H, K, V))}
+    k, v = 6, 8  # wide enough that the memory is a recurrence apart from its covariance
+    inputs, x = drawn(30, q=(H, k), key=(H, k), val=(H, v), keep=(H,), drift=(H,), noise=(H,))
+    y, states = np.zeros((1, TOKENS, H, v)), {"state.P": np.zeros((1, H, k, k)), "state.S": np.zeros((1, H, k, v))}
     for head in range(H):
-        mean, covariance = np.zeros((K, V)), np.eye(K)
+        mean, covariance = np.zeros((k, v)), np.eye(k)
         for t in range(TOKENS):
             a = sigmoid(x["keep"][t, head])
-            mean, covariance = a * mean, a * covariance * a + softplus(x["drift"][t, head]) * np.eye(K)
+            mean, covariance = a * mean, a * covariance * a + softplus(x["drift"][t, head]) * np.eye(k)
             row = x["key"][t, head][None]  # the observation's matrix
             innovation = x["val"][t, head][None] - row @ mean
             gain = covariance @ row.T @ np.linalg.inv(row @ covariance @ row.T + softplus(x["noise"][t, head]))
-            mean, covariance = mean + gain @ innovation, (np.eye(K) - gain @ row) @ covariance
+            mean, covariance = mean + gain @ innovation, (np.eye(k) - gain @ row) @ covariance
             y[0, t, head] = x["q"][t, head] @ mean
         states["state.P"][0, head], states["state.S"][0, head] = covariance, mean
     write("kalman_memory", {
-        "spec": "models/kalman_memory.rondo", "set": {"h": H, "k": K, "v": V},
+        "spec": "models/kalman_memory.rondo", "set": {"h": H, "k": k, "v": v},
         "title": "Kalman memory", "paper": "Kalman 1960", "class": "memory: scalar decay + rank-1 by the gain; covariance: nonlinear (Riccati)",
-        "states": {"P": "decay per head [h], rank 1", "S": "decay per head [h], rank 1 that reads the state (delta rule) that reads P"},
+        "states": {"P": "decay per head [h], rank 1", "S": "scalar decay + rank-1"},
         "refused": ["not affine", "gain = along / ("],
         "oracle": "numpy in f64: predict and correct steps with matrices",
         "tolerance": 1e-9, "tolerance_f32": 1e-5,
