@@ -241,8 +241,8 @@ static Value reordered(CotangentOps &ops, Value value, StringRef axis,
                   AffineMap::get(rank, 0, sources, ops.builder.getContext()));
 }
 
-// Of the source: the same recurrence from the end, each factor one step later and transposed. Of the
-// factors: that times the result one step earlier.
+// Of the source: the same recurrence from the end, each factor one step later and transposed. Of
+// the factors: that times the result one step earlier.
 LogicalResult Reverse::adjointOfPropagate(PropagateOp op, Value c) {
   CotangentOps ops(builder, op.getLoc());
   StringRef axis = op.getAxis(), i, j;

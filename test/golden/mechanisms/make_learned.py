@@ -42,21 +42,21 @@ def published_ttt():
     return module
 
 
-def ttt(inner, batch=4, refused=None, **switches):
+def ttt(inner, batch=4, d=12, refused=None, **switches):
     torch.manual_seed(26)
     code = published_ttt()
-    config = code.TTTConfig(hidden_size=12, num_attention_heads=2, mini_batch_size=batch, ttt_layer_type=inner, conv_kernel=4, **switches)
+    config = code.TTTConfig(hidden_size=d, num_attention_heads=2, mini_batch_size=batch, ttt_layer_type=inner, conv_kernel=4, **switches)
     layer = {"linear": code.TTTLinear, "mlp": code.TTTMLP}[inner](config, 0).double()
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.copy_(drawn(*parameter.shape, scale=0.5))
-        x = drawn(1, TOKENS, 12)
+        x = drawn(1, TOKENS, d)
         y = layer(x, position_ids=torch.arange(TOKENS)[None])
     states = {"linear": "Wb", "mlp": "UaWb"}[inner]
     name = f"ttt_{inner}" + ("_gated" if switches else "_token" if batch == 1 else "")
     write(name, {
         "spec": "models/ttt.rondo", "module": f"ttt_{inner}",
-        "set": {"d": 12, "h": 2, "batch": batch, **({"share_qk": True, "gated": True} if switches else {})},
+        "set": {"d": d, "h": 2, "batch": batch, **({"share_qk": True, "gated": True} if switches else {})},
         "options": ["share_qk", "gated"] + (["batch"] if batch == 1 else []),
         "title": f"TTT-{inner.capitalize() if inner == 'linear' else 'MLP'}" + (", Mamba backbone" if switches else ", each token by itself" if batch == 1 else ""), "paper": "2407.04620",
         "class": "non-linear" if batch == 1 else "non-linear across mini-batches, a sum inside", **({"refused": refused} if refused else {}),
@@ -258,8 +258,8 @@ CASES = {
     "memora": memora,
     "ttt_linear": lambda: ttt("linear"),
     "ttt_linear_gated": lambda: ttt("linear", use_gate=True, share_qk=True),
-    "ttt_mlp": lambda: ttt("mlp"),
-    "ttt_mlp_token": lambda: ttt("mlp", batch=1, refused=["is not affine", "z = unit_variance[v](dot[m](W@start, hidden)"]),
+    "ttt_mlp": lambda: ttt("mlp", d=8),
+    "ttt_mlp_token": lambda: ttt("mlp", batch=1, d=8, refused=["is not affine", "z = unit_variance[v](dot[m](W@start, hidden)"]),
 }
 
 if __name__ == "__main__":
