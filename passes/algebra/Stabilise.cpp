@@ -236,6 +236,9 @@ private:
     }
     bool outer = std::exchange(lost, false);
     Scaled value = compute(e);
+    // As a sum, which multiplies numbers out, so that equal ones are one.
+    if (value.scale)
+      value.scale = pool.add({value.scale});
     if (value.scale && pool.isConstant(value.scale, 0))
       value.scale = 0;
     value.lost = std::exchange(lost, lost || outer);
