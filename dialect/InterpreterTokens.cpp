@@ -45,6 +45,9 @@ template <typename Real> Error Interpreter<Real>::runShift(ShiftOp op, Values &v
     if (!tail)
       return tail.takeError();
     // The tail followed by the new tokens: token t reads what is `distance` places before itself.
+    if (!*tail && states[sequence].position != 0)
+      return createStringError("no state '" + scope + op.getName() + "' at position " +
+                               Twine(states[sequence].position));
     std::vector<Real> all(distance * size, Real(0));
     if (*tail)
       all = (*tail)->data;

@@ -251,6 +251,31 @@ void unscaleStates(const Package &package, Batch &batch) {
   }
 }
 
+/// A package keeps the earlier tokens of one value once, for the shift that reaches furthest; the others are the end of it.
+void fillShifts(ModuleOp module, Batch &batch) {
+  module.walk([&](ShiftOp op) {
+    ShiftOp furthest = op;
+    for (Operation *user : op.getSource().getUsers())
+      if (auto other = dyn_cast<ShiftOp>(user); other && other.getDistance() > furthest.getDistance())
+        furthest = other;
+    if (furthest == op)
+      return;
+    for (SequenceState &sequence : batch.states) {
+      std::map<std::string, Array> found;
+      for (const auto &[name, tail] : sequence.values) {
+        StringRef prefix = name;
+        int64_t rows = tail.shape.empty() ? 0 : tail.shape[0], kept = op.getDistance();
+        if (!prefix.consume_back(furthest.getName()) || !(prefix.empty() || prefix.ends_with(".")) || rows != int64_t(furthest.getDistance()))
+          continue;
+        Array end{tail.shape, {tail.data.end() - tail.data.size() / rows * kept, tail.data.end()}};
+        end.shape[0] = kept;
+        found[(prefix + op.getName()).str()] = std::move(end);
+      }
+      sequence.values.insert(found.begin(), found.end());
+    }
+  });
+}
+
 Status readStates(const TensorFile &file, Batch &batch) {
   size_t count = batch.lengths.size();
   batch.states.resize(count);
@@ -387,8 +412,10 @@ Status run(MLIRContext &context, const InterpOptions &options) {
   RONDO_CHECK(readLengths(file, function, batch));
   RONDO_CHECK(readArguments(file, function, batch));
   RONDO_CHECK(readStates(file, batch));
-  if (program.package)
+  if (program.package) {
     unscaleStates(*program.package, batch);
+    fillShifts(*program.module, batch);
+  }
   InterpreterOptions how{/*f32=*/!options.f64, /*blockBodies=*/!options.tokenBodies,
                          options.extended};
   auto find = [&](StringRef path) { return parameters.find(path); };

@@ -125,6 +125,50 @@ Status addStates(const std::vector<State> &states, std::vector<Tensor> &outputs)
   return {};
 }
 
+/// The interpreter keeps states as the spec has them. In its outputs stay those that the package keeps as well, so that `rondo eval` can go on from them: a scaled
+/// state comes with the exponent 0; a cache whose contents the compiler chose otherwise cannot be handed over, and is named.
+Status keepPackageStates(const EvalOptions &options) {
+  RONDO_TAKE(Package package, Package::open(options.package));
+  const package::Package &manifest = package.manifest();
+  std::vector<Tensor> kept;
+  std::string missing;
+  {
+    RONDO_TAKE(TensorFile file, TensorFile::open(options.outputs));
+    auto keep = [&](const TensorView &view) -> Status {
+      RONDO_TAKE(Tensor tensor, makeTensor(view.name, view.dtype, view.shape));
+      std::copy(view.bytes.begin(), view.bytes.end(), tensor.bytes.begin());
+      kept.push_back(std::move(tensor));
+      return {};
+    };
+    const TensorView *position = file.find("state.position");
+    for (const TensorView &view : file.tensors())
+      if (!view.name.starts_with(statePrefix) || &view == position)
+        RONDO_CHECK(keep(view));
+    for (const package::State *state : *manifest.states()) {
+      std::string name = std::string(statePrefix) + state->name()->str();
+      size_t before = kept.size();
+      for (const TensorView &view : file.tensors())
+        if (view.name == name || view.name.starts_with(name + "["))
+          RONDO_CHECK(keep(view));
+      if (kept.size() > before || !position)
+        continue;
+      bool scales = std::any_of(manifest.states()->begin(), manifest.states()->end(), [&](const package::State *other) { return scaleOf(manifest, *other) == state; });
+      if (!scales) {
+        missing += (missing.empty() ? "'" : ", '") + state->name()->str() + "'";
+        continue;
+      }
+      std::vector<int64_t> shape{position->shape.empty() ? 1 : position->shape[0]};
+      for (const package::Axis *axis : *state->axes())
+        shape.push_back(axis->extent());
+      RONDO_TAKE(Tensor zero, makeTensor(name, DType::F32, shape));
+      kept.push_back(std::move(zero));
+    }
+  }
+  if (!missing.empty())
+    fmt::print(stderr, "note: {}: the package keeps {} otherwise than the interpreter does: sequences cannot go on from these states\n", options.outputs, missing);
+  return writeTensors(options.outputs, kept);
+}
+
 Status evaluateReference(const EvalOptions &options) {
   std::optional<std::string> program = findProgram("rondo-interp");
   if (!program)
@@ -134,7 +178,8 @@ Status evaluateReference(const EvalOptions &options) {
     command.push_back("--f64");
   if (options.entry != "forward")
     command.insert(command.end(), {"--entry", options.entry});
-  return runProgram(command);
+  RONDO_CHECK(runProgram(command));
+  return keepPackageStates(options);
 }
 
 Result<int> evaluate(const EvalOptions &options) {
