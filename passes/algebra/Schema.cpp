@@ -8,8 +8,8 @@
 namespace rondo::algebra {
 
 static constexpr Machine machines[] = {
-    {"x86-64-v3", 16, 22, 8, 3, 9, 220},
-    {"x86-64-v4", 16, 45, 16, 3, 4.5, 110},
+    {"x86-64-v3", 16, 22, 8, 3, 3, 220},
+    {"x86-64-v4", 16, 45, 16, 3, 1.5, 110},
 };
 
 std::optional<Machine> machineOf(const std::string &target) {
@@ -27,11 +27,16 @@ Cost sequentialCost(const Body &body, const TransitionClass &transition, const M
     double rank = static_cast<double>(state.updates.size());
     cost.flops += size * (1 + 2 * rank);
     cost.bytes += 8 * size;
-    // Each read of the own previous value is one more pass.
-    vectors += size / machine.lanes * (1 + static_cast<double>(state.ownReads.size()));
+    vectors += size / machine.lanes;
   }
   for (const Read &read : transition.reads)
     cost.flops += 2 * body.pool.size(transition.states[read.state].axes);
+  // Each read that the updates wait for is one more pass.
+  for (const StateGroup &group : transition.groups)
+    for (Expr unknown : group.unknowns)
+      for (int i : group.states)
+        if (body.pool[unknown].states & stateBit(i))
+          vectors += body.pool.size(transition.states[i].axes) / machine.lanes;
   // A first state is read through caches for each token, as a state is.
   cost.flops += 2 * body.groupProducts;
   vectors += body.groupProducts / machine.lanes;

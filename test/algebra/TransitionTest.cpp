@@ -426,6 +426,47 @@ TEST(Transition, EqualSpellingsAreOneClass) {
   }
 }
 
+TEST(Transition, EqualSpellingsOfStepsAndMomentumAreOneClass) {
+  // Two delta rules in a token, or a memory with momentum: errors factored or multiplied out, complements as such or by subtraction, the
+  // momentum's new value by name or written out, a gradient's sign in either place.
+  for (unsigned seed = 0; seed < 300; ++seed) {
+    std::mt19937 random(seed);
+    auto coin = [&] { return random() % 2 == 0; };
+    bool hasMomentum = coin();
+    auto spell = [&](Example &e, bool isPlain) {
+      Pool &p = e.pool;
+      auto flip = [&] { return !isPlain && coin(); };
+      Expr rate = e.sigmoid(e.beta), kept = e.sigmoid(e.gate);
+      auto decayed = [&](Expr S) {
+        return flip() ? p.sub(S, p.mul({p.sub(e.one(), kept), S})) : p.mul({kept, S});
+      };
+      auto step = [&](Expr S, Expr key, Expr val) {
+        Expr read = flip() ? p.mul({p.constant(2), p.sum(e.k, p.mul({p.constant(0.5), key, S}))}) : e.dot(e.k, S, key);
+        if (flip())
+          return p.add({S, p.mul({rate, key, val}), p.neg(p.mul({key, p.mul({read, rate})}))});
+        return flip() ? p.sub(S, p.mul({rate, key, p.sub(read, val)})) : p.add({S, p.mul({rate, key, p.sub(val, read)})});
+      };
+      if (!hasMomentum) {
+        e.next = {step(step(decayed(e.S), e.key, e.val), e.key2, e.val2)};
+      } else {
+        int other = e.addState("M", e.axes[0]);
+        Expr M = p.state(other, e.axes[other]), error = p.sub(e.dot(e.k, e.S, e.key), e.val);
+        Expr gradient = flip() ? p.add({p.mul({e.key, e.dot(e.k, e.S, e.key)}), p.neg(p.mul({e.key, e.val}))}) : p.mul({e.key, error});
+        Expr newM = flip() ? p.add({p.mul({kept, M}), p.mul({rate, p.neg(gradient)})}) : p.sub(p.mul({kept, M}), p.mul({rate, gradient}));
+        e.next = {p.add({decayed(e.S), flip() ? newM : e.after(other)}), newM};
+      }
+      e.outputs = {e.dot(e.k, e.after(0), e.query)};
+      auto transition = classify(e);
+      EXPECT_EQ(transition.refusal, "") << "seed " << seed;
+      return transition.print(p);
+    };
+    Example plain, other;
+    EXPECT_EQ(spell(other, false), spell(plain, true)) << "seed " << seed << ": " << other.pool.print(other.next[0], other.names);
+    if (HasFailure())
+      return;
+  }
+}
+
 TEST(Schema, WideStatesGoInBlocksAndNarrowOnesTokenByToken) {
   auto choose = [](int64_t dk, int64_t dv, FormRequest request = {}) {
     Body body;
