@@ -100,6 +100,9 @@ Error Interpreter<Real>::loadStates(RecurrenceOp op, size_t sequence, const Valu
     auto start = carried(sequence, stateName(op, i, ".start"), current[i].array.shape);
     if (!start)
       return start.takeError();
+    if (!*state && states[sequence].position != 0)
+      return createStringError("no state '" + scope + stateName(op, i) + "' at position " +
+                               Twine(states[sequence].position));
     if (*state)
       current[i].array = **state;
     starts.push_back(current[i]);

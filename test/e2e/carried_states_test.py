@@ -53,6 +53,14 @@ class CarriedStates(unittest.TestCase):
                         far = max(abs(a - b) for a, b in zip(expected[skipped * D:], found))
                         self.assertLess(far, BOUND, f"first piece {first}, second {second}")
 
+            # Where sequences begin: numbers as the spec means them, also of states that the package keeps scaled.
+            given = {"state.S": ("F32", [2, D], array.array("f", [draw.uniform(1, 2) for _ in range(2 * D)])),
+                     "state.n": ("F32", [2, D], array.array("f", [draw.uniform(1, 2) for _ in range(2 * D)]))}
+            (package, _), (exact, _), (other, _) = (evaluate((0, 0), LENGTHS, states, options) for states, options in ((given, []), (given, ["--reference"]), ({}, [])))
+            for expected, found, without in zip(exact, package, other):
+                self.assertLess(max(abs(a - b) for a, b in zip(expected, found)), BOUND)
+                self.assertGreater(max(abs(a - b) for a, b in zip(expected, without)), 0.01)
+
 
 if __name__ == "__main__":
     unittest.main()
