@@ -132,8 +132,11 @@ Error Interpreter<Real>::runArrayOp(Operation &op, Values &values, Named &result
           })
           .Case(
               [&](ConcatOp concat) { return interpreter::concat<Real>(x, concat.getAxis(), axes); })
-          .Case([&](GatherOp gather) { return take(*x[0], *x[1], gather.getAxis(), axes); })
-          .Case([&](PickOp pick) { return take(*x[0], *x[1], pick.getAxis(), axes); })
+          .Case([&](GatherOp gather) { 
+            bool isReal = elementTypeOf(gather.getIds().getType()).isF32();
+            return take(*x[0], *x[1], gather.getAxis(), axes, isReal);
+          })
+          .Case([&](PickOp pick) { return take(*x[0], *x[1], pick.getAxis(), axes, false); })
           .Default([](Operation *) { return createStringError("has no meaning here"); });
   if (!taken)
     return taken.takeError();

@@ -349,7 +349,7 @@ Named<Real> concat(ArrayRef<const Named<Real> *> sources, StringRef axis, const 
 
 template <typename Real>
 llvm::Expected<Named<Real>> take(const Named<Real> &table, const Named<Real> &ids, StringRef axis,
-                                 const Axes &resultAxes) {
+                                 const Axes &resultAxes, bool zeroOutside) {
   Named<Real> result = zerosOver<Real>(resultAxes, {&table, &ids});
   int64_t stride = 1, extent = table.extent(axis);
   for (size_t i = table.axes.size(); i-- > 0 && table.axes[i] != axis;)
@@ -358,7 +358,8 @@ llvm::Expected<Named<Real>> take(const Named<Real> &table, const Named<Real> &id
   forEachIndex<Real>(result, {&table, &ids}, [&](int64_t at, ArrayRef<int64_t> offsets) {
     Real id = ids.array.data[offsets[1]];
     if (!(id >= 0 && id < Real(extent)) || id != std::floor(id)) {
-      bad = id;
+      if (!zeroOutside)
+        bad = id;
       return;
     }
     result.array.data[at] = table.array.data[offsets[0] + int64_t(id) * stride];
@@ -408,7 +409,7 @@ template <typename Real> void appendRows(Numbers<Real> &to, const Numbers<Real> 
                                  StringRef, const Axes &, bool);                                   \
   template Named<Real> concat(ArrayRef<const Named<Real> *>, StringRef, const Axes &);             \
   template llvm::Expected<Named<Real>> take(const Named<Real> &, const Named<Real> &, StringRef,   \
-                                            const Axes &);                                         \
+                                            const Axes &, bool);                                   \
   template Named<Real> rows(const Named<Real> &, int64_t, int64_t);                                \
   template Named<Real> dropLeading(Named<Real>);                                                   \
   template Named<Real> withLeading(Named<Real>, StringRef);                                        \

@@ -66,10 +66,10 @@ Named<Real> propagate(const Named<Real> &factors, const Named<Real> &source, llv
 template <typename Real>
 Named<Real> concat(llvm::ArrayRef<const Named<Real> *> sources, llvm::StringRef axis,
                    const Axes &resultAxes);
-/// result[.., i ..] = table[.., ids[..] along axis, ..]
+/// result[.., i ..] = table[.., ids[..] along axis, ..]; what is no index gives an error, or 0
 template <typename Real>
 llvm::Expected<Named<Real>> take(const Named<Real> &table, const Named<Real> &ids,
-                                 llvm::StringRef axis, const Axes &resultAxes);
+                                 llvm::StringRef axis, const Axes &resultAxes, bool zeroOutside);
 
 /// Rows [first, first + count) of the leading axis, which is kept, dropped (count must be 1) or
 /// renamed.

@@ -298,19 +298,20 @@ def Rondo_GatherOp : Rondo_Op<"gather", [Pure]> {
   let summary = "rows of a table by integer index";
   let description = [{
     Equation: `result[t, r...] = table[ids[t], r...]`, the table indexed along `axis`. An embedding is this op. An id outside the table is an error of the input:
-    the interpreter and the runtime refuse it and say which.
+    the interpreter and the runtime refuse it and say which. Real ids are computed numbers, such as the distance of two tokens: one that is no index of the axis gives 0, so that
+    a filter over n lags is 0 beyond them.
 
     | value  | type                                             | meaning |
     | ------ | ------------------------------------------------ | ------- |
     | table  | without `t`                                      |         |
-    | ids    | i64                                              |         |
+    | ids    | i64 or f32                                       |         |
     | result | the ids' axes, then the table's without `axis`   |         |
 
     - **C1** `axis` is an axis of the table, and the table has no `t`.
-    - **C2** ids have i64 elements and share no axis with the table.
+    - **C2** ids have i64 or f32 elements and share no axis with the table.
     - **C3** the result has the table's element type, the ids' axes, then the table's other axes.
 
-    Gradient: row `ids[t]` of the table gets the cotangent of `t`; rows asked for several times add up.
+    Gradient: row `ids[t]` of the table gets the cotangent of `t`; rows asked for several times add up. Ids have none.
 
     ```mlir
     func.func @gather(%table: tensor<8x4xf32, #rondo.axes<[v, d]>>, %ids: tensor<?xi64, #rondo.axes<[t]>>) -> tensor<?x4xf32, #rondo.axes<[t, d]>> {

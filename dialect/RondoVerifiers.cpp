@@ -349,7 +349,8 @@ LogicalResult GatherOp::verify() {
       failed(expectNoTime(*this, "a table", table)))
     return failure();
   // C2
-  if (failed(expectElement(*this, "ids", ids, ids.getElementType().isInteger(64), "i64")))
+  Type element = ids.getElementType();
+  if (failed(expectElement(*this, "ids", ids, element.isInteger(64) || element.isF32(), "i64 or f32")))
     return failure();
   for (StringAttr axis : axesOf(ids))
     if (hasAxis(table, axis))

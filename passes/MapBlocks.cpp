@@ -6,7 +6,8 @@
 //
 // Sound because positions are integers: a conjunct `s <= t + c` or `t - s < c` bounds the distance
 // t - s, all such bounds together are one interval, and [0, w) is what the map says; whatever else
-// the interval or the predicate asks remains in the residual. The body is rewritten from one pair
+// the interval or the predicate asks remains in the residual. A sum whose value has the factor
+// table[t - s] is 0 where that is outside of the table: the table's extent is one more such bound. The body is rewritten from one pair
 // to blocks by broadcasting over `t` and `s` (LeadAxes.h); work of one side leaves the body, since
 // it is the same for all pairs.
 //
@@ -145,6 +146,92 @@ void readPredicate(BlockMap &map, Value predicate, Value t, Value s) {
 }
 
 //===----------------------------------------------------------------------===//
+// Tables that are read at a computed number
+//===----------------------------------------------------------------------===//
+
+/// The number x of where(index == x, 1, 0).
+Value oneHotIndex(Value value, StringRef axis) {
+  auto select = value.getDefiningOp<MapOp>();
+  if (!select || select.getKind() != MapKind::Select ||
+      scalarConstant(select.getInputs()[1]) != 1.0 || scalarConstant(select.getInputs()[2]) != 0.0)
+    return Value();
+  auto equal = select.getInputs()[0].getDefiningOp<MapOp>();
+  if (!equal || equal.getKind() != MapKind::Eq)
+    return Value();
+  for (unsigned i : {0, 1}) {
+    Value index = equal.getInputs()[i], number = equal.getInputs()[1 - i];
+    if (index.getDefiningOp<IndexOp>() && hasAxis(index.getType(), axis) &&
+        !hasAxis(number.getType(), axis) && elementTypeOf(number.getType()).isF32())
+      return number;
+  }
+  return Value();
+}
+
+/// sum over the axis of where(index == x, 1, 0) * table, the same table for all tokens, is one of its
+/// elements.
+void readTables(OverOp op) {
+  unsigned perToken = 2 + op.getQueries().size() + op.getKeys().size();
+  DependenceMap masks = dependences(op.getBody().front(), [&](BlockArgument argument) -> unsigned {
+    return argument.getArgNumber() < perToken;
+  });
+  SmallVector<ContractOp> contractions(op.getBody().front().getOps<ContractOp>());
+  for (ContractOp contract : contractions) {
+    if (contract.getAxes().size() != 1)
+      continue;
+    auto axis = cast<StringAttr>(contract.getAxes()[0]);
+    for (auto [hot, table] : {std::pair(contract.getLhs(), contract.getRhs()),
+                              std::pair(contract.getRhs(), contract.getLhs())}) {
+      Value number = oneHotIndex(hot, axis.getValue());
+      if (!number || masks.lookup(table) || !elementTypeOf(table.getType()).isF32() ||
+          llvm::any_of(axesOf(number.getType()),
+                       [&](StringAttr a) { return hasAxis(table.getType(), a); }))
+        continue;
+      OpBuilder builder(contract);
+      auto type = unionType({number.getType(), withoutAxis(table.getType(), axis.getValue())},
+                            builder.getF32Type());
+      Value element = GatherOp::create(builder, contract.getLoc(), type, table, number, axis);
+      if (type != contract.getType()) {
+        SmallVector<AffineExpr> exprs;
+        for (StringAttr name : axesOf(type))
+          exprs.push_back(builder.getAffineDimExpr(*axisIndex(contract.getType(), name)));
+        auto map = AffineMap::get(contract.getType().getRank(), 0, exprs, op.getContext());
+        element = ViewOp::create(builder, contract.getLoc(), contract.getType(), element,
+                                 AffineMapAttr::get(map));
+      }
+      contract.getResult().replaceAllUsesWith(element);
+      contract.erase();
+      break;
+    }
+  }
+}
+
+/// Takes in the distances at which a factor of `value` is not 0.
+void readFactors(BlockMap &map, Value value, Value t, Value s) {
+  if (auto product = value.getDefiningOp<MapOp>()) {
+    bool isQuotient = product.getKind() == MapKind::Div;
+    if (isQuotient || product.getKind() == MapKind::Neg || product.getKind() == MapKind::Mul)
+      for (Value factor : product.getInputs().take_front(isQuotient ? 1 : 2))
+        readFactors(map, factor, t, s);
+    return;
+  }
+  if (auto view = value.getDefiningOp<ViewOp>())
+    return readFactors(map, view.getSource(), t, s);
+  if (auto contract = value.getDefiningOp<ContractOp>()) {
+    readFactors(map, contract.getLhs(), t, s);
+    return readFactors(map, contract.getRhs(), t, s);
+  }
+  auto gather = value.getDefiningOp<GatherOp>();
+  auto at = gather ? linearOf(gather.getIds(), t, s) : std::nullopt;
+  if (!at || at->t != -at->s || std::abs(at->t) != 1)
+    return;
+  // 0 <= a d + c <= extent - 1
+  double last = double(extentOf(gather.getTable().getType(), gather.getAxis())) - 1;
+  double one = -at->c / at->t, other = (last - at->c) / at->t;
+  map.least = std::max(map.least, std::ceil(std::min(one, other)));
+  map.end = std::min(map.end, std::floor(std::max(one, other)) + 1);
+}
+
+//===----------------------------------------------------------------------===//
 // The body
 //===----------------------------------------------------------------------===//
 
@@ -278,7 +365,10 @@ struct MapBlocks : rondo::impl::MapBlocksPassBase<MapBlocks> {
     Block &body = op.getBody().front();
     auto yield = cast<YieldOp>(body.getTerminator());
     BlockMap map;
+    readTables(op);
     readPredicate(map, yield.getOutputs()[0], body.getArgument(0), body.getArgument(1));
+    if (op.getKind() == OverKind::Sum)
+      readFactors(map, yield.getOutputs()[2], body.getArgument(0), body.getArgument(1));
     Map resolved = resolve(op, map);
     eraseDead(body);
     if (failed(moveOut(op, query)) || failed(moveOut(op, key)))

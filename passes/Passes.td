@@ -143,14 +143,15 @@ def MapBlocksPass : Pass<"rondo-map-blocks"> {
   let description = [{
     A `rondo.over` becomes a `rondo.attend`: the conjuncts of its predicate that compare the two positions become `causal` and `window`, the rest stays as the residual, and the body is
     rewritten from one pair of tokens to a block of queries (axis `t`) against a block of keys (axis `s`). Work that depends on one side only moves out of the body, so
-    that it is done once a token and the cache holds its result.
+    that it is done once a token and the cache holds its result. A parameter that is read at a computed number (a filter at the lag `t - s`) is a gather, and the extent of its axis
+    bounds the distance: the cache keeps as many tokens as the filter has lags.
 
     - Before: token-level IR.
     - After: no `rondo.over`; every attend's body broadcasts over `t` and `s` by name.
     - Does not apply: key-side work whose result is larger than the keys it replaces stays inside (a compressed cache stays compressed); remarked. A body with an op that
       cannot run on blocks is an error.
 
-    Exactness: bitwise. Remarks: the map of each over. Example: test/passes/map-blocks.mlir.
+    Exactness: bitwise for finite values (what a filter's end leaves out was multiplied by 0). Remarks: the map of each over. Example: test/passes/map-blocks.mlir.
   }];
   let dependentDialects = ["::rondo::RondoDialect"];
   let statistics = [

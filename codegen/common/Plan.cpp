@@ -195,6 +195,8 @@ PlannedOperand EntryWalker::operand(const Place &place, StringRef layout) {
 
 /// Follows integer values from an input into the table they index.
 void EntryWalker::limitIds(Value ids, int64_t input) {
+  if (!elementTypeOf(ids.getType()).isInteger(64))
+    return; // real ids may be any number
   int64_t &limit = entry.inputs[input].idLimit;
   auto apply = [&](Type indexed, StringRef axis) {
     int64_t extent = extentOf(indexed, axis);

@@ -449,11 +449,50 @@ FailureOr<Value> Nest::compute(Value value, const Env &env) {
     // The id's dim is new each time, so the value is not looked up again: it is loaded here once.
     return evaluate(table, inner);
   };
-  if (auto gather = dyn_cast<GatherOp>(op))
+  if (auto gather = dyn_cast<GatherOp>(op)) {
+    if (elementTypeOf(gather.getIds().getType()).isF32())
+      return computeLookup(gather, env);
     return indexed(gather.getTable(), gather.getIds(), gather.getAxis());
+  }
   if (auto pick = dyn_cast<PickOp>(op))
     return indexed(pick.getSource(), pick.getIds(), pick.getAxis());
   return op->emitOpError("has no buffer and cannot be computed in place");
+}
+
+FailureOr<Value> Nest::computeLookup(GatherOp gather, const Env &env) {
+  FailureOr<Value> id = evaluate(gather.getIds(), env);
+  if (failed(id))
+    return id;
+  int64_t extent = extentOf(gather.getTable().getType(), gather.getAxis());
+  // A number that is no index (also not a number) reads element 0, and its result is not taken.
+  auto lookUp = [&](Value x) -> FailureOr<Value> {
+    auto number = [&](double value) { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(float(value))); };
+    Value low = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGE, x, number(0));
+    Value high = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLE, x, number(double(extent - 1)));
+    Value inside = arith::AndIOp::create(b, loc, low, high);
+    Value safe = arith::SelectOp::create(b, loc, inside, x, number(0));
+    Value index = arith::FPToSIOp::create(b, loc, b.getI64Type(), safe);
+    Value whole = arith::SIToFPOp::create(b, loc, b.getF32Type(), index);
+    inside = arith::AndIOp::create(b, loc, inside, arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, whole, x));
+    Env inner = env;
+    inner.set(b.getStringAttr(gather.getAxis()), openDim(index, extent));
+    FailureOr<Value> element = evaluate(gather.getTable(), inner);
+    if (failed(element))
+      return element;
+    Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(element->getType()));
+    return Value(arith::SelectOp::create(b, loc, inside, *element, zero));
+  };
+  if (!isa<VectorType>(id->getType()))
+    return lookUp(*id);
+  // The lanes run along an axis of the ids, so the table has one element for each.
+  Value result = broadcast(Value(arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0))));
+  for (int64_t lane = 0; lane < target.lanes; ++lane) {
+    FailureOr<Value> element = lookUp(vector::ExtractOp::create(b, loc, *id, lane));
+    if (failed(element))
+      return element;
+    result = vector::InsertOp::create(b, loc, *element, result, lane);
+  }
+  return result;
 }
 
 void Nest::collectLoads(Value value, const Env &env, SmallVectorImpl<AffineExpr> &loads) {

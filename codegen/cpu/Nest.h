@@ -135,6 +135,8 @@ private:
   mlir::LogicalResult emitConcatInto(ConcatOp, const Buffer &, const Env &, const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
 
   mlir::FailureOr<mlir::Value> compute(mlir::Value value, const Env &env);
+  /// An element at a computed number, 0 where that is no index.
+  mlir::FailureOr<mlir::Value> computeLookup(GatherOp gather, const Env &env);
   /// The term that a reduction or contraction sums (or takes the maximum of), at `env`.
   mlir::FailureOr<mlir::Value> term(mlir::Operation *op, const Env &env);
   /// Computes what does not depend on dims opened later, so that inner loops do not.

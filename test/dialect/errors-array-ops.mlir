@@ -262,9 +262,9 @@ func.func @gather_c1(%table: tensor<4xf32, #rondo.axes<[v]>>, %ids: tensor<?xi64
 
 // -----
 
-func.func @gather_c2(%table: tensor<4xf32, #rondo.axes<[v]>>, %ids: tensor<?xf32, #rondo.axes<[t]>>) {
-  // expected-error@+1 {{expects ids with i64 elements}}
-  %0 = rondo.gather %table[%ids] along v : tensor<4xf32, #rondo.axes<[v]>>, tensor<?xf32, #rondo.axes<[t]>> -> tensor<?xf32, #rondo.axes<[t]>>
+func.func @gather_c2(%table: tensor<4xf32, #rondo.axes<[v]>>, %ids: tensor<?xi1, #rondo.axes<[t]>>) {
+  // expected-error@+1 {{expects ids with i64 or f32 elements}}
+  %0 = rondo.gather %table[%ids] along v : tensor<4xf32, #rondo.axes<[v]>>, tensor<?xi1, #rondo.axes<[t]>> -> tensor<?xf32, #rondo.axes<[t]>>
   return
 }
 

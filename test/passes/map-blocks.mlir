@@ -112,3 +112,25 @@ func.func @axis_named_like_the_key_block_is_renamed(%x: tensor<?x2xf32, #rondo.a
   }
   return %y : tensor<?x2xf32, #rondo.axes<[t, s]>>
 }
+
+// CHECK-LABEL: @a_filter_of_the_lag_bounds_the_window
+func.func @a_filter_of_the_lag_bounds_the_window(%x: tensor<?x2xf32, #rondo.axes<[t, d]>>, %filter: tensor<5x2xf32, #rondo.axes<[l, d]>>) -> tensor<?x2xf32, #rondo.axes<[t, d]>> {
+  // No predicate asks for it: beyond the table's five lags, and before the token, the factor is 0.
+  // CHECK: rondo.attend sum "conv" causal window 5 keys(
+  // CHECK: %[[LAG:.*]] = rondo.map sub(
+  // CHECK: rondo.gather %{{.*}}[%[[LAG]]] along l : {{.*}} -> tensor<?x?x2xf32, #rondo.axes<[t, s, d]>>
+  // CHECK-NOT: rondo.contract
+  %y = rondo.over sum "conv" keys(%x : tensor<?x2xf32, #rondo.axes<[t, d]>>) shared(%filter : tensor<5x2xf32, #rondo.axes<[l, d]>>) -> tensor<?x2xf32, #rondo.axes<[t, d]>> body(%t, %s, %x_s, %f) {
+    %zero = rondo.constant dense<0.0> : !pos
+    %one = rondo.constant dense<1.0> : !pos
+    %p = rondo.constant dense<true> : !truth
+    %lag = rondo.map sub(%t, %s) : (!pos, !pos) -> !pos
+    %l = rondo.index : tensor<5xf32, #rondo.axes<[l]>>
+    %at = rondo.map eq(%l, %lag) : (tensor<5xf32, #rondo.axes<[l]>>, !pos) -> tensor<5xi1, #rondo.axes<[l]>>
+    %hot = rondo.map select(%at, %one, %zero) : (tensor<5xi1, #rondo.axes<[l]>>, !pos, !pos) -> tensor<5xf32, #rondo.axes<[l]>>
+    %w = rondo.contract %hot, %f over [l] : tensor<5xf32, #rondo.axes<[l]>>, tensor<5x2xf32, #rondo.axes<[l, d]>> -> tensor<2xf32, #rondo.axes<[d]>>
+    %v = rondo.map mul(%w, %x_s) : (tensor<2xf32, #rondo.axes<[d]>>, tensor<2xf32, #rondo.axes<[d]>>) -> tensor<2xf32, #rondo.axes<[d]>>
+    rondo.yield () (%p, %zero, %v : !truth, !pos, tensor<2xf32, #rondo.axes<[d]>>)
+  }
+  return %y : tensor<?x2xf32, #rondo.axes<[t, d]>>
+}
