@@ -1,6 +1,6 @@
 //===- AttendKernel.cpp - Softmax and sums over other tokens, in tiles ----===//
 //
-// A work item is one sequence and one index of an axis that nothing is exchanged along (a head). It takes the sequence's queries in
+// A work item is one sequence and one index of an axis that nothing is exchanged along (a head), or some vectors of it where it runs in lanes. It takes the sequence's queries in
 // tiles and, for each, the keys of the cache that the block map admits, tile by tile, with a running maximum m, normaliser l and weighted sum:
 //
 //   m' = max(m, max_s score),  p = exp(score - m'),  l' = l exp(m - m') + sum_s p,  acc' = acc exp(m - m') + sum_s p value
@@ -23,6 +23,7 @@ using namespace rondo::cpu;
 
 namespace {
 constexpr int64_t queryTile = 16, keyTile = 64;
+constexpr int64_t laneBlock = 64; // of a work item, where the axis that is shared out runs in lanes: vectors of every level
 
 /// A copy of the attend's body whose block axes have the tiles' extents, followed by one step of the online softmax.
 struct TileBody {
@@ -143,7 +144,11 @@ LogicalResult cpu::emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord 
         llvm::all_of(tile.states, [&](Value s) { return llvm::is_contained(axesOf(s.getType()), axis); })) {
       sharing.axis = axis;
       sharing.extent = extentOf(attend.getType(), axis.getValue());
+      // The innermost axis is the one that runs in lanes.
+      if (axis == axesOf(attend.getType()).back())
+        sharing.block = std::min(sharing.extent, laneBlock);
     }
+  StringAttr outer = sharing.block > 1 ? StringAttr() : sharing.axis;
   record.per = KernelRecord::Per::Sequences;
   record.factor = sharing.blocks();
 
@@ -154,8 +159,13 @@ LogicalResult cpu::emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord 
     Value sequence = arith::DivUIOp::create(b, loc, item, nest.i64(sharing.blocks()));
     Value part = arith::RemUIOp::create(b, loc, item, nest.i64(sharing.blocks()));
     IndexRanges ranges;
-    if (sharing.axis)
-      ranges[sharing.axis] = IndexRange{part, nest.after(part, 1), 1};
+    if (sharing.axis) {
+      Value lo = arith::MulIOp::create(b, loc, part, nest.i64(sharing.block));
+      IndexRange range{lo, nest.after(lo, sharing.block), sharing.block};
+      if (sharing.extent % sharing.block)
+        range = IndexRange{lo, arith::MinSIOp::create(b, loc, range.hi, nest.i64(sharing.extent)), std::nullopt};
+      ranges[sharing.axis] = range;
+    }
     Value first = frame.firstRow(sequence), last = frame.endRow(sequence);
     Value before = frame.position(sequence);
     frame.bindPositions(sequence);
@@ -163,7 +173,7 @@ LogicalResult cpu::emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord 
 
     int64_t mark = frame.scratch.mark();
     SmallVector<Buffer> stateBuffers;
-    Program allocator(nest, frame.scratch, sharing.axis);
+    Program allocator(nest, frame.scratch, outer);
     for (Value state : tile.states)
       stateBuffers.push_back(allocator.allocate(state, Env(), ranges));
 
@@ -210,7 +220,7 @@ LogicalResult cpu::emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord 
           nest.bind(value, frame.fromRow(whole, cast<RankedTensorType>(attend.getKeys()[i].getType()), slot, key));
         }
         int64_t inner = frame.scratch.mark();
-        Program program(nest, frame.scratch, sharing.axis);
+        Program program(nest, frame.scratch, outer);
         for (auto [i, state] : llvm::enumerate(tile.states)) {
           nest.bind(state, stateBuffers[i]);
           program.addState(state, tile.next[i], stateBuffers[i]);
