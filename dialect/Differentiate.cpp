@@ -278,8 +278,7 @@ LogicalResult Reverse::adjointOfPropagate(PropagateOp op, Value c) {
   if (!i.empty())
     before = ops.renamed(before, i, j);
   auto all = unionType({source.getType(), before.getType()}, result.getElementType());
-  return add(ops, op.getFactors(),
-             ops.productTo(source, before, all, typeOf(op.getFactors())));
+  return add(ops, op.getFactors(), ops.productTo(source, before, all, typeOf(op.getFactors())));
 }
 
 // To the first element, in storage order, that attains the maximum or minimum.
@@ -367,8 +366,8 @@ LogicalResult Reverse::adjoint(Operation *op, Value c) {
         int64_t last = extentOf(source.getType(), cumsum.getAxis()) - 1;
         auto backwards = [&](AffineExpr n) { return last - n; };
         Value turned = reordered(ops, c, cumsum.getAxis(), backwards);
-        Value sums = CumsumOp::create(builder, op->getLoc(), turned.getType(), turned,
-                                      cumsum.getAxisAttr());
+        Value sums =
+            CumsumOp::create(builder, op->getLoc(), turned.getType(), turned, cumsum.getAxisAttr());
         return add(ops, source, reordered(ops, sums, cumsum.getAxis(), backwards));
       })
       .Case([&](PropagateOp propagate) { return adjointOfPropagate(propagate, c); })

@@ -132,7 +132,7 @@ Error Interpreter<Real>::runArrayOp(Operation &op, Values &values, Named &result
           })
           .Case(
               [&](ConcatOp concat) { return interpreter::concat<Real>(x, concat.getAxis(), axes); })
-          .Case([&](GatherOp gather) { 
+          .Case([&](GatherOp gather) {
             bool isReal = elementTypeOf(gather.getIds().getType()).isF32();
             return take(*x[0], *x[1], gather.getAxis(), axes, isReal);
           })

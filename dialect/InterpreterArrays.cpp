@@ -308,7 +308,8 @@ Named<Real> propagate(const Named<Real> &factors, const Named<Real> &source, Str
       int64_t first = column.empty() ? at : at - (at / rowStride) % rows * rowStride;
       for (int64_t j = 0; n && j < rows; ++j)
         sum = rounded(sum + factors.array.data[factor + j * columnStride] *
-                                result.array.data[first + j * rowStride - stride], f32);
+                                result.array.data[first + j * rowStride - stride],
+                      f32);
       result.array.data[at] = sum;
     }
   return result;

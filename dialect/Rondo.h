@@ -38,8 +38,8 @@ class YieldOp;
 
 namespace rondo {
 
-/// The name of a recurrence's state. A recurrence that is named after its first state, "mixer.S", has
-/// its states beside it: "mixer.S", "mixer.z". Otherwise they are inside it: "r.S", "r.z".
+/// The name of a recurrence's state. A recurrence that is named after its first state, "mixer.S",
+/// has its states beside it: "mixer.S", "mixer.z". Otherwise they are inside it: "r.S", "r.z".
 std::string recurrenceStateName(llvm::StringRef recurrence, mlir::ArrayAttr states, unsigned index);
 
 /// The types of the arguments of a recurrence's body: inputs, states, and once more the states when

@@ -350,7 +350,8 @@ LogicalResult GatherOp::verify() {
     return failure();
   // C2
   Type element = ids.getElementType();
-  if (failed(expectElement(*this, "ids", ids, element.isInteger(64) || element.isF32(), "i64 or f32")))
+  if (failed(
+          expectElement(*this, "ids", ids, element.isInteger(64) || element.isF32(), "i64 or f32")))
     return failure();
   for (StringAttr axis : axesOf(ids))
     if (hasAxis(table, axis))

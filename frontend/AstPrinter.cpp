@@ -110,8 +110,7 @@ private:
       for (const ParamDecl &p : s.params)
         line() << "param " << p.name << print(p.axes)
                << (p.hasScope ? " as " + printScope(p.scope) : "")
-               << (p.init ? " init " + print(*p.init) : "")
-               << at(p.place);
+               << (p.init ? " init " + print(*p.init) : "") << at(p.place);
       return;
     case Stmt::Let:
       line() << "let ";

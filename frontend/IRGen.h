@@ -111,7 +111,7 @@ struct Instance {
   std::vector<std::string> path;         // its scope
   std::map<std::string, NamedAxis> axes; // local names
   std::set<std::string> taken;           // names that its own axes must not get
-  std::string standIn, wanted;           // its result's axis, where an argument has the name that is wanted
+  std::string standIn, wanted; // its result's axis, where an argument has the name that is wanted
 
   struct Scope {
     Frame *frame;

@@ -555,8 +555,10 @@ Val IRGen::sliced(Val v, const ast::Change &c) {
   if (c.to.size() > 1)
     return error(c.place, "a slice takes one new name");
   if (!c.to.empty()) {
-    // With its extent written, an earlier axis of this name ends here: in a repeat each slice may have another.
-    std::optional<NamedAxis> known = c.to[0].extent ? resolveAxis(c.to[0]) : knownAxis(c.to[0].name);
+    // With its extent written, an earlier axis of this name ends here: in a repeat each slice may
+    // have another.
+    std::optional<NamedAxis> known =
+        c.to[0].extent ? resolveAxis(c.to[0]) : knownAxis(c.to[0].name);
     if (c.to[0].extent && !known)
       return Val();
     if (known && known->extent != part.extent)

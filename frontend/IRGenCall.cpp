@@ -208,7 +208,8 @@ Val IRGen::callModule(const ast::Expr &e, const ast::Module &module, const Wante
       if (axis.name == inner.standIn)
         axis.name = inner.wanted;
     if (renamed != found)
-      return conform(result, renamed, e.place, "the result of '" + module.name + "'", nullptr, false);
+      return conform(result, renamed, e.place, "the result of '" + module.name + "'", nullptr,
+                     false);
     int64_t a = 1, b = 1;
     for (const NamedAxis &axis : found)
       a *= axis.extent;

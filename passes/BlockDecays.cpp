@@ -1,12 +1,14 @@
 //===- BlockDecays.cpp - What remains between two tokens of a block -------===//
 //
-// The decay half of BlockEmitter.h: from a group's decays (one number, or a small matrix over its states) to
+// The decay half of BlockEmitter.h: from a group's decays (one number, or a small matrix over its
+// states) to
 //
 //   P[c, s]   the product of the decays of the tokens after s, up to c; 0 where s is after c
 //   P[c]      that of all tokens up to c
 //
-// P[., s] is a linear recurrence along c that starts with 1 at s, so it is one rondo.propagate; P[c] = P[c, 0] a[0]. For a read before the update both are
-// taken one token earlier. Entries of a matrix that no chain of states leads to are 0 and cost nothing.
+// P[., s] is a linear recurrence along c that starts with 1 at s, so it is one rondo.propagate;
+// P[c] = P[c, 0] a[0]. For a read before the update both are taken one token earlier. Entries of a
+// matrix that no chain of states leads to are 0 and cost nothing.
 //
 //===----------------------------------------------------------------------===//
 
@@ -29,7 +31,8 @@ int BlockEmitter::rowOf(int state) {
 }
 
 /// Each entry of a matrix along the axes of rows and columns, one after the other.
-Value BlockEmitter::stacked(ArrayRef<SmallVector<Value>> entries, StringRef rows, StringRef columns) {
+Value BlockEmitter::stacked(ArrayRef<SmallVector<Value>> entries, StringRef rows,
+                            StringRef columns) {
   SmallVector<Type> types;
   for (const auto &row : entries)
     llvm::append_range(types, ValueRange(row).getTypes());
@@ -63,8 +66,10 @@ Value BlockEmitter::sameIndex(Value a, Value b) {
   return map(MapKind::Select, {map(MapKind::Eq, {a, b}), constant(1), constant(0)});
 }
 
-/// An entry of products of matrices, with the axes of those entries that it is made of: along the others, which other entries have, it is the same.
-Value BlockEmitter::entryOf(Value product, const std::vector<std::vector<Expr>> &matrix, const Decays &of, size_t row, size_t column) {
+/// An entry of products of matrices, with the axes of those entries that it is made of: along the
+/// others, which other entries have, it is the same.
+Value BlockEmitter::entryOf(Value product, const std::vector<std::vector<Expr>> &matrix,
+                            const Decays &of, size_t row, size_t column) {
   algebra::AxisSet axes = 0;
   for (size_t i = 0; i < matrix.size(); ++i)
     for (size_t j = 0; j < matrix.size(); ++j)
@@ -124,13 +129,15 @@ LogicalResult BlockEmitter::makeDecays(int group) {
                           builder.getStrArrayAttr({rowAxis, columnAxis}));
     for (size_t i = 0; i < m; ++i)
       for (size_t j = 0; j < m; ++j)
-        of.products.push_back(entryOf(atIndex(atIndex(all, rowAxis, i), startAxis, j), matrix, of, i, j));
+        of.products.push_back(
+            entryOf(atIndex(atIndex(all, rowAxis, i), startAxis, j), matrix, of, i, j));
     return success();
   }
   // Without a matrix, states of a group have a decay each.
   for (size_t i = 0; i < m; ++i)
     for (size_t j = 0; j < m; ++j)
-      of.products.push_back(i == j && of.entries[i][i].value ? propagate(of.entries[i][i].value, start, {})
+      of.products.push_back(i == j && of.entries[i][i].value
+                                ? propagate(of.entries[i][i].value, start, {})
                             : i == j && of.entries[i][i].isZero ? start
                                                                 : Value());
   return success();
@@ -170,7 +177,8 @@ BlockEmitter::Factor BlockEmitter::betweenTokens(int group, int row, ArrayRef<in
     ++terms;
     // Of one state that does not decay: nothing but the mask.
     if (Value product = of.products[row * m + column])
-      result.value = result.value ? arranged(map(MapKind::Add, {result.value, product}), group) : product;
+      result.value =
+          result.value ? arranged(map(MapKind::Add, {result.value, product}), group) : product;
   }
   result.isZero = terms == 0;
   if (result.value && strict)

@@ -36,8 +36,8 @@ Value BlockEmitter::map(MapKind kind, ValueRange inputs) {
   return MapOp::create(builder, loc, kind, inputs);
 }
 
-/// A number that the algebra folded from several may have more digits than f32: as a sum of two, which
-/// rounds to the first in f32 and keeps the digits where the forms are compared in f64.
+/// A number that the algebra folded from several may have more digits than f32: as a sum of two,
+/// which rounds to the first in f32 and keeps the digits where the forms are compared in f64.
 Value BlockEmitter::constant(double value) {
   auto type = RankedTensorType::get({}, builder.getF32Type());
   auto single = [&](float part) -> Value {
@@ -167,7 +167,8 @@ FailureOr<Value> BlockEmitter::emitSum(const Node &node) {
   std::vector<Expr> factors = pool.factors(node.arguments[0]);
   auto first = emit(factors[0]);
   if (factors.size() == 1 && succeeded(first))
-    return Value(ReduceOp::create(builder, loc, ReduceKind::Sum, *first, reader.namesOf(node.summed)));
+    return Value(
+        ReduceOp::create(builder, loc, ReduceKind::Sum, *first, reader.namesOf(node.summed)));
   auto rest = emit(pool.mul({factors.begin() + 1, factors.end()}));
   if (failed(first) || failed(rest))
     return failure(); // reported by emit
@@ -280,7 +281,8 @@ FailureOr<Value> BlockEmitter::answerOfEntering(const algebra::ReadParts &read) 
 FailureOr<Value> BlockEmitter::weightsOf(const algebra::ReadParts &read, Expr key,
                                          const Factor &between) {
   bool strict = !read.isNew, inside = between.value && sharesAxis(between.value, read.over);
-  Value &weights = knownWeights[{read.vector, key, read.over, between.value.getAsOpaquePointer(), strict}];
+  Value &weights =
+      knownWeights[{read.vector, key, read.over, between.value.getAsOpaquePointer(), strict}];
   if (weights)
     return weights;
   auto vector = emit(read.vector), keys = emit(key);
@@ -310,7 +312,8 @@ FailureOr<Value> BlockEmitter::emitRead(Expr atom) {
   auto result = answerOfEntering(read);
   for (const Source &source : sourcesOf(group)) {
     auto [key, value] = split(source.product, read.over);
-    Factor between = betweenTokens(group, rowOf(read.state), source.columns, /*strict=*/!read.isNew);
+    Factor between =
+        betweenTokens(group, rowOf(read.state), source.columns, /*strict=*/!read.isNew);
     if (between.isZero)
       continue;
     auto weights = weightsOf(read, key, between);
@@ -347,12 +350,15 @@ FailureOr<Value> BlockEmitter::emitLeaving(int index) {
   if (left[index])
     return left[index];
   auto type = cast<RankedTensorType>(entering[index].getType());
-  auto value = transition.states[index].isDefined ? emitForLast(reader.body.next[index]) : afterBlock(index);
+  auto value =
+      transition.states[index].isDefined ? emitForLast(reader.body.next[index]) : afterBlock(index);
   if (failed(value))
     return failure(); // reported there
   for (StringAttr axis : axesOf(value->getType()))
     if (!hasAxis(type, axis))
-      return emitRemark(loc) << "cannot run on blocks of tokens: a state of the axes " << type << " would get " << axis, failure();
+      return emitRemark(loc) << "cannot run on blocks of tokens: a state of the axes " << type
+                             << " would get " << axis,
+             failure();
   return left[index] = conform(*value, type);
 }
 

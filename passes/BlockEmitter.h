@@ -5,20 +5,21 @@
 // passes/algebra/Transition.h; with S0 the entering state, `c` the block's tokens, `s` the same
 // tokens as sources,
 //
-//   P[c, s] = product of the decays of the tokens after s, up to c    (up to c - 1 for a read before
+//   P[c, s] = product of the decays of the tokens after s, up to c    (up to c - 1 for a read
+//   before
 //                                                                      the update)
-//   read[c] = sum[k](x P[c] S0) + sum[s](sum[k](x[c] P[c, s] key[s]) value[s])   over s <= c (s < c)
-//   S       = P[last] S0 + sum[c](P[last, c] key value)
+//   read[c] = sum[k](x P[c] S0) + sum[s](sum[k](x[c] P[c, s] key[s]) value[s])   over s <= c (s <
+//   c) S       = P[last] S0 + sum[c](P[last, c] key value)
 //
-// with P[c] the product up to c (BlockDecays.cpp). A decay is multiplied up, never divided and never taken
-// as a difference of logarithms: it may be zero or negative, and after a token that forgets nearly everything the
-// small decays that follow have all their digits.
+// with P[c] the product up to c (BlockDecays.cpp). A decay is multiplied up, never divided and
+// never taken as a difference of logarithms: it may be zero or negative, and after a token that
+// forgets nearly everything the small decays that follow have all their digits.
 //
 // Where values depend on the group's own reads y (the delta rule), those are solved for first:
 // y = right side + M y, with M strictly lower triangular (BlockSolve.cpp).
 //
-// Which factor a decay is multiplied into follows from the axes it has; nothing else distinguishes a
-// decay per head, per key channel and per value channel. With several states in a group P is a
+// Which factor a decay is multiplied into follows from the axes it has; nothing else distinguishes
+// a decay per head, per key channel and per value channel. With several states in a group P is a
 // matrix over them, and each state's updates reach all states that its column leads to.
 //
 //===----------------------------------------------------------------------===//

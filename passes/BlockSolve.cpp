@@ -1,11 +1,14 @@
 //===- BlockSolve.cpp - A block's reads of states by their own updates ----===//
 //
-// The delta-rule half of BlockEmitter.h. A token's updates depend linearly on r reads y of the group's states, so that
+// The delta-rule half of BlockEmitter.h. A token's updates depend linearly on r reads y of the
+// group's states, so that
 //
-//   y = right side + M y,     M[(c, i), (s, j)] = what the token s writes for a y of 1 as its j-th read, as read by the i-th read of the token c
+//   y = right side + M y,     M[(c, i), (s, j)] = what the token s writes for a y of 1 as its j-th
+//   read, as read by the i-th read of the token c
 //
-// where the right side is what the entering states and the updates without y answer. M is strictly lower triangular: rows are ordered by token, then by
-// unknown, and an unknown of the same token is one that an answer is made of. y = (I - M)^-1 right side.
+// where the right side is what the entering states and the updates without y answer. M is strictly
+// lower triangular: rows are ordered by token, then by unknown, and an unknown of the same token is
+// one that an answer is made of. y = (I - M)^-1 right side.
 //
 //===----------------------------------------------------------------------===//
 
@@ -46,8 +49,8 @@ BlockEmitter::Affine BlockEmitter::affineOf(const algebra::StateGroup &group, Ex
 }
 
 /// Adds what a read of the states before the token gives to a row of the system.
-LogicalResult BlockEmitter::addRead(const algebra::StateGroup &group, Expr atom, Expr scale, Value &right,
-                                    MutableArrayRef<Value> row) {
+LogicalResult BlockEmitter::addRead(const algebra::StateGroup &group, Expr atom, Expr scale,
+                                    Value &right, MutableArrayRef<Value> row) {
   algebra::ReadParts read = algebra::partsOf(pool, atom);
   auto factor = emit(scale);
   auto answer = answerOfEntering(read);
@@ -62,7 +65,8 @@ LogicalResult BlockEmitter::addRead(const algebra::StateGroup &group, Expr atom,
     Factor between = betweenTokens(index, rowOf(read.state), source.columns, /*strict=*/true);
     if (between.isZero)
       continue;
-    // value = given + coefficients * unknowns; each part has weights of its own where it has key axes.
+    // value = given + coefficients * unknowns; each part has weights of its own where it has key
+    // axes.
     auto contribution = [&](Expr part, bool isGiven) -> FailureOr<Value> {
       auto [key, value] = split(part, read.over);
       auto weights = weightsOf(read, key, between);
@@ -70,8 +74,9 @@ LogicalResult BlockEmitter::addRead(const algebra::StateGroup &group, Expr atom,
       if (failed(weights) || failed(values))
         return failure(); // reported by emit
       return scaled(isGiven ? sumOfProducts(*weights, atSources(*values), {keyAxis})
-                    : pool.isConstant(value, 1) ? *weights
-                                                : map(MapKind::Mul, {*weights, atSources(*values)}));
+                    : pool.isConstant(value, 1)
+                        ? *weights
+                        : map(MapKind::Mul, {*weights, atSources(*values)}));
     };
     Affine value = affineOf(group, source.product);
     // Products without unknowns share their factors' weights with the reads of others.
@@ -130,9 +135,10 @@ LogicalResult BlockEmitter::solveOwnReads(int index) {
     }
   }
   if (count == 1) {
-    known[group.unknowns[0]] =
-        matrix[0][0] ? sumOfProducts(inverse(matrix[0][0], blockAxis, keyAxis), atSources(right[0]), {keyAxis})
-                     : right[0];
+    known[group.unknowns[0]] = matrix[0][0]
+                                   ? sumOfProducts(inverse(matrix[0][0], blockAxis, keyAxis),
+                                                   atSources(right[0]), {keyAxis})
+                                   : right[0];
     return success();
   }
   solveTogether(group, right, matrix);
@@ -143,7 +149,8 @@ LogicalResult BlockEmitter::solveOwnReads(int index) {
 void BlockEmitter::solveTogether(const algebra::StateGroup &group, ArrayRef<Value> right,
                                  MutableArrayRef<SmallVector<Value>> matrix) {
   int64_t count = right.size(), rows = count * chunk;
-  Value zero = map(MapKind::Mul, {constant(0), sameIndex(this->index(blockAxis), this->index(keyAxis))});
+  Value zero =
+      map(MapKind::Mul, {constant(0), sameIndex(this->index(blockAxis), this->index(keyAxis))});
   for (SmallVector<Value> &row : matrix)
     for (Value &entry : row)
       if (!entry)
@@ -177,7 +184,8 @@ void BlockEmitter::solveTogether(const algebra::StateGroup &group, ArrayRef<Valu
   };
   Value system = flattened(stacked(matrix, unknownAxis, otherAxis),
                            {{blockAxis, unknownAxis, rowsAxis}, {keyAxis, otherAxis, columnsAxis}});
-  Value given = flattened(stacked(column, unknownAxis, ""), {{blockAxis, unknownAxis, columnsAxis}});
+  Value given =
+      flattened(stacked(column, unknownAxis, ""), {{blockAxis, unknownAxis, columnsAxis}});
   Value all = sumOfProducts(inverse(system, rowsAxis, columnsAxis), given, {columnsAxis});
   for (int64_t i = 0; i < count; ++i) {
     // Axes that only other unknowns have are broadcast: any index of them will do.
@@ -185,7 +193,8 @@ void BlockEmitter::solveTogether(const algebra::StateGroup &group, ArrayRef<Valu
     auto own = reader.namesOf(axes);
     SmallVector<StringRef> names{blockAxis};
     SmallVector<int64_t> extents{chunk};
-    for (auto [name, extent] : llvm::zip_equal(axesOf(all.getType()), cast<RankedTensorType>(all.getType()).getShape()))
+    for (auto [name, extent] :
+         llvm::zip_equal(axesOf(all.getType()), cast<RankedTensorType>(all.getType()).getShape()))
       if (llvm::is_contained(own, name.getValue())) {
         names.push_back(name.getValue());
         extents.push_back(extent);
@@ -224,11 +233,12 @@ Value BlockEmitter::inverse(Value m, StringRef rows, StringRef columns) {
   };
   auto dim = [&](unsigned i) { return builder.getAffineDimExpr(i); };
   auto blocksOf = [&](int64_t stride, int64_t i0, int64_t height) {
-    return reindexed(m, blockType(whole / stride, height, height), [&](StringRef axis) -> AffineExpr {
-      if (axis == rows)
-        return dim(0) * stride + dim(1) + i0;
-      return axis == columns ? dim(0) * stride + dim(2) : AffineExpr();
-    });
+    return reindexed(m, blockType(whole / stride, height, height),
+                     [&](StringRef axis) -> AffineExpr {
+                       if (axis == rows)
+                         return dim(0) * stride + dim(1) + i0;
+                       return axis == columns ? dim(0) * stride + dim(2) : AffineExpr();
+                     });
   };
   auto multiply = [&](Value a, Value b) {
     Value product = sumOfProducts(renamed(a, column, inner), renamed(b, row, inner), {inner});

@@ -67,9 +67,9 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
         request.form = algebra::Form::Sequential;
       if (!request.form || (!count.empty() && (count.getAsInteger(10, request.chunk) ||
                                                request.chunk < 1 || request.chunk > 1024)))
-        return getOperation()->emitError()
-               << "found the form '" << text
-               << "'; expected NAME=chunk, NAME=chunk:C (C from 1 to 1024), NAME=conv, NAME=conv:C or NAME=sequential";
+        return getOperation()->emitError() << "found the form '" << text
+                                           << "'; expected NAME=chunk, NAME=chunk:C (C from 1 to "
+                                              "1024), NAME=conv, NAME=conv:C or NAME=sequential";
       requests[name.str()] = request;
     }
     return success();
@@ -89,7 +89,9 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
       for (RecurOp op : recurs)
         if (!llvm::is_contained(known, op.getName()))
           known.push_back(op.getName());
-      return getOperation()->emitError() << "found a form for '" << name << "'; expected one of the recurrences: " << llvm::join(known, ", ");
+      return getOperation()->emitError()
+             << "found a form for '" << name
+             << "'; expected one of the recurrences: " << llvm::join(known, ", ");
     }
     return success();
   }

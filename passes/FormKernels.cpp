@@ -2,20 +2,23 @@
 //
 // Block level to kernel level.
 //
-//   ops on per-token values  ->  rondo.launch @kernel(...), each kernel a private func.func with `rondo.kernel`
+//   ops on per-token values  ->  rondo.launch @kernel(...), each kernel a private func.func with
+//   `rondo.kernel`
 //
-// Every op gets a level: a scan, attend or product is one more than its deepest operand, any other op as deep as it. All other ops of one
-// level (and one row space) become one rows kernel, which runs after the level's scans, attends and products. Views, constants, positions and what has no time
-// axis are copied into each kernel that reads them, since reading through a view costs nothing. Sound because an op's operands have lower levels, or the same one in
-// the same kernel or an earlier launch of it. Equal kernels are one function.
+// Every op gets a level: a scan, attend or product is one more than its deepest operand, any other
+// op as deep as it. All other ops of one level (and one row space) become one rows kernel, which
+// runs after the level's scans, attends and products. Views, constants, positions and what has no
+// time axis are copied into each kernel that reads them, since reading through a view costs
+// nothing. Sound because an op's operands have lower levels, or the same one in the same kernel or
+// an earlier launch of it. Equal kernels are one function.
 //
 //===----------------------------------------------------------------------===//
 
 #include "passes/Passes.h"
 
 #include "dialect/Rondo.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Analysis/TopologicalSortUtils.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/SymbolTable.h"
 #include "llvm/ADT/MapVector.h"
@@ -45,18 +48,21 @@ bool isFree(Operation *op) {
   // A truth value has no form in memory.
   if (isa<MapOp>(op) && elementTypeOf(op->getResult(0).getType()).isInteger(1))
     return true;
-  return llvm::all_of(op->getResultTypes(), [](Type type) { return isa<RankedTensorType>(type) && !isPerToken(type); }) &&
+  return llvm::all_of(op->getResultTypes(),
+                      [](Type type) { return isa<RankedTensorType>(type) && !isPerToken(type); }) &&
          !isa<ParamOp, CallOp, LaunchOp>(op);
 }
 
-/// The side of `contract` that is a plain matrix [n, k] of parameters, when the op is rows times that matrix; else null.
+/// The side of `contract` that is a plain matrix [n, k] of parameters, when the op is rows times
+/// that matrix; else null.
 Value productWeight(ContractOp contract) {
   auto matrix = [&](Value weight, Value rows) {
     auto type = cast<RankedTensorType>(weight.getType());
     auto result = cast<RankedTensorType>(contract.getType());
     bool isLeaf = isa<BlockArgument>(weight) || isa_and_nonnull<ParamOp>(weight.getDefiningOp());
-    return isLeaf && !isPerToken(type) && isPerToken(rows.getType()) && type.getRank() == 2 && result.getRank() == 2 &&
-           contract.getAxes().size() == 1 && axesOf(type)[1] == cast<StringAttr>(contract.getAxes()[0]) &&
+    return isLeaf && !isPerToken(type) && isPerToken(rows.getType()) && type.getRank() == 2 &&
+           result.getRank() == 2 && contract.getAxes().size() == 1 &&
+           axesOf(type)[1] == cast<StringAttr>(contract.getAxes()[0]) &&
            axesOf(type)[0] == axesOf(result)[1] && type.getNumElements() >= smallestProduct &&
            cast<RankedTensorType>(rows.getType()).getRank() == 2;
   };
@@ -67,8 +73,9 @@ Value productWeight(ContractOp contract) {
   return Value();
 }
 
-/// In which order a recurrence's state is best stored: what work items share out first, then the axes that every read sums over, so that a
-/// read adds whole vectors along the others. Empty: the order of its type.
+/// In which order a recurrence's state is best stored: what work items share out first, then the
+/// axes that every read sums over, so that a read adds whole vectors along the others. Empty: the
+/// order of its type.
 SmallVector<int64_t> storageOrder(Block &body, Value state) {
   auto axes = axesOf(state.getType());
   llvm::SmallDenseSet<StringAttr> summed(axes.begin(), axes.end());
@@ -76,7 +83,9 @@ SmallVector<int64_t> storageOrder(Block &body, Value state) {
   // Every value with all of the state's axes is the state at some moment of the token.
   for (auto contract : body.getOps<ContractOp>())
     for (Value operand : contract->getOperands()) {
-      auto has = [&](StringAttr axis) { return llvm::is_contained(axesOf(operand.getType()), axis); };
+      auto has = [&](StringAttr axis) {
+        return llvm::is_contained(axesOf(operand.getType()), axis);
+      };
       if (!llvm::all_of(axes, has))
         continue;
       isRead = true;
@@ -114,7 +123,10 @@ Kind kindOf(Operation *op) {
 }
 
 StringRef nameOf(Kind kind) {
-  return kind == Kind::Rows ? "rows" : kind == Kind::Product ? "product" : kind == Kind::Scan ? "scan" : "attend";
+  return kind == Kind::Rows      ? "rows"
+         : kind == Kind::Product ? "product"
+         : kind == Kind::Scan    ? "scan"
+                                 : "attend";
 }
 
 /// The launches to be made in one function.
@@ -175,7 +187,8 @@ void Outliner::formGroups() {
     bool perToken = llvm::any_of(op.getResultTypes(), [](Type type) { return isPerToken(type); });
     if (boundary && perToken)
       ++deepest;
-    // Earlier rows are read from memory: the source of a shift is complete before the kernel that shifts it.
+    // Earlier rows are read from memory: the source of a shift is complete before the kernel that
+    // shifts it.
     if (auto shift = dyn_cast<ShiftOp>(op)) {
       Value source = shift.getSource();
       Operation *def = source.getDefiningOp();
@@ -200,7 +213,8 @@ void Outliner::formGroups() {
     bool materialised = llvm::any_of(op.getResults(), [&](Value result) {
       return isOutput(result) || llvm::any_of(result.getUsers(), [&](Operation *user) {
                auto attend = dyn_cast<AttendOp>(user);
-               return isa<ShiftOp>(user) || (attend && llvm::is_contained(attend.getKeys(), result));
+               return isa<ShiftOp>(user) ||
+                      (attend && llvm::is_contained(attend.getKeys(), result));
              });
     });
     if (isFree(&op) && !materialised)
@@ -223,7 +237,8 @@ void Outliner::formGroups() {
 }
 
 /// What `group` reads from outside: leaves behind the ops that are copied into it.
-static void collectInputs(Group &group, llvm::SetVector<Value> &inputs, llvm::SetVector<Operation *> &copied) {
+static void collectInputs(Group &group, llvm::SetVector<Value> &inputs,
+                          llvm::SetVector<Operation *> &copied) {
   llvm::DenseSet<Operation *> inside(group.ops.begin(), group.ops.end());
   std::function<void(Value, bool)> visit = [&](Value value, bool whole) {
     Operation *def = value.getDefiningOp();
@@ -262,7 +277,8 @@ static std::string scaleName(ScanOp scan, unsigned i) {
 void Outliner::describeStates(Group &group, ArrayRef<Value> inputs, func::FuncOp kernel) {
   SmallVector<Attribute> names, infos;
   auto place = [&](Value value) { return int64_t(llvm::find(inputs, value) - inputs.begin()); };
-  auto add = [&](const Twine &name, StringRef kind, Type type, int64_t tokens, int64_t source, int64_t init, ArrayRef<int64_t> order = {}, StringRef scale = {}) {
+  auto add = [&](const Twine &name, StringRef kind, Type type, int64_t tokens, int64_t source,
+                 int64_t init, ArrayRef<int64_t> order = {}, StringRef scale = {}) {
     names.push_back(builder.getStringAttr(name));
     NamedAttrList info;
     info.set("init", builder.getI64IntegerAttr(init));
@@ -282,26 +298,33 @@ void Outliner::describeStates(Group &group, ArrayRef<Value> inputs, func::FuncOp
       Block &token = scan->getRegion(0).front();
       for (auto [i, init] : llvm::enumerate(scan.getInits())) {
         auto constant = init.getDefiningOp<ConstantOp>();
-        auto dense = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : DenseElementsAttr();
-        bool zero = dense && dense.isSplat() && dense.getElementType().isF32() && dense.getSplatValue<APFloat>().isZero();
-        add(recurrenceStateName(scan.getName(), scan.getStates(), i), "fixed", init.getType(), 0, -1, zero ? -1 : place(init),
-            storageOrder(token, token.getArgument(scan.getInputs().size() + i)), scaleName(scan, i));
+        auto dense =
+            constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : DenseElementsAttr();
+        bool zero = dense && dense.isSplat() && dense.getElementType().isF32() &&
+                    dense.getSplatValue<APFloat>().isZero();
+        add(recurrenceStateName(scan.getName(), scan.getStates(), i), "fixed", init.getType(), 0,
+            -1, zero ? -1 : place(init),
+            storageOrder(token, token.getArgument(scan.getInputs().size() + i)),
+            scaleName(scan, i));
       }
       // A group's first states are copied from the states, so they need no initial value.
-      for (auto [i, init] : llvm::enumerate(scan.getEvery() ? ValueRange(scan.getInits()) : ValueRange())) {
+      for (auto [i, init] :
+           llvm::enumerate(scan.getEvery() ? ValueRange(scan.getInits()) : ValueRange())) {
         unsigned place = scan.getInputs().size() + scan.getInits().size() + i;
-        add(recurrenceStateName(scan.getName(), scan.getStates(), i) + ".start", "fixed", init.getType(), 0, -1, -1,
-            storageOrder(token, token.getArgument(place)));
+        add(recurrenceStateName(scan.getName(), scan.getStates(), i) + ".start", "fixed",
+            init.getType(), 0, -1, -1, storageOrder(token, token.getArgument(place)));
       }
     }
     if (auto attend = dyn_cast<AttendOp>(op))
       for (auto [i, keys] : llvm::enumerate(attend.getKeys()))
-        add(attend.getName() + ".key" + Twine(i), "cache", withoutTime(keys.getType()), attend.getWindow(), place(keys), -1);
+        add(attend.getName() + ".key" + Twine(i), "cache", withoutTime(keys.getType()),
+            attend.getWindow(), place(keys), -1);
     if (auto shift = dyn_cast<ShiftOp>(op))
       shifted.insert(shift.getSource());
   }
   for (Value source : shifted)
-    add(tails[source].name, "tail", withoutTime(source.getType()), tails[source].distance, place(source), -1);
+    add(tails[source].name, "tail", withoutTime(source.getType()), tails[source].distance,
+        place(source), -1);
   if (names.empty())
     return;
   kernel->setAttr("rondo.states", builder.getArrayAttr(names));
@@ -342,7 +365,8 @@ func::FuncOp Outliner::outline(Group &group, ArrayRef<Value> inputs, ArrayRef<Va
   describeStates(group, inputs, kernel);
   if (group.kind == Kind::Product) {
     Value weight = productWeight(cast<ContractOp>(group.ops.front()));
-    kernel.setArgAttr(llvm::find(inputs, weight) - inputs.begin(), "rondo.layout", builder.getStringAttr("panels32"));
+    kernel.setArgAttr(llvm::find(inputs, weight) - inputs.begin(), "rondo.layout",
+                      builder.getStringAttr("panels32"));
   }
   return kernel;
 }
@@ -383,10 +407,12 @@ void Outliner::launch(Group &group) {
     shared = kernel;
   }
   // After the last operand's definition: groups are visited in an order in which that is sound.
-  auto launch = LaunchOp::create(builder, group.ops.front()->getLoc(), ValueRange(outputs).getTypes(),
-                                 FlatSymbolRefAttr::get(shared.getNameAttr()), inputs.getArrayRef());
+  auto launch =
+      LaunchOp::create(builder, group.ops.front()->getLoc(), ValueRange(outputs).getTypes(),
+                       FlatSymbolRefAttr::get(shared.getNameAttr()), inputs.getArrayRef());
   for (auto [value, result] : llvm::zip(outputs, launch.getOutputs())) {
-    value.replaceUsesWithIf(result, [&](OpOperand &use) { return !inside.contains(use.getOwner()); });
+    value.replaceUsesWithIf(result,
+                            [&](OpOperand &use) { return !inside.contains(use.getOwner()); });
     if (auto it = tails.find(value); it != tails.end()) {
       Tail tail = it->second;
       tails[result] = tail;
@@ -397,8 +423,9 @@ void Outliner::launch(Group &group) {
 unsigned Outliner::run() {
   formGroups();
   Block &block = function.getBody().front();
-  // Calls, last rows and parameters stay where they are; launches go in front of the first of those that needs them, which is found by
-  // building the new order from scratch: everything is moved behind the launches it reads.
+  // Calls, last rows and parameters stay where they are; launches go in front of the first of those
+  // that needs them, which is found by building the new order from scratch: everything is moved
+  // behind the launches it reads.
   Operation *terminator = block.getTerminator();
   SmallVector<Operation *> old;
   for (Operation &op : block.without_terminator())
@@ -422,7 +449,8 @@ struct FormKernels : rondo::impl::FormKernelsPassBase<FormKernels> {
     WalkResult walk = module.walk([](Operation *op) {
       if (!isa<RecurOp, OverOp>(op))
         return WalkResult::advance();
-      op->emitOpError("expects block level: its form is not chosen yet (rondo-chunk-recurrences, rondo-map-blocks)");
+      op->emitOpError("expects block level: its form is not chosen yet (rondo-chunk-recurrences, "
+                      "rondo-map-blocks)");
       return WalkResult::interrupt();
     });
     if (walk.wasInterrupted())

@@ -42,8 +42,8 @@ struct FreeWork {
 FreeWork findFreeWork(mlir::Block &block, llvm::function_ref<bool(mlir::Operation *)> isFree,
                       llvm::function_ref<bool(mlir::Operation *)> isWorth);
 
-/// Whether this op computes a number (rather than re-indexes, names or holds a value). A truth value
-/// has no form in memory: it is computed again where it is read.
+/// Whether this op computes a number (rather than re-indexes, names or holds a value). A truth
+/// value has no form in memory: it is computed again where it is read.
 bool isArithmetic(mlir::Operation *op);
 
 } // namespace rondo

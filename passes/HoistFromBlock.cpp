@@ -40,8 +40,7 @@ Value renamed(OpBuilder &builder, Value value, StringRef from, StringRef to) {
   for (StringAttr &name : names)
     if (name == from)
       name = builder.getStringAttr(to);
-  auto result =
-      namedType(builder.getContext(), names, type.getShape(), type.getElementType());
+  auto result = namedType(builder.getContext(), names, type.getShape(), type.getElementType());
   return ViewOp::create(builder, value.getLoc(), result, value,
                         AffineMapAttr::get(builder.getMultiDimIdentityMap(type.getRank())));
 }
@@ -54,8 +53,7 @@ FreeWork invariantWork(ScanOp scan) {
   Block &block = scan.getBlock().front();
   DependenceMap masks = dependences(block, [&](BlockArgument argument) -> unsigned {
     unsigned place = argument.getArgNumber();
-    bool varies =
-        place >= scan.getInputs().size() || isPerToken(scan.getInputs()[place].getType());
+    bool varies = place >= scan.getInputs().size() || isPerToken(scan.getInputs()[place].getType());
     return varies ? onToken : onParameter;
   });
   auto isFree = [&](Operation *op) {
@@ -63,7 +61,8 @@ FreeWork invariantWork(ScanOp scan) {
            canRunOnManyTokens(op);
   };
   auto isWorth = [&](Operation *op) {
-    return isArithmetic(op) && (masks.lookup(op->getResult(0)) & onParameter) && elementsPerToken(op->getResult(0).getType()) <= mostElements;
+    return isArithmetic(op) && (masks.lookup(op->getResult(0)) & onParameter) &&
+           elementsPerToken(op->getResult(0).getType()) <= mostElements;
   };
   return findFreeWork(block, isFree, isWorth);
 }

@@ -66,7 +66,8 @@ bool startsState(Operation *op) {
   });
 }
 
-/// Arithmetic on values without `t` alone, and what states start from. An entry's inputs are never known beforehand.
+/// Arithmetic on values without `t` alone, and what states start from. An entry's inputs are never
+/// known beforehand.
 FreeWork invariantWork(func::FuncOp function) {
   Block &body = function.getBody().front();
   DependenceMap masks = dependences(

@@ -7,9 +7,9 @@
 // Sound because positions are integers: a conjunct `s <= t + c` or `t - s < c` bounds the distance
 // t - s, all such bounds together are one interval, and [0, w) is what the map says; whatever else
 // the interval or the predicate asks remains in the residual. A sum whose value has the factor
-// table[t - s] is 0 where that is outside of the table: the table's extent is one more such bound. The body is rewritten from one pair
-// to blocks by broadcasting over `t` and `s` (LeadAxes.h); work of one side leaves the body, since
-// it is the same for all pairs.
+// table[t - s] is 0 where that is outside of the table: the table's extent is one more such bound.
+// The body is rewritten from one pair to blocks by broadcasting over `t` and `s` (LeadAxes.h); work
+// of one side leaves the body, since it is the same for all pairs.
 //
 //===----------------------------------------------------------------------===//
 
@@ -167,8 +167,8 @@ Value oneHotIndex(Value value, StringRef axis) {
   return Value();
 }
 
-/// sum over the axis of where(index == x, 1, 0) * table, the same table for all tokens, is one of its
-/// elements.
+/// sum over the axis of where(index == x, 1, 0) * table, the same table for all tokens, is one of
+/// its elements.
 void readTables(OverOp op) {
   unsigned perToken = 2 + op.getQueries().size() + op.getKeys().size();
   DependenceMap masks = dependences(op.getBody().front(), [&](BlockArgument argument) -> unsigned {

@@ -41,7 +41,8 @@ static bool isLinear(Operation *op, llvm::function_ref<bool(Value)> depends) {
   return true;
 }
 
-std::optional<FileLineColLoc> findNonlinear(RecurOp op, llvm::function_ref<bool(unsigned)> isBlamed) {
+std::optional<FileLineColLoc> findNonlinear(RecurOp op,
+                                            llvm::function_ref<bool(unsigned)> isBlamed) {
   unsigned first = op.getInputs().size(), count = op.getInits().size();
   DependenceMap masks = dependences(*op.getBlock(), [&](BlockArgument argument) -> unsigned {
     unsigned at = argument.getArgNumber();
@@ -60,7 +61,8 @@ std::optional<FileLineColLoc> findNonlinear(RecurOp op, llvm::function_ref<bool(
   llvm::DenseSet<Value> from; // of the first nonlinear op
   for (Operation &inner : op.getBlock()->without_terminator()) {
     auto depends = [&](Value value) { return masks.lookup(value) != 0; };
-    bool follows = llvm::any_of(inner.getOperands(), [&](Value value) { return from.contains(value); });
+    bool follows =
+        llvm::any_of(inner.getOperands(), [&](Value value) { return from.contains(value); });
     bool starts = from.empty() && !isLinear(&inner, depends);
     if ((!follows && !starts) ||
         llvm::none_of(inner.getResults(), [&](Value result) { return needed.contains(result); }))

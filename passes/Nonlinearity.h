@@ -17,6 +17,7 @@ namespace rondo {
 /// Where the next values of the states `isBlamed` (by their place) stop being linear in them. An op
 /// from another file than the recurrence, of a module that it uses, stands for the first op after
 /// it that uses what it makes and is in the recurrence's file. None: they do not.
-std::optional<mlir::FileLineColLoc> findNonlinear(RecurOp op, llvm::function_ref<bool(unsigned)> isBlamed);
+std::optional<mlir::FileLineColLoc> findNonlinear(RecurOp op,
+                                                  llvm::function_ref<bool(unsigned)> isBlamed);
 
 } // namespace rondo

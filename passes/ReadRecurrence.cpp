@@ -147,8 +147,7 @@ Expr RecurrenceReader::addLeaf(Value value, Expr definition) {
     ValueRange inputs = cast<RecurOp>(block->getParentOp()).getInputs();
     unsigned place = argument.getArgNumber();
     perToken = place >= inputs.size() || isPerToken(inputs[place].getType());
-  }
-  else if (Operation *def = value.getDefiningOp(); def && def->getBlock() == block)
+  } else if (Operation *def = value.getDefiningOp(); def && def->getBlock() == block)
     perToken = true; // some operand is: work on inputs without `t` was hoisted
   leafValues.push_back(value);
   Expr leaf = body.pool.leaf(nameOf(value, leafValues.size()), axesOfType(value.getType()),

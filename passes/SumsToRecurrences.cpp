@@ -194,7 +194,8 @@ private:
     axis = fresh;
   }
 
-  bool sumOver(ArrayAttr axes, std::vector<Term> &from, std::vector<Term> &terms, std::string &why) {
+  bool sumOver(ArrayAttr axes, std::vector<Term> &from, std::vector<Term> &terms,
+               std::string &why) {
     for (Term &term : from) {
       for (auto axis : axes.getAsRange<StringAttr>()) {
         if (!carries(term, axis)) {
@@ -320,8 +321,7 @@ private:
             break;
           }
       auto type = namedType(builder.getContext(), axes, extents, builder.getF32Type());
-      inits.push_back(
-          ConstantOp::create(builder, loc(), type, DenseElementsAttr::get(type, 0.0f)));
+      inits.push_back(ConstantOp::create(builder, loc(), type, DenseElementsAttr::get(type, 0.0f)));
       names.push_back(builder.getStringAttr(i ? "sum" + std::to_string(i + 1) : "sum"));
     }
     recur = RecurOp::create(builder, loc(), TypeRange{op.getResult().getType()}, op.getNameAttr(),
@@ -362,8 +362,9 @@ private:
     for (StringAttr axis : term.summed)
       if (hasAxis(value.getType(), axis) && !carries(others, axis))
         axes.push_back(axis.getValue());
-    return axes.empty() ? value
-                        : ReduceOp::create(builder, loc(), ReduceKind::Sum, value, axes).getResult();
+    return axes.empty()
+               ? value
+               : ReduceOp::create(builder, loc(), ReduceKind::Sum, value, axes).getResult();
   }
 
   Value update(const Term &term) {
@@ -474,9 +475,8 @@ struct SumsToRecurrences : rondo::impl::SumsToRecurrencesPassBase<SumsToRecurren
     double asRecurrence = 4 * numbers;
     auto text = [](double flops) { return std::to_string(static_cast<int64_t>(flops)); };
     if (!request && asRecurrence > asSum)
-      return keep(op, "as a recurrence it would take " + text(asRecurrence) +
-                          " FLOPs a token, " + text(asSum) + " looking back " +
-                          text(averageLookback) + " tokens");
+      return keep(op, "as a recurrence it would take " + text(asRecurrence) + " FLOPs a token, " +
+                          text(asSum) + " looking back " + text(averageLookback) + " tokens");
     ++numRewritten;
     op.emitRemark() << "'" << op.getName() << "': a sum over tokens, answered by a recurrence with "
                     << terms.size() << (terms.size() == 1 ? " state" : " states") << " of "

@@ -8,12 +8,14 @@
 namespace rondo {
 
 AddedTokens::AddedTokens(std::vector<Token> list) : tokens(std::move(list)) {
-  std::sort(tokens.begin(), tokens.end(), [](const Token &a, const Token &b) { return a.text < b.text; });
+  std::sort(tokens.begin(), tokens.end(),
+            [](const Token &a, const Token &b) { return a.text < b.text; });
   for (const Token &token : tokens)
     begins[static_cast<unsigned char>(token.text[0])] = true;
 }
 
-/// Narrows the sorted list byte by byte to the tokens that begin as the text does; of those the shortest comes first.
+/// Narrows the sorted list byte by byte to the tokens that begin as the text does; of those the
+/// shortest comes first.
 const AddedTokens::Token *AddedTokens::longestAt(std::string_view text) const {
   auto low = tokens.begin(), high = tokens.end();
   const Token *longest = nullptr;
@@ -21,7 +23,8 @@ const AddedTokens::Token *AddedTokens::longestAt(std::string_view text) const {
     auto byte = [&](const Token &token) { return static_cast<unsigned char>(token.text[i]); };
     auto wanted = static_cast<unsigned char>(text[i]);
     low = std::partition_point(low, high, [&](const Token &token) { return byte(token) < wanted; });
-    high = std::partition_point(low, high, [&](const Token &token) { return byte(token) == wanted; });
+    high =
+        std::partition_point(low, high, [&](const Token &token) { return byte(token) == wanted; });
     if (low != high && low->text.size() == i + 1)
       longest = &*low++;
   }
@@ -32,14 +35,16 @@ std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text) const {
   std::vector<Part> parts;
   size_t begin = 0; // of what is in no part yet
   for (size_t at = 0; at < text.size() && !tokens.empty();) {
-    const Token *token = begins[static_cast<unsigned char>(text[at])] ? longestAt(text.substr(at)) : nullptr;
+    const Token *token =
+        begins[static_cast<unsigned char>(text[at])] ? longestAt(text.substr(at)) : nullptr;
     if (!token) {
       ++at;
       continue;
     }
     size_t start = at, end = at + token->text.size();
     at = end;
-    if (token->singleWord && (endsWithWord(text.substr(0, start)) || beginsWithWord(text.substr(end))))
+    if (token->singleWord &&
+        (endsWithWord(text.substr(0, start)) || beginsWithWord(text.substr(end))))
       continue;
     if (token->stripLeft)
       start -= spacesAtEnd(text.substr(0, start));

@@ -1,4 +1,5 @@
-// added_tokens.h - Tokens that are found in a text before it is cut into pieces: the longest at a place, the leftmost first.
+// added_tokens.h - Tokens that are found in a text before it is cut into pieces: the longest at a
+// place, the leftmost first.
 
 #ifndef RONDO_RUNTIME_ADDED_TOKENS_H
 #define RONDO_RUNTIME_ADDED_TOKENS_H

@@ -1,6 +1,7 @@
 // bpe.cpp - From the bytes of a piece to its tokens.
 //
-// Symbols form a linked list, and a queue holds the merges that were possible when they were found, so that a piece of any length costs O(n log n).
+// Symbols form a linked list, and a queue holds the merges that were possible when they were found,
+// so that a piece of any length costs O(n log n).
 
 #include "runtime/bpe.h"
 
@@ -16,10 +17,13 @@ void Bpe::addToken(std::string bytes, int32_t id) {
   idOfBytes.emplace(std::move(bytes), id);
 }
 
-static uint64_t keyOf(int32_t left, int32_t right) { return uint64_t(uint32_t(left)) << 32 | uint32_t(right); }
+static uint64_t keyOf(int32_t left, int32_t right) {
+  return uint64_t(uint32_t(left)) << 32 | uint32_t(right);
+}
 
 bool Bpe::addMerge(int32_t left, int32_t right, int32_t joined) {
-  return merges.try_emplace(keyOf(left, right), Merge{static_cast<int32_t>(merges.size()), joined}).second;
+  return merges.try_emplace(keyOf(left, right), Merge{static_cast<int32_t>(merges.size()), joined})
+      .second;
 }
 
 const Bpe::Merge *Bpe::mergeOf(int32_t left, int32_t right) const {
@@ -58,9 +62,11 @@ Status Bpe::encode(std::string_view piece, std::vector<int64_t> &ids) const {
     int32_t id = idOfByte[static_cast<unsigned char>(c)];
     bool known = id >= 0;
     if (!known && !unknown)
-      return Error{fmt::format("text: found byte 0x{:02x}, for which the tokenizer has no token", static_cast<unsigned char>(c))};
+      return Error{fmt::format("text: found byte 0x{:02x}, for which the tokenizer has no token",
+                               static_cast<unsigned char>(c))};
     if (known || !fusing)
-      list.push_back({known ? id : *unknown, static_cast<int64_t>(list.size()) - 1, static_cast<int64_t>(list.size()) + 1});
+      list.push_back({known ? id : *unknown, static_cast<int64_t>(list.size()) - 1,
+                      static_cast<int64_t>(list.size()) + 1});
     fusing = !known && fuseUnknown;
   }
   if (list.empty())
@@ -69,7 +75,8 @@ Status Bpe::encode(std::string_view piece, std::vector<int64_t> &ids) const {
 
   std::vector<Candidate> storage;
   storage.reserve(list.size());
-  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue({}, std::move(storage));
+  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue({},
+                                                                               std::move(storage));
   auto propose = [&](int64_t at) {
     if (at < 0 || symbol(at).next < 0)
       return;

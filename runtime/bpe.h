@@ -1,5 +1,6 @@
-// bpe.h - Byte pair encoding: the bytes of a piece become tokens, of which neighbours are merged, the earliest rule of the list first and the
-// leftmost of equal ones, until no rule applies (Sennrich et al., https://arxiv.org/abs/1508.07909).
+// bpe.h - Byte pair encoding: the bytes of a piece become tokens, of which neighbours are merged,
+// the earliest rule of the list first and the leftmost of equal ones, until no rule applies
+// (Sennrich et al., https://arxiv.org/abs/1508.07909).
 
 #ifndef RONDO_RUNTIME_BPE_H
 #define RONDO_RUNTIME_BPE_H

@@ -11,16 +11,19 @@
 
 namespace rondo {
 
-Result<KernelCode> KernelCode::load(std::span<const std::byte> sharedObject, const std::string &name) {
-  // The loader knows a library by its path and gives out the loaded one for a path that it has seen. The path holds the descriptor's number, which must
-  // not be another package's while this one is loaded.
+Result<KernelCode> KernelCode::load(std::span<const std::byte> sharedObject,
+                                    const std::string &name) {
+  // The loader knows a library by its path and gives out the loaded one for a path that it has
+  // seen. The path holds the descriptor's number, which must not be another package's while this
+  // one is loaded.
   KernelCode code;
   code.descriptor = memfd_create("rondo-kernels", MFD_CLOEXEC);
   if (code.descriptor < 0)
     return Error{name + ": no memory file for its kernels: " + std::strerror(errno)};
   size_t written = 0;
   while (written < sharedObject.size()) {
-    ssize_t n = write(code.descriptor, sharedObject.data() + written, sharedObject.size() - written);
+    ssize_t n =
+        write(code.descriptor, sharedObject.data() + written, sharedObject.size() - written);
     if (n < 0 && errno == EINTR)
       continue;
     if (n <= 0)
@@ -30,7 +33,8 @@ Result<KernelCode> KernelCode::load(std::span<const std::byte> sharedObject, con
   std::string path = "/proc/self/fd/" + std::to_string(code.descriptor);
   code.handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!code.handle)
-    return Error{name + ": code section: expected a shared object of this machine's kind: " + dlerror()};
+    return Error{name +
+                 ": code section: expected a shared object of this machine's kind: " + dlerror()};
   return code;
 }
 

@@ -10,7 +10,8 @@
 #include <span>
 #include <string>
 
-/// An executable made by `rondoc --emit=exe` has its kernels linked in: a table of them, ended by a null name.
+/// An executable made by `rondoc --emit=exe` has its kernels linked in: a table of them, ended by a
+/// null name.
 extern "C" {
 typedef struct rondo_linked_kernel {
   const char *name;
@@ -20,7 +21,8 @@ typedef struct rondo_linked_kernel {
 
 namespace rondo {
 
-/// The kernels of one package, loaded for as long as the object lives. Loading runs no code of the package; calling a kernel does, so a package must be trusted.
+/// The kernels of one package, loaded for as long as the object lives. Loading runs no code of the
+/// package; calling a kernel does, so a package must be trusted.
 class KernelCode {
 public:
   KernelCode() = default;

@@ -8,7 +8,8 @@ std::vector<std::string> supportedIsas() {
   std::vector<std::string> levels;
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  // These ask cpuid for every feature of the level and xgetbv for the registers that the operating system saves.
+  // These ask cpuid for every feature of the level and xgetbv for the registers that the operating
+  // system saves.
   if (__builtin_cpu_supports("x86-64-v4"))
     levels.push_back("x86-64-v4");
   if (__builtin_cpu_supports("x86-64-v3"))

@@ -8,7 +8,8 @@
 
 namespace rondo {
 
-/// The levels that the processor and the operating system support, best first: of "x86-64-v4" (AVX-512), "x86-64-v3" (AVX2 and FMA).
+/// The levels that the processor and the operating system support, best first: of "x86-64-v4"
+/// (AVX-512), "x86-64-v3" (AVX2 and FMA).
 std::vector<std::string> supportedIsas();
 
 } // namespace rondo

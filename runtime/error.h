@@ -1,7 +1,8 @@
 // error.h - How every function of this room says that something went wrong.
 //
-// Nothing here throws across a function of a public header: a function that can fail returns Result<T> (or Status, which is Result<void>).
-// A message says which file, where in it, what was found and what was expected; it is shown to a user as it is.
+// Nothing here throws across a function of a public header: a function that can fail returns
+// Result<T> (or Status, which is Result<void>). A message says which file, where in it, what was
+// found and what was expected; it is shown to a user as it is.
 
 #ifndef RONDO_RUNTIME_ERROR_H
 #define RONDO_RUNTIME_ERROR_H
@@ -67,7 +68,8 @@ using Status = Result<void>;
       return rondoStatus.error();                                                                  \
   } while (false)
 
-/// Declares `declaration` from the value of `expression` (a Result), or leaves the function with its error.
+/// Declares `declaration` from the value of `expression` (a Result), or leaves the function with
+/// its error.
 #define RONDO_TAKE(declaration, expression)                                                        \
   auto RONDO_JOIN(rondoResult, __LINE__) = (expression);                                           \
   if (!RONDO_JOIN(rondoResult, __LINE__))                                                          \

@@ -1,7 +1,7 @@
 // executor.cpp - Runs the entries of a package.
 //
-// An entry is prepared once: each step's kernel, counts and addresses that stay. Running a piece then fills in where its inputs and outputs lie, and
-// goes through the steps.
+// An entry is prepared once: each step's kernel, counts and addresses that stay. Running a piece
+// then fills in where its inputs and outputs lie, and goes through the steps.
 
 #include "runtime/executor.h"
 
@@ -31,8 +31,8 @@ struct Executor::Launch {
 struct Executor::Prepared {
   const package::Entry *entry = nullptr;
   std::vector<Launch> launches;
-  /// An input or output: where the current piece has it. Kernels expect 64-byte alignment, which not every caller and not every row has: then the piece
-  /// has a copy.
+  /// An input or output: where the current piece has it. Kernels expect 64-byte alignment, which
+  /// not every caller and not every row has: then the piece has a copy.
   struct Place {
     uint64_t rowBytes = 0;
     std::byte *address = nullptr;
@@ -85,7 +85,8 @@ Result<Executor::Prepared *> Executor::prepare(const package::Entry &entry) {
     launch.lastSpace = step->space() == package::Space::Last;
     launch.rowBytes = static_cast<size_t>(step->row_bytes());
     if (step->kind() == package::StepKind::Launch) {
-      const package::Kernel &kernel = *manifest.kernels()->Get(static_cast<unsigned>(step->kernel()));
+      const package::Kernel &kernel =
+          *manifest.kernels()->Get(static_cast<unsigned>(step->kernel()));
       launch.function = prog->kernel(static_cast<size_t>(step->kernel()));
       launch.per = kernel.per();
       launch.unit = kernel.unit();
@@ -113,14 +114,16 @@ Result<Executor::Prepared *> Executor::prepare(const package::Entry &entry) {
       }
       case package::OperandKind::Input:
       case package::OperandKind::Output:
-        launch.patches.push_back({launch.operands.size(), index, operand->kind() == package::OperandKind::Output});
+        launch.patches.push_back(
+            {launch.operands.size(), index, operand->kind() == package::OperandKind::Output});
         break;
       }
       launch.operands.push_back(address);
     }
   }
   // A piece has at most as many sequences as rows.
-  auto rows = static_cast<size_t>(entry.max_rows()), caches = static_cast<size_t>(manifest.caches());
+  auto rows = static_cast<size_t>(entry.max_rows()),
+       caches = static_cast<size_t>(manifest.caches());
   if (rows > position.size()) {
     pieceStates.reserve(rows);
     for (auto *list : {&rowBegin, &lastBegin})
@@ -136,7 +139,15 @@ Result<Executor::Prepared *> Executor::prepare(const package::Entry &entry) {
       lastBegin[i + 1] = static_cast<int64_t>(i) + 1;
       sequenceOfLast[i] = static_cast<int32_t>(i);
     }
-    tokens = {0, 0, rowBegin.data(), position.data(), sequenceOfRow.data(), blocks.data(), cacheBases.data(), capacities.data(), manifest.caches()};
+    tokens = {0,
+              0,
+              rowBegin.data(),
+              position.data(),
+              sequenceOfRow.data(),
+              blocks.data(),
+              cacheBases.data(),
+              capacities.data(),
+              manifest.caches()};
     last = tokens;
     last.row_begin = lastBegin.data();
     last.position = lastPosition.data();
@@ -145,46 +156,59 @@ Result<Executor::Prepared *> Executor::prepare(const package::Entry &entry) {
   return entries.emplace(&entry, std::move(prepared)).first->second.get();
 }
 
-Status Executor::checkArguments(const package::Entry &entry, std::span<State *const> states, std::span<const int64_t> lengths,
-                                std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs) {
+Status Executor::checkArguments(const package::Entry &entry, std::span<State *const> states,
+                                std::span<const int64_t> lengths,
+                                std::span<const std::span<const std::byte>> inputs,
+                                std::span<const std::span<std::byte>> outputs) {
   struct Name { // spelt only when something is wrong
     const package::Entry &entry;
-    std::string operator+(const std::string &rest) const { return "entry '" + entry.name()->str() + "'" + rest; }
+    std::string operator+(const std::string &rest) const {
+      return "entry '" + entry.name()->str() + "'" + rest;
+    }
   } name{entry};
   const package::Package &manifest = prog->manifest();
   for (const package::Entry *e : *manifest.entries())
     if (static_cast<uint64_t>(e->arena()) > arena.size())
-      return Error{prog->file().path() + ": not enough memory for an arena of " + std::to_string(e->arena()) + " bytes"};
+      return Error{prog->file().path() + ": not enough memory for an arena of " +
+                   std::to_string(e->arena()) + " bytes"};
   if (scratchOfWorker && !scratch.data())
     return Error{prog->file().path() + ": not enough memory for the kernels' scratch"};
   if (states.size() != lengths.size())
-    return Error{name + ": " + std::to_string(states.size()) + " states for " + std::to_string(lengths.size()) + " sequences"};
+    return Error{name + ": " + std::to_string(states.size()) + " states for " +
+                 std::to_string(lengths.size()) + " sequences"};
   uint64_t rows = 0;
   for (size_t i = 0; i < lengths.size(); ++i) {
     if (lengths[i] < 0 || lengths[i] > (int64_t(1) << 40))
-      return Error{name + ": sequence " + std::to_string(i) + " has length " + std::to_string(lengths[i])};
+      return Error{name + ": sequence " + std::to_string(i) + " has length " +
+                   std::to_string(lengths[i])};
     rows += static_cast<uint64_t>(lengths[i]);
     if (rows > (uint64_t(1) << 40))
       return Error{name + ": found more than 2^40 rows"};
     if (states[i]->program != prog)
-      return Error{name + ": the state of sequence " + std::to_string(i) + " is of another package"};
+      return Error{name + ": the state of sequence " + std::to_string(i) +
+                   " is of another package"};
     if (std::count(states.begin(), states.end(), states[i]) > 1)
       return Error{name + ": two sequences share one state"};
     if (entry.whole_sequence() && states[i]->tokens > 0)
-      return Error{name + ": every token reads the whole sequence, so it cannot go on from a state"};
+      return Error{name +
+                   ": every token reads the whole sequence, so it cannot go on from a state"};
     if (entry.whole_sequence() && lengths[i] > entry.max_rows())
-      return Error{name + ": every token reads the whole sequence, which may have at most " + std::to_string(entry.max_rows()) + " tokens, got " +
-                   std::to_string(lengths[i])};
+      return Error{name + ": every token reads the whole sequence, which may have at most " +
+                   std::to_string(entry.max_rows()) + " tokens, got " + std::to_string(lengths[i])};
   }
-  auto checkSize = [&](const package::Value &value, size_t found, uint64_t count, const char *what) -> Status {
+  auto checkSize = [&](const package::Value &value, size_t found, uint64_t count,
+                       const char *what) -> Status {
     std::optional<uint64_t> expected = checkedMul(static_cast<uint64_t>(rowBytes(value)), count);
     if (!expected || *expected != found)
-      return Error{name + ": " + what + " '" + value.name()->str() + "': found " + std::to_string(found) + " bytes, expected " +
-                   std::to_string(expected.value_or(0)) + " for " + std::to_string(count) + " rows"};
+      return Error{name + ": " + what + " '" + value.name()->str() + "': found " +
+                   std::to_string(found) + " bytes, expected " +
+                   std::to_string(expected.value_or(0)) + " for " + std::to_string(count) +
+                   " rows"};
     return {};
   };
   if (inputs.size() != entry.inputs()->size() || outputs.size() != entry.outputs()->size())
-    return Error{name + ": expected " + std::to_string(entry.inputs()->size()) + " inputs and " + std::to_string(entry.outputs()->size()) + " outputs"};
+    return Error{name + ": expected " + std::to_string(entry.inputs()->size()) + " inputs and " +
+                 std::to_string(entry.outputs()->size()) + " outputs"};
   for (size_t i = 0; i < inputs.size(); ++i) {
     const package::Value &value = *entry.inputs()->Get(static_cast<unsigned>(i));
     RONDO_CHECK(checkSize(value, inputs[i].size(), rows, "input"));
@@ -195,8 +219,10 @@ Status Executor::checkArguments(const package::Entry &entry, std::span<State *co
       int64_t id = 0;
       std::memcpy(&id, inputs[i].data() + row * sizeof id, sizeof id);
       if (id < 0 || (value.id_limit() > 0 && id >= value.id_limit()))
-        return Error{name + ": input '" + value.name()->str() + "': element " + std::to_string(row) + ": found id " + std::to_string(id) +
-                     ", expected " + (value.id_limit() > 0 ? "0 to " + std::to_string(value.id_limit() - 1) : "at least 0")};
+        return Error{
+            name + ": input '" + value.name()->str() + "': element " + std::to_string(row) +
+            ": found id " + std::to_string(id) + ", expected " +
+            (value.id_limit() > 0 ? "0 to " + std::to_string(value.id_limit() - 1) : "at least 0")};
     }
   }
   for (size_t i = 0; i < outputs.size(); ++i)
@@ -205,8 +231,10 @@ Status Executor::checkArguments(const package::Entry &entry, std::span<State *co
   return {};
 }
 
-Status Executor::run(const package::Entry &entry, std::span<State *const> states, std::span<const int64_t> lengths,
-                     std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs) try {
+Status Executor::run(const package::Entry &entry, std::span<State *const> states,
+                     std::span<const int64_t> lengths,
+                     std::span<const std::span<const std::byte>> inputs,
+                     std::span<const std::span<std::byte>> outputs) try {
   RONDO_CHECK(checkArguments(entry, states, lengths, inputs, outputs));
   RONDO_TAKE(Prepared * prepared, prepare(entry));
   for (size_t i = 0; i < states.size(); ++i)
@@ -231,7 +259,8 @@ Status Executor::run(const package::Entry &entry, std::span<State *const> states
       int64_t left = lengths[sequence] - taken, count = std::min(left, limit - tokens.rows);
       if (entry.whole_sequence() && count < left)
         break;
-      // An empty sequence is in no piece; where a piece makes one row a sequence, it ends the piece, so that these rows stand beside each other.
+      // An empty sequence is in no piece; where a piece makes one row a sequence, it ends the
+      // piece, so that these rows stand beside each other.
       if (left == 0 && lastOnly && !pieceStates.empty())
         break;
       if (count > 0)
@@ -247,7 +276,8 @@ Status Executor::run(const package::Entry &entry, std::span<State *const> states
     if (pieceStates.empty())
       continue;
 
-    auto rows = static_cast<uint64_t>(tokens.rows), outputRows = lastOnly ? pieceStates.size() : rows;
+    auto rows = static_cast<uint64_t>(tokens.rows),
+         outputRows = lastOnly ? pieceStates.size() : rows;
     uint64_t firstOutput = lastOnly ? firstSequence : firstRow;
     for (size_t i = 0; i < inputs.size(); ++i) {
       Prepared::Place &place = prepared->inputs[i];
@@ -263,7 +293,8 @@ Status Executor::run(const package::Entry &entry, std::span<State *const> states
     runPiece(*prepared);
     for (size_t i = 0; i < outputs.size(); ++i)
       if (Prepared::Place &place = prepared->outputs[i]; place.copied())
-        std::memcpy(outputs[i].data() + firstOutput * place.rowBytes, place.address, outputRows * place.rowBytes);
+        std::memcpy(outputs[i].data() + firstOutput * place.rowBytes, place.address,
+                    outputRows * place.rowBytes);
     firstRow += rows;
   }
   return {};
@@ -280,7 +311,8 @@ void Executor::addToPiece(State &state, int64_t rows) {
   lastPosition[s] = state.tokens + rows - 1;
   blocks[s] = reinterpret_cast<char *>(state.block.data());
   for (size_t c = 0; c < state.caches.size(); ++c) {
-    cacheBases[s * state.caches.size() + c] = reinterpret_cast<char *>(state.caches[c].bytes.data());
+    cacheBases[s * state.caches.size() + c] =
+        reinterpret_cast<char *>(state.caches[c].bytes.data());
     capacities[s * state.caches.size() + c] = state.caches[c].capacity;
   }
   pieceStates.push_back(&state);
@@ -296,7 +328,8 @@ void Executor::runPiece(Prepared &prepared) {
 
 void Executor::runStep(Launch &launch, const Prepared &prepared) {
   for (const Launch::Patch &patch : launch.patches)
-    launch.operands[patch.operand] = (patch.isOutput ? prepared.outputs : prepared.inputs)[patch.index].address;
+    launch.operands[patch.operand] =
+        (patch.isOutput ? prepared.outputs : prepared.inputs)[patch.index].address;
   switch (launch.kind) {
   case package::StepKind::Append:
     return append(launch);
@@ -308,13 +341,17 @@ void Executor::runStep(Launch &launch, const Prepared &prepared) {
     break;
   }
   const rondo_batch &batch = launch.lastSpace ? last : tokens;
-  int64_t count = launch.per == package::Per::Rows ? batch.rows : launch.per == package::Per::Sequences ? batch.sequences : 1;
+  int64_t count = launch.per == package::Per::Rows        ? batch.rows
+                  : launch.per == package::Per::Sequences ? batch.sequences
+                                                          : 1;
   int64_t items = (count + launch.unit - 1) / launch.unit * launch.factor;
   rondo_call call{launch.operands.data(), &batch};
   auto share = [&](int64_t begin, int64_t end, int worker) {
-    launch.function(&call, begin, end, scratch.data() + scratchOfWorker * static_cast<size_t>(worker));
+    launch.function(&call, begin, end,
+                    scratch.data() + scratchOfWorker * static_cast<size_t>(worker));
   };
-  pool->parallelFor(items, launch.grain, std::ref(share)); // by reference: a std::function of it would allocate
+  pool->parallelFor(items, launch.grain,
+                    std::ref(share)); // by reference: a std::function of it would allocate
 }
 
 void Executor::append(const Launch &launch) {
@@ -323,8 +360,10 @@ void Executor::append(const Launch &launch) {
   for (size_t s = 0; s < pieceStates.size(); ++s) {
     State::Cache &cache = pieceStates[s]->caches[index];
     for (int64_t row = rowBegin[s], token = position[s]; row < rowBegin[s + 1];) {
-      int64_t slot = token % cache.capacity, count = std::min(rowBegin[s + 1] - row, cache.capacity - slot);
-      std::memcpy(cache.bytes.data() + static_cast<size_t>(slot) * launch.rowBytes, rows + static_cast<size_t>(row) * launch.rowBytes,
+      int64_t slot = token % cache.capacity,
+              count = std::min(rowBegin[s + 1] - row, cache.capacity - slot);
+      std::memcpy(cache.bytes.data() + static_cast<size_t>(slot) * launch.rowBytes,
+                  rows + static_cast<size_t>(row) * launch.rowBytes,
                   static_cast<size_t>(count) * launch.rowBytes);
       row += count;
       token += count;
@@ -336,9 +375,12 @@ void Executor::keepTail(const Launch &launch) {
   const auto *rows = static_cast<const std::byte *>(launch.operands[0]);
   for (size_t s = 0; s < pieceStates.size(); ++s) {
     std::byte *tail = pieceStates[s]->block.data() + launch.stateOffset;
-    int64_t fresh = std::min(launch.stateTokens, rowBegin[s + 1] - rowBegin[s]), old = launch.stateTokens - fresh;
-    std::memmove(tail, tail + static_cast<size_t>(fresh) * launch.rowBytes, static_cast<size_t>(old) * launch.rowBytes);
-    std::memcpy(tail + static_cast<size_t>(old) * launch.rowBytes, rows + static_cast<size_t>(rowBegin[s + 1] - fresh) * launch.rowBytes,
+    int64_t fresh = std::min(launch.stateTokens, rowBegin[s + 1] - rowBegin[s]),
+            old = launch.stateTokens - fresh;
+    std::memmove(tail, tail + static_cast<size_t>(fresh) * launch.rowBytes,
+                 static_cast<size_t>(old) * launch.rowBytes);
+    std::memcpy(tail + static_cast<size_t>(old) * launch.rowBytes,
+                rows + static_cast<size_t>(rowBegin[s + 1] - fresh) * launch.rowBytes,
                 static_cast<size_t>(fresh) * launch.rowBytes);
   }
 }
@@ -347,7 +389,8 @@ void Executor::takeLast(const Launch &launch) {
   const auto *rows = static_cast<const std::byte *>(launch.operands[0]);
   auto *target = static_cast<std::byte *>(launch.operands[1]);
   for (size_t s = 0; s < pieceStates.size(); ++s)
-    std::memcpy(target + s * launch.rowBytes, rows + static_cast<size_t>(rowBegin[s + 1] - 1) * launch.rowBytes, launch.rowBytes);
+    std::memcpy(target + s * launch.rowBytes,
+                rows + static_cast<size_t>(rowBegin[s + 1] - 1) * launch.rowBytes, launch.rowBytes);
 }
 
 } // namespace rondo

@@ -1,10 +1,13 @@
 // executor.h - Runs the entries of a package.
 //
-// A Program is a package whose kernels are loaded and bound to this machine. A State is what a sequence leaves behind for its next token: recurrent
-// states, the last rows of shifted values, attention caches. An Executor owns the memory of one running batch (arena, scratch) and runs entries on
-// pieces of at most max_rows tokens; longer inputs are cut, which changes nothing (the entries are split-invariant).
+// A Program is a package whose kernels are loaded and bound to this machine. A State is what a
+// sequence leaves behind for its next token: recurrent states, the last rows of shifted values,
+// attention caches. An Executor owns the memory of one running batch (arena, scratch) and runs
+// entries on pieces of at most max_rows tokens; longer inputs are cut, which changes nothing (the
+// entries are split-invariant).
 //
-// Shapes: T_i tokens of sequence i; rows = sum of T_i; per-token tensors are [rows, axes...], sequences one after the other.
+// Shapes: T_i tokens of sequence i; rows = sum of T_i; per-token tensors are [rows, axes...],
+// sequences one after the other.
 
 #ifndef RONDO_RUNTIME_EXECUTOR_H
 #define RONDO_RUNTIME_EXECUTOR_H
@@ -31,7 +34,8 @@ public:
   /// Null data and size 0 when there is not enough memory.
   explicit AlignedBytes(size_t size);
   AlignedBytes(const AlignedBytes &other);
-  AlignedBytes(AlignedBytes &&other) noexcept : memory(std::move(other.memory)), count(std::exchange(other.count, 0)) {}
+  AlignedBytes(AlignedBytes &&other) noexcept
+      : memory(std::move(other.memory)), count(std::exchange(other.count, 0)) {}
   AlignedBytes &operator=(AlignedBytes other) noexcept {
     memory.swap(other.memory);
     std::swap(count, other.count);
@@ -72,7 +76,8 @@ private:
   std::vector<rondo_kernel> kernels;
 };
 
-/// What one sequence has seen. Copyable: a copy is a snapshot to rewind to, or the common start of many sequences.
+/// What one sequence has seen. Copyable: a copy is a snapshot to rewind to, or the common start of
+/// many sequences.
 class State {
 public:
   static Result<State> create(std::shared_ptr<const Program> program);
@@ -81,13 +86,16 @@ public:
   int64_t position() const { return tokens; }
   /// Bytes held now (caches grow).
   size_t bytes() const;
-  /// Room in all caches for `more` further tokens, so that running them allocates nothing. On failure nothing has changed.
+  /// Room in all caches for `more` further tokens, so that running them allocates nothing. On
+  /// failure nothing has changed.
   Status reserve(int64_t more);
-  /// The state's tensors by name (see package.fbs); a cache as [kept tokens, axes...]; plus "position" (I64, []).
+  /// The state's tensors by name (see package.fbs); a cache as [kept tokens, axes...]; plus
+  /// "position" (I64, []).
   Result<std::vector<Tensor>> save() const;
   /// Replaces everything; every state must be there with its shape.
   Status load(std::span<const TensorView> tensors, const std::string &file);
-  /// Replaces one fixed or tail state. Its numbers are what the spec says: the logarithm of its scale, where it has one, becomes 0 (set that afterwards).
+  /// Replaces one fixed or tail state. Its numbers are what the spec says: the logarithm of its
+  /// scale, where it has one, becomes 0 (set that afterwards).
   Status set(std::string_view name, const TensorView &value);
 
 private:
@@ -99,7 +107,8 @@ private:
     AlignedBytes bytes;
     int64_t capacity = 0; // tokens; token p lies in slot p mod capacity
   };
-  /// That cache with room for `total` tokens of the sequence (a ring: for its window and a piece), or nothing when it has it already.
+  /// That cache with room for `total` tokens of the sequence (a ring: for its window and a piece),
+  /// or nothing when it has it already.
   Result<std::optional<Cache>> grown(const package::State &state, int64_t total) const;
   std::vector<Cache> caches;
   int64_t tokens = 0;
@@ -111,15 +120,19 @@ public:
   Executor(Executor &&) = delete;
   ~Executor();
 
-  /// Runs `entry` on `states.size()` sequences; `lengths[i]` tokens each, the inputs' rows in that order. Inputs and outputs are in the entry's order; an input is
-  /// dense [rows, axes...] of its dtype, an output f32 [rows, axes...] or, for an entry with outputs_in_last_space, [sequences, axes...] (zeros for a
-  /// sequence of length 0). Advances the states. Errors: sizes that do not match, ids out of range, a bidirectional entry given a split or carried sequence,
-  /// not enough memory; a call that is refused has changed nothing. Allocates only where a cache must grow (see State::reserve) and when an entry is run for
-  /// the first time.
-  Status run(const package::Entry &entry, std::span<State *const> states, std::span<const int64_t> lengths,
-             std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs);
+  /// Runs `entry` on `states.size()` sequences; `lengths[i]` tokens each, the inputs' rows in that
+  /// order. Inputs and outputs are in the entry's order; an input is dense [rows, axes...] of its
+  /// dtype, an output f32 [rows, axes...] or, for an entry with outputs_in_last_space, [sequences,
+  /// axes...] (zeros for a sequence of length 0). Advances the states. Errors: sizes that do not
+  /// match, ids out of range, a bidirectional entry given a split or carried sequence, not enough
+  /// memory; a call that is refused has changed nothing. Allocates only where a cache must grow
+  /// (see State::reserve) and when an entry is run for the first time.
+  Status run(const package::Entry &entry, std::span<State *const> states,
+             std::span<const int64_t> lengths, std::span<const std::span<const std::byte>> inputs,
+             std::span<const std::span<std::byte>> outputs);
 
-  /// Cuts into pieces of at most `rows` from here on, if that is less than an entry's own max_rows; 0: those. Results do not depend on it: for tests of just that.
+  /// Cuts into pieces of at most `rows` from here on, if that is less than an entry's own max_rows;
+  /// 0: those. Results do not depend on it: for tests of just that.
   void limitPieces(int64_t rows) { pieceLimit = rows; }
 
   const Program &program() const { return *prog; }
@@ -129,8 +142,10 @@ private:
   struct Prepared; // an entry with all addresses resolved that stay
   struct Launch;
   Result<Prepared *> prepare(const package::Entry &entry);
-  Status checkArguments(const package::Entry &entry, std::span<State *const> states, std::span<const int64_t> lengths,
-                        std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs);
+  Status checkArguments(const package::Entry &entry, std::span<State *const> states,
+                        std::span<const int64_t> lengths,
+                        std::span<const std::span<const std::byte>> inputs,
+                        std::span<const std::span<std::byte>> outputs);
   void addToPiece(State &state, int64_t rows);
   void runPiece(Prepared &prepared);
   void runStep(Launch &launch, const Prepared &prepared);
@@ -145,7 +160,8 @@ private:
   int64_t pieceLimit = 0;
   std::map<const package::Entry *, std::unique_ptr<Prepared>> entries;
 
-  // The piece being run, one element a sequence in it. They hold the largest piece of any prepared entry.
+  // The piece being run, one element a sequence in it. They hold the largest piece of any prepared
+  // entry.
   std::vector<State *> pieceStates;
   std::vector<int64_t> rowBegin, position, lastBegin, lastPosition, capacities;
   std::vector<int32_t> sequenceOfRow, sequenceOfLast;

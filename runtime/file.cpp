@@ -139,7 +139,8 @@ Status NewFile::commit() {
 Result<std::string> readText(const std::string &path, uint64_t limit) {
   RONDO_TAKE(MappedFile file, MappedFile::open(path));
   if (file.bytes().size() > limit)
-    return Error{fmt::format("{}: found {} bytes, expected at most {}", path, file.bytes().size(), limit)};
+    return Error{
+        fmt::format("{}: found {} bytes, expected at most {}", path, file.bytes().size(), limit)};
   return std::string(reinterpret_cast<const char *>(file.bytes().data()), file.bytes().size());
 }
 

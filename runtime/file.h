@@ -14,7 +14,8 @@
 
 namespace rondo {
 
-/// The bytes of a regular file, mapped read-only for as long as the object lives. Moving does not change the address.
+/// The bytes of a regular file, mapped read-only for as long as the object lives. Moving does not
+/// change the address.
 class MappedFile {
 public:
   static Result<MappedFile> open(const std::string &path);
@@ -31,8 +32,8 @@ private:
   std::span<const std::byte> content;
 };
 
-/// Writes a file beside `path` and renames it: what reads `path` sees the old file or the whole new one. An object that goes away before commit()
-/// removes what it wrote.
+/// Writes a file beside `path` and renames it: what reads `path` sees the old file or the whole new
+/// one. An object that goes away before commit() removes what it wrote.
 class NewFile {
 public:
   static Result<NewFile> create(const std::string &path);

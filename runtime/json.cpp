@@ -1,4 +1,5 @@
-// json.cpp - From text to a checked JSON value, and from a value to the message that says what is wrong with it.
+// json.cpp - From text to a checked JSON value, and from a value to the message that says what is
+// wrong with it.
 
 #include "runtime/json.h"
 
@@ -33,7 +34,8 @@ Result<Json> parseJson(const std::string &place, std::string_view text, int maxD
     }
     return problem.empty();
   };
-  // The parser itself does not recurse: deep nesting cannot overflow the stack before `watch` sees it.
+  // The parser itself does not recurse: deep nesting cannot overflow the stack before `watch` sees
+  // it.
   try {
     Json json = Json::parse(text.begin(), text.end(), watch);
     if (problem.empty())

@@ -1,4 +1,5 @@
-// json.h - Parses JSON from a file that nobody vouches for: names that come twice and deep nesting are errors, and nothing is thrown.
+// json.h - Parses JSON from a file that nobody vouches for: names that come twice and deep nesting
+// are errors, and nothing is thrown.
 
 #ifndef RONDO_RUNTIME_JSON_H
 #define RONDO_RUNTIME_JSON_H
@@ -21,7 +22,8 @@ Result<Json> parseJson(const std::string &place, std::string_view text, int maxD
 /// The value on one line, cut after some eighty bytes, for "found ...".
 std::string printJson(const Json &json);
 
-/// A value together with the way to it ("model.vocab"), so that what is wrong can say where. The value outlives the object.
+/// A value together with the way to it ("model.vocab"), so that what is wrong can say where. The
+/// value outlives the object.
 class JsonPlace {
 public:
   JsonPlace(std::string file, std::string path, const Json &value)

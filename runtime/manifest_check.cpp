@@ -1,7 +1,9 @@
-// manifest_check.cpp - Every index, size, sum and name of a manifest, before anything of it is used.
+// manifest_check.cpp - Every index, size, sum and name of a manifest, before anything of it is
+// used.
 //
-// The FlatBuffers verifier has shown that the tables, vectors and strings lie inside the buffer; it knows nothing of their meaning. Here each number that
-// later is an index, an offset or a size meets its bound. The order is that of the schema.
+// The FlatBuffers verifier has shown that the tables, vectors and strings lie inside the buffer; it
+// knows nothing of their meaning. Here each number that later is an index, an offset or a size
+// meets its bound. The order is that of the schema.
 
 #include "runtime/abi.h"
 #include "runtime/package.h"
@@ -19,7 +21,8 @@ namespace {
 
 using namespace package;
 
-// Caps that no sensible package comes near: they keep sums of checked products from overflowing, and a lie from becoming an allocation.
+// Caps that no sensible package comes near: they keep sums of checked products from overflowing,
+// and a lie from becoming an allocation.
 constexpr int64_t maxBytes = int64_t(1) << 40;
 constexpr int64_t maxRowsOfPiece = int64_t(1) << 24;
 constexpr int64_t maxScratch = int64_t(1) << 30;
@@ -33,7 +36,10 @@ public:
 
   Status check() {
     if (manifest.abi() != RONDO_ABI_VERSION)
-      return bad("abi", "found kernel ABI {}, expected {}; compile the model again with this version's rondoc", manifest.abi(), RONDO_ABI_VERSION);
+      return bad(
+          "abi",
+          "found kernel ABI {}, expected {}; compile the model again with this version's rondoc",
+          manifest.abi(), RONDO_ABI_VERSION);
     RONDO_CHECK(checkName("model", manifest.model()));
     RONDO_CHECK(inRange("state_bytes", manifest.state_bytes(), 0, maxBytes));
     RONDO_CHECK(inRange("caches", manifest.caches(), 0, manifest.states()->size()));
@@ -50,7 +56,8 @@ public:
 private:
   template <class... Args>
   Error bad(const std::string &place, fmt::format_string<Args...> what, Args &&...args) const {
-    return Error{fmt::format("{}: manifest: {}: {}", file, place, fmt::format(what, std::forward<Args>(args)...))};
+    return Error{fmt::format("{}: manifest: {}: {}", file, place,
+                             fmt::format(what, std::forward<Args>(args)...))};
   }
 
   Status inRange(const std::string &place, int64_t value, int64_t least, int64_t most) const {
@@ -59,9 +66,11 @@ private:
     return {};
   }
 
-  template <class Enum> Status checkEnum(const std::string &place, const char *what, Enum value) const {
+  template <class Enum>
+  Status checkEnum(const std::string &place, const char *what, Enum value) const {
     if (value < Enum::MIN || value > Enum::MAX)
-      return bad(place, "found {} {}, expected {} to {}", what, int(value), int(Enum::MIN), int(Enum::MAX));
+      return bad(place, "found {} {}, expected {} to {}", what, int(value), int(Enum::MIN),
+                 int(Enum::MAX));
     return {};
   }
 
@@ -80,13 +89,17 @@ private:
     for (const auto *item : list) {
       RONDO_CHECK(checkName(place, item->name()));
       if (!seen.insert(item->name()->string_view()).second)
-        return bad(place, "found '{}' twice, expected different names", item->name()->string_view());
+        return bad(place, "found '{}' twice, expected different names",
+                   item->name()->string_view());
     }
     return {};
   }
 
-  /// Bytes of one element block without rows. With `rows`, the first axis must be t, of extent -1; no other may be.
-  Result<int64_t> axesBytes(const std::string &place, package::DType dtype, const flatbuffers::Vector<flatbuffers::Offset<Axis>> &axes, bool rows) const {
+  /// Bytes of one element block without rows. With `rows`, the first axis must be t, of extent -1;
+  /// no other may be.
+  Result<int64_t> axesBytes(const std::string &place, package::DType dtype,
+                            const flatbuffers::Vector<flatbuffers::Offset<Axis>> &axes,
+                            bool rows) const {
     RONDO_CHECK(checkEnum(place, "element type", dtype));
     if (axes.size() > maxAxes)
       return bad(place, "found {} axes, expected at most {}", axes.size(), maxAxes);
@@ -95,7 +108,8 @@ private:
     std::vector<int64_t> shape;
     for (uint32_t i = rows ? 1 : 0; i < axes.size(); ++i) {
       RONDO_CHECK(checkName(place, axes.Get(i)->name()));
-      RONDO_CHECK(inRange(place + ": extent of axis " + axes.Get(i)->name()->str(), axes.Get(i)->extent(), 1, maxBytes));
+      RONDO_CHECK(inRange(place + ": extent of axis " + axes.Get(i)->name()->str(),
+                          axes.Get(i)->extent(), 1, maxBytes));
       shape.push_back(axes.Get(i)->extent());
     }
     auto bytes = bytesOf(dtypeOf(dtype), shape);
@@ -119,14 +133,21 @@ private:
         return bad(place, "found layout '{}', expected rows or panels32", layout);
       auto bytes = packedBytes(dtypeOf(weight->dtype()), shape, layout);
       if (!bytes)
-        return bad(place, "found shape {} in layout {}, expected a size that fits into a file (and two axes for panels32)", printShape(shape), layout);
+        return bad(place,
+                   "found shape {} in layout {}, expected a size that fits into a file (and two "
+                   "axes for panels32)",
+                   printShape(shape), layout);
       if (weight->bytes() != *bytes)
-        return bad(place, "found {} bytes, expected {} for {} {} in layout {}", weight->bytes(), *bytes, nameOf(dtypeOf(weight->dtype())), printShape(shape), layout);
+        return bad(place, "found {} bytes, expected {} for {} {} in layout {}", weight->bytes(),
+                   *bytes, nameOf(dtypeOf(weight->dtype())), printShape(shape), layout);
       if (weight->offset() % 64 != 0)
         return bad(place, "found offset {}, expected a multiple of 64", weight->offset());
       auto end = checkedAdd(weight->offset(), weight->bytes());
       if (!end || *end > weightBytes)
-        return bad(place, "found offset {} and {} bytes, expected an end of at most {} (the weights section)", weight->offset(), weight->bytes(), weightBytes);
+        return bad(
+            place,
+            "found offset {} and {} bytes, expected an end of at most {} (the weights section)",
+            weight->offset(), weight->bytes(), weightBytes);
       if (!seen.insert({weight->name()->string_view(), layout}).second)
         return bad(place, "found twice in layout {}, expected once", layout);
       byOffset.push_back(weight);
@@ -136,7 +157,9 @@ private:
     });
     for (size_t i = 1; i < byOffset.size(); ++i)
       if (byOffset[i]->offset() < byOffset[i - 1]->offset() + byOffset[i - 1]->bytes())
-        return bad(fmt::format("weight '{}'", byOffset[i]->name()->string_view()), "its bytes overlap those of '{}'; expected each weight to have its own", byOffset[i - 1]->name()->string_view());
+        return bad(fmt::format("weight '{}'", byOffset[i]->name()->string_view()),
+                   "its bytes overlap those of '{}'; expected each weight to have its own",
+                   byOffset[i - 1]->name()->string_view());
     return {};
   }
 
@@ -152,7 +175,10 @@ private:
         seen[size_t(axis)] = true;
     }
     if (!whole)
-      return bad(place, "found a storage order that does not name each of its {} axes once, expected one that does, on a fixed state only", seen.size());
+      return bad(place,
+                 "found a storage order that does not name each of its {} axes once, expected one "
+                 "that does, on a fixed state only",
+                 seen.size());
     return {};
   }
 
@@ -166,11 +192,17 @@ private:
       bool fits = scale->kind() == StateKind::Fixed && state.kind() == StateKind::Fixed;
       for (const Axis *axis : *scale->axes())
         fits &= std::any_of(state.axes()->begin(), state.axes()->end(), [&](const Axis *own) {
-          return own->name()->string_view() == axis->name()->string_view() && own->extent() == axis->extent();
+          return own->name()->string_view() == axis->name()->string_view() &&
+                 own->extent() == axis->extent();
         });
-      return fits ? Status() : bad(place, "found the scale '{}', whose axes are not some of its own, expected a fixed state with some of them", state.scale()->string_view());
+      return fits ? Status()
+                  : bad(place,
+                        "found the scale '{}', whose axes are not some of its own, expected a "
+                        "fixed state with some of them",
+                        state.scale()->string_view());
     }
-    return bad(place, "found the scale '{}', expected the name of a state", state.scale()->string_view());
+    return bad(place, "found the scale '{}', expected the name of a state",
+               state.scale()->string_view());
   }
 
   Status checkStates() {
@@ -185,12 +217,15 @@ private:
         return bad(place, "found {} bytes, expected {} for its axes", state->bytes(), bytes);
       RONDO_CHECK(checkOrder(place, *state));
       if (state->kind() == StateKind::Cache) {
-        RONDO_CHECK(inRange(place + ": index of the cache", state->offset(), 0, int64_t(manifest.caches()) - 1));
+        RONDO_CHECK(inRange(place + ": index of the cache", state->offset(), 0,
+                            int64_t(manifest.caches()) - 1));
         RONDO_CHECK(inRange(place + ": window", state->tokens(), 0, int64_t(1) << 32));
         if (!caches.insert(state->offset()).second)
-          return bad(place, "found cache {} for two states, expected each to have its own", state->offset());
+          return bad(place, "found cache {} for two states, expected each to have its own",
+                     state->offset());
         if (state->init() != -1)
-          return bad(place, "found an initial weight {}, expected none (-1) for a cache", state->init());
+          return bad(place, "found an initial weight {}, expected none (-1) for a cache",
+                     state->init());
         continue;
       }
       RONDO_CHECK(checkScale(place, *state));
@@ -199,26 +234,39 @@ private:
         RONDO_CHECK(inRange(place + ": rows kept", state->tokens(), 1, maxRowsOfPiece));
         rows = state->tokens();
         if (state->init() != -1)
-          return bad(place, "found an initial weight {}, expected none (-1) for a tail", state->init());
+          return bad(place, "found an initial weight {}, expected none (-1) for a tail",
+                     state->init());
       } else if (state->init() != -1) {
-        RONDO_CHECK(inRange(place + ": initial weight", state->init(), 0, int64_t(manifest.weights()->size()) - 1));
+        RONDO_CHECK(inRange(place + ": initial weight", state->init(), 0,
+                            int64_t(manifest.weights()->size()) - 1));
         const Weight *init = manifest.weights()->Get(static_cast<uint32_t>(state->init()));
-        if (init->layout()->string_view() != "rows" || init->dtype() != state->dtype() || int64_t(init->bytes()) != bytes)
-          return bad(place, "found initial weight '{}' of {} bytes in layout {}, expected {} bytes of its type in layout rows", init->name()->string_view(), init->bytes(), init->layout()->string_view(), bytes);
+        if (init->layout()->string_view() != "rows" || init->dtype() != state->dtype() ||
+            int64_t(init->bytes()) != bytes)
+          return bad(place,
+                     "found initial weight '{}' of {} bytes in layout {}, expected {} bytes of its "
+                     "type in layout rows",
+                     init->name()->string_view(), init->bytes(), init->layout()->string_view(),
+                     bytes);
       }
       auto size = checkedMul(static_cast<uint64_t>(bytes), static_cast<uint64_t>(rows));
       if (state->offset() < 0 || state->offset() % 64 != 0)
         return bad(place, "found offset {}, expected a multiple of 64", state->offset());
-      if (!size || *size > uint64_t(manifest.state_bytes()) || state->offset() > manifest.state_bytes() - int64_t(*size))
-        return bad(place, "found offset {} in the sequence's block, expected an end of at most {}", state->offset(), manifest.state_bytes());
+      if (!size || *size > uint64_t(manifest.state_bytes()) ||
+          state->offset() > manifest.state_bytes() - int64_t(*size))
+        return bad(place, "found offset {} in the sequence's block, expected an end of at most {}",
+                   state->offset(), manifest.state_bytes());
       blocks.push_back({state->offset(), state->offset() + int64_t(*size)});
     }
     std::sort(blocks.begin(), blocks.end());
     for (size_t i = 1; i < blocks.size(); ++i)
       if (blocks[i].first < blocks[i - 1].second)
-        return bad("states", "found two that overlap at byte {} of the sequence's block, expected each to have its own", blocks[i].first);
+        return bad("states",
+                   "found two that overlap at byte {} of the sequence's block, expected each to "
+                   "have its own",
+                   blocks[i].first);
     if (int64_t(caches.size()) != manifest.caches())
-      return bad("caches", "found {} states for {} caches, expected one each", caches.size(), manifest.caches());
+      return bad("caches", "found {} states for {} caches, expected one each", caches.size(),
+                 manifest.caches());
     return {};
   }
 
@@ -238,13 +286,15 @@ private:
         RONDO_CHECK(checkName(place + ": isa", variant->isa()));
         RONDO_CHECK(checkName(place + ": symbol", variant->symbol()));
         if (!levels.insert(variant->isa()->string_view()).second)
-          return bad(place, "found two variants for {}, expected one", variant->isa()->string_view());
+          return bad(place, "found two variants for {}, expected one",
+                     variant->isa()->string_view());
       }
     }
     return {};
   }
 
-  Status checkValues(const std::string &entry, const char *what, const flatbuffers::Vector<flatbuffers::Offset<Value>> &values) const {
+  Status checkValues(const std::string &entry, const char *what,
+                     const flatbuffers::Vector<flatbuffers::Offset<Value>> &values) const {
     RONDO_CHECK(uniqueNames(entry + ": " + what + "s", values));
     for (const Value *value : values) {
       std::string place = fmt::format("{}: {} '{}'", entry, what, value->name()->string_view());
@@ -252,7 +302,8 @@ private:
       RONDO_CHECK(inRange(place + ": bytes of a row", bytes, 1, int64_t(1) << 32));
       RONDO_CHECK(inRange(place + ": id_limit", value->id_limit(), 0, int64_t(1) << 40));
       if (value->id_limit() != 0 && value->dtype() != package::DType::I64)
-        return bad(place, "found id_limit {} for {}, expected one for I64 only", value->id_limit(), nameOf(dtypeOf(value->dtype())));
+        return bad(place, "found id_limit {} for {}, expected one for I64 only", value->id_limit(),
+                   nameOf(dtypeOf(value->dtype())));
     }
     return {};
   }
@@ -267,17 +318,21 @@ private:
       RONDO_CHECK(inRange(place + ": arena", entry->arena(), 0, maxBytes));
       std::vector<bool> written(entry->outputs()->size());
       for (uint32_t i = 0; i < entry->steps()->size(); ++i)
-        RONDO_CHECK(checkStep(fmt::format("{}: step {}", place, i), *entry, *entry->steps()->Get(i), written));
+        RONDO_CHECK(checkStep(fmt::format("{}: step {}", place, i), *entry, *entry->steps()->Get(i),
+                              written));
       for (uint32_t i = 0; i < written.size(); ++i)
         if (!written[i])
-          return bad(place, "found no step that writes output '{}', expected one", entry->outputs()->Get(i)->name()->string_view());
+          return bad(place, "found no step that writes output '{}', expected one",
+                     entry->outputs()->Get(i)->name()->string_view());
     }
     return {};
   }
 
   Status checkOperand(const std::string &place, const Entry &entry, const Operand &operand) const {
     RONDO_CHECK(checkEnum(place, "kind", operand.kind()));
-    auto index = [&](size_t count) { return inRange(place, operand.index(), 0, int64_t(count) - 1); };
+    auto index = [&](size_t count) {
+      return inRange(place, operand.index(), 0, int64_t(count) - 1);
+    };
     switch (operand.kind()) {
     case OperandKind::Arena:
       if (operand.index() % 64 != 0)
@@ -296,16 +351,22 @@ private:
   }
 
   /// A whole piece of rows of `bytes` each lies inside the operand.
-  Status checkRows(const std::string &place, const Entry &entry, const Operand &operand, int64_t bytes, bool isWritten) const {
+  Status checkRows(const std::string &place, const Entry &entry, const Operand &operand,
+                   int64_t bytes, bool isWritten) const {
     int64_t found = 0;
     switch (operand.kind()) {
     case OperandKind::Arena:
-      if (auto size = checkedMul(uint64_t(entry.max_rows()), uint64_t(bytes)); !size || *size > uint64_t(entry.arena()) || operand.index() > entry.arena() - int64_t(*size))
-        return bad(place, "found {} rows of {} bytes at {}, expected an end of at most {} (the arena)", entry.max_rows(), bytes, operand.index(), entry.arena());
+      if (auto size = checkedMul(uint64_t(entry.max_rows()), uint64_t(bytes));
+          !size || *size > uint64_t(entry.arena()) ||
+          operand.index() > entry.arena() - int64_t(*size))
+        return bad(place,
+                   "found {} rows of {} bytes at {}, expected an end of at most {} (the arena)",
+                   entry.max_rows(), bytes, operand.index(), entry.arena());
       return {};
     case OperandKind::Input:
       if (isWritten)
-        return bad(place, "found an input to be written, expected a place in the arena or an output");
+        return bad(place,
+                   "found an input to be written, expected a place in the arena or an output");
       found = rowBytes(*entry.inputs()->Get(static_cast<uint32_t>(operand.index())));
       break;
     case OperandKind::Output:
@@ -313,20 +374,23 @@ private:
       break;
     case OperandKind::Weight:
     case OperandKind::State:
-      return bad(place, "found a {}, expected rows (arena, input or output)", operand.kind() == OperandKind::Weight ? "weight" : "state");
+      return bad(place, "found a {}, expected rows (arena, input or output)",
+                 operand.kind() == OperandKind::Weight ? "weight" : "state");
     }
     if (found != bytes)
       return bad(place, "found rows of {} bytes, expected {} as the step says", found, bytes);
     return {};
   }
 
-  Status checkStep(const std::string &place, const Entry &entry, const Step &step, std::vector<bool> &written) const {
+  Status checkStep(const std::string &place, const Entry &entry, const Step &step,
+                   std::vector<bool> &written) const {
     RONDO_CHECK(checkEnum(place, "kind", step.kind()));
     RONDO_CHECK(checkEnum(place, "space", step.space()));
     const auto &operands = *step.operands();
     // The FlatBuffers verifier leaves the alignment of a vector's structs open.
     if (reinterpret_cast<uintptr_t>(operands.Data()) % alignof(package::Operand))
-      return bad(place, "found operands at an odd address, expected one that is a multiple of {}", alignof(package::Operand));
+      return bad(place, "found operands at an odd address, expected one that is a multiple of {}",
+                 alignof(package::Operand));
     for (uint32_t i = 0; i < operands.size(); ++i) {
       RONDO_CHECK(checkOperand(fmt::format("{}: operand {}", place, i), entry, *operands.Get(i)));
       if (operands.Get(i)->kind() == OperandKind::Output)
@@ -335,23 +399,31 @@ private:
     if (step.kind() == StepKind::Launch)
       return inRange(place + ": kernel", step.kernel(), 0, int64_t(manifest.kernels()->size()) - 1);
     if (step.kernel() != -1)
-      return bad(place, "found kernel {}, expected none (-1) for {}", step.kernel(), EnumNameStepKind(step.kind()));
+      return bad(place, "found kernel {}, expected none (-1) for {}", step.kernel(),
+                 EnumNameStepKind(step.kind()));
     if (operands.size() != 2)
-      return bad(place, "found {} operands, expected 2 for {}", operands.size(), EnumNameStepKind(step.kind()));
+      return bad(place, "found {} operands, expected 2 for {}", operands.size(),
+                 EnumNameStepKind(step.kind()));
     if (step.space() != Space::Tokens)
-      return bad(place, "found the space of last rows, expected tokens for {}", EnumNameStepKind(step.kind()));
+      return bad(place, "found the space of last rows, expected tokens for {}",
+                 EnumNameStepKind(step.kind()));
     RONDO_CHECK(inRange(place + ": row_bytes", step.row_bytes(), 1, int64_t(1) << 32));
-    RONDO_CHECK(checkRows(place + ": operand 0", entry, *operands.Get(0), step.row_bytes(), /*isWritten=*/false));
+    RONDO_CHECK(checkRows(place + ": operand 0", entry, *operands.Get(0), step.row_bytes(),
+                          /*isWritten=*/false));
     if (step.kind() == StepKind::Last)
-      return checkRows(place + ": operand 1", entry, *operands.Get(1), step.row_bytes(), /*isWritten=*/true);
+      return checkRows(place + ": operand 1", entry, *operands.Get(1), step.row_bytes(),
+                       /*isWritten=*/true);
     if (operands.Get(1)->kind() != OperandKind::State)
-      return bad(place, "found no state as operand 1, expected one for {}", EnumNameStepKind(step.kind()));
+      return bad(place, "found no state as operand 1, expected one for {}",
+                 EnumNameStepKind(step.kind()));
     const State *state = manifest.states()->Get(static_cast<uint32_t>(operands.Get(1)->index()));
     StateKind expected = step.kind() == StepKind::Append ? StateKind::Cache : StateKind::Tail;
     if (state->kind() != expected)
-      return bad(place, "found state '{}' of kind {}, expected {}", state->name()->string_view(), EnumNameStateKind(state->kind()), EnumNameStateKind(expected));
+      return bad(place, "found state '{}' of kind {}, expected {}", state->name()->string_view(),
+                 EnumNameStateKind(state->kind()), EnumNameStateKind(expected));
     if (state->bytes() != step.row_bytes())
-      return bad(place, "found rows of {} bytes, expected {} of state '{}'", step.row_bytes(), state->bytes(), state->name()->string_view());
+      return bad(place, "found rows of {} bytes, expected {} of state '{}'", step.row_bytes(),
+                 state->bytes(), state->name()->string_view());
     return {};
   }
 
@@ -362,7 +434,8 @@ private:
 
 } // namespace
 
-Status checkManifest(const std::string &file, const package::Package &manifest, uint64_t weightBytes) {
+Status checkManifest(const std::string &file, const package::Package &manifest,
+                     uint64_t weightBytes) {
   return Checker(file, manifest, weightBytes).check();
 }
 

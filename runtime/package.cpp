@@ -45,44 +45,63 @@ Status checkHash(const std::string &file, const char *section, std::span<const s
                  const SectionRecord &record) {
   XXH128_hash_t found = XXH3_128bits(bytes.data(), bytes.size());
   if (found.low64 != record.hash[0] || found.high64 != record.hash[1])
-    return Error{fmt::format("{}: {}: found hash {:016x}{:016x}, expected {:016x}{:016x}; the file is damaged, and its native code is not run",
-                             file, section, found.high64, found.low64, record.hash[1], record.hash[0])};
+    return Error{fmt::format("{}: {}: found hash {:016x}{:016x}, expected {:016x}{:016x}; the file "
+                             "is damaged, and its native code is not run",
+                             file, section, found.high64, found.low64, record.hash[1],
+                             record.hash[0])};
   return {};
 }
 
-/// The header's own fields; on success the sections are inside the file, in order, and do not overlap.
+/// The header's own fields; on success the sections are inside the file, in order, and do not
+/// overlap.
 Result<Header> readHeader(const std::string &file, std::span<const std::byte> bytes) {
   if (bytes.size() < sizeof(Header))
-    return Error{fmt::format("{}: header: found {} bytes, expected at least {} of a package that begins with RONDOPK1", file, bytes.size(), sizeof(Header))};
+    return Error{fmt::format(
+        "{}: header: found {} bytes, expected at least {} of a package that begins with RONDOPK1",
+        file, bytes.size(), sizeof(Header))};
   Header header;
   std::memcpy(&header, bytes.data(), sizeof header);
   if (std::memcmp(header.magic, magic, sizeof magic) != 0) {
     std::string found(header.magic, sizeof magic);
-    std::replace_if(found.begin(), found.end(), [](unsigned char c) { return c < 32 || c > 126; }, '?');
-    return Error{fmt::format("{}: header: found '{}' in front, expected RONDOPK1 of a package made by rondoc", file, found)};
+    std::replace_if(
+        found.begin(), found.end(), [](unsigned char c) { return c < 32 || c > 126; }, '?');
+    return Error{fmt::format(
+        "{}: header: found '{}' in front, expected RONDOPK1 of a package made by rondoc", file,
+        found)};
   }
   if (header.version != packageVersion)
-    return Error{fmt::format("{}: header: found version {}, expected {}; compile the model again with this version's rondoc", file, header.version, packageVersion)};
+    return Error{fmt::format("{}: header: found version {}, expected {}; compile the model again "
+                             "with this version's rondoc",
+                             file, header.version, packageVersion)};
   if (uint64_t hash = XXH3_64bits(bytes.data(), offsetof(Header, hash)); hash != header.hash)
-    return Error{fmt::format("{}: header: found hash {:016x}, expected {:016x}; the file is damaged", file, hash, header.hash)};
+    return Error{
+        fmt::format("{}: header: found hash {:016x}, expected {:016x}; the file is damaged", file,
+                    hash, header.hash)};
   if (header.zero != 0)
     return Error{fmt::format("{}: header: found {} at byte 12, expected 0", file, header.zero)};
   if (header.fileSize != bytes.size())
-    return Error{fmt::format("{}: found {} bytes, expected {} as its header says", file, bytes.size(), header.fileSize)};
+    return Error{fmt::format("{}: found {} bytes, expected {} as its header says", file,
+                             bytes.size(), header.fileSize)};
   uint64_t end = packagePage;
   for (int i = 0; i < 3; ++i) {
     const SectionRecord &section = header.sections[i];
     auto sectionEnd = checkedAdd(section.offset, section.size);
     if (section.offset % packagePage != 0)
-      return Error{fmt::format("{}: header: {}: found offset {}, expected a multiple of {}", file, sectionNames[i], section.offset, packagePage)};
+      return Error{fmt::format("{}: header: {}: found offset {}, expected a multiple of {}", file,
+                               sectionNames[i], section.offset, packagePage)};
     if (section.offset < end)
-      return Error{fmt::format("{}: header: {}: found offset {}, expected at least {} (it overlaps what is before it)", file, sectionNames[i], section.offset, end)};
+      return Error{fmt::format(
+          "{}: header: {}: found offset {}, expected at least {} (it overlaps what is before it)",
+          file, sectionNames[i], section.offset, end)};
     if (!sectionEnd || *sectionEnd > bytes.size())
-      return Error{fmt::format("{}: header: {}: found offset {} and size {}, expected an end of at most {} (the file)", file, sectionNames[i], section.offset, section.size, bytes.size())};
+      return Error{fmt::format(
+          "{}: header: {}: found offset {} and size {}, expected an end of at most {} (the file)",
+          file, sectionNames[i], section.offset, section.size, bytes.size())};
     end = *sectionEnd;
   }
   if (end != bytes.size())
-    return Error{fmt::format("{}: found {} bytes, expected {} (the end of the weights)", file, bytes.size(), end)};
+    return Error{fmt::format("{}: found {} bytes, expected {} (the end of the weights)", file,
+                             bytes.size(), end)};
   return header;
 }
 
@@ -102,20 +121,28 @@ Result<Package> Package::read(std::optional<MappedFile> file, std::span<const st
                               std::string name) {
   RONDO_TAKE(Header header, readHeader(name, bytes));
   if (reinterpret_cast<uintptr_t>(bytes.data()) % packagePage != 0)
-    return Error{fmt::format("{}: found in memory at an odd address, expected a multiple of {}", name, packagePage)};
-  auto section = [&](int i) { return bytes.subspan(header.sections[i].offset, header.sections[i].size); };
+    return Error{fmt::format("{}: found in memory at an odd address, expected a multiple of {}",
+                             name, packagePage)};
+  auto section = [&](int i) {
+    return bytes.subspan(header.sections[i].offset, header.sections[i].size);
+  };
   for (int i : {0, 1})
     RONDO_CHECK(checkHash(name, sectionNames[i], section(i), header.sections[i]));
 
   std::span<const std::byte> manifest = section(0);
   const auto *data = reinterpret_cast<const uint8_t *>(manifest.data());
   if (manifest.size() < 16 || manifest.size() >= FLATBUFFERS_MAX_BUFFER_SIZE)
-    return Error{fmt::format("{}: manifest: found {} bytes, expected 16 to {}", name, manifest.size(), FLATBUFFERS_MAX_BUFFER_SIZE)};
+    return Error{fmt::format("{}: manifest: found {} bytes, expected 16 to {}", name,
+                             manifest.size(), FLATBUFFERS_MAX_BUFFER_SIZE)};
   if (!package::PackageBufferHasIdentifier(data))
-    return Error{fmt::format("{}: manifest: found another identifier, expected {}", name, package::PackageIdentifier())};
-  flatbuffers::Verifier verifier(data, manifest.size(), /*max_depth=*/64, /*max_tables=*/100'000'000);
+    return Error{fmt::format("{}: manifest: found another identifier, expected {}", name,
+                             package::PackageIdentifier())};
+  flatbuffers::Verifier verifier(data, manifest.size(), /*max_depth=*/64,
+                                 /*max_tables=*/100'000'000);
   if (!package::VerifyPackageBuffer(verifier))
-    return Error{fmt::format("{}: manifest: found a malformed FlatBuffer, expected one as runtime/package.fbs describes", name)};
+    return Error{fmt::format(
+        "{}: manifest: found a malformed FlatBuffer, expected one as runtime/package.fbs describes",
+        name)};
   const package::Package *root = package::GetPackage(data);
   RONDO_CHECK(checkManifest(name, *root, header.sections[2].size));
 
@@ -137,7 +164,8 @@ std::span<const std::byte> Package::weight(size_t index) const {
 std::optional<size_t> Package::findWeight(std::string_view wanted, std::string_view layout) const {
   for (uint32_t i = 0; i < root->weights()->size(); ++i) {
     const package::Weight *weight = root->weights()->Get(i);
-    if (weight->name()->string_view() == wanted && (layout.empty() || weight->layout()->string_view() == layout))
+    if (weight->name()->string_view() == wanted &&
+        (layout.empty() || weight->layout()->string_view() == layout))
       return i;
   }
   return std::nullopt;
@@ -169,10 +197,11 @@ Status Package::checkWeights() const {
 }
 
 DType dtypeOf(package::DType dtype) { return static_cast<DType>(dtype); }
-static_assert(int(DType::F32) == int(package::DType::F32) && int(DType::F64) == int(package::DType::F64) &&
-              int(DType::BF16) == int(package::DType::BF16) && int(DType::F16) == int(package::DType::F16) &&
-              int(DType::I8) == int(package::DType::I8) && int(DType::I32) == int(package::DType::I32) &&
-              int(DType::I64) == int(package::DType::I64) && int(DType::U8) == int(package::DType::U8));
+static_assert(
+    int(DType::F32) == int(package::DType::F32) && int(DType::F64) == int(package::DType::F64) &&
+    int(DType::BF16) == int(package::DType::BF16) && int(DType::F16) == int(package::DType::F16) &&
+    int(DType::I8) == int(package::DType::I8) && int(DType::I32) == int(package::DType::I32) &&
+    int(DType::I64) == int(package::DType::I64) && int(DType::U8) == int(package::DType::U8));
 
 std::optional<package::DType> packageDType(DType dtype) {
   if (int(dtype) > int(package::DType::MAX))
@@ -188,7 +217,8 @@ const package::State *scaleOf(const package::Package &manifest, const package::S
   return nullptr;
 }
 
-void multiplyByScale(const package::State &state, const package::State &scale, std::span<double> numbers, std::span<const double> exponents) {
+void multiplyByScale(const package::State &state, const package::State &scale,
+                     std::span<double> numbers, std::span<const double> exponents) {
   // Strides of the scale along the state's axes, 0 where it lacks one.
   std::vector<int64_t> extents, strides;
   for (const package::Axis *axis : *state.axes()) {
@@ -221,7 +251,8 @@ int64_t rowBytes(const package::Value &value) {
 // Layouts of weights
 //===----------------------------------------------------------------------===//
 
-std::optional<uint64_t> packedBytes(DType dtype, std::span<const int64_t> shape, std::string_view layout) {
+std::optional<uint64_t> packedBytes(DType dtype, std::span<const int64_t> shape,
+                                    std::string_view layout) {
   if (layout == "rows")
     return bytesOf(dtype, shape);
   if (layout != "panels32" || shape.size() != 2 || shape[0] < 0 || shape[0] > INT64_MAX - 31)
@@ -232,7 +263,8 @@ std::optional<uint64_t> packedBytes(DType dtype, std::span<const int64_t> shape,
 
 namespace {
 
-/// Visits every element of panels as (offset of the element in panels, its offset in rows), both counted in elements.
+/// Visits every element of panels as (offset of the element in panels, its offset in rows), both
+/// counted in elements.
 template <class Visit> void forEachOfPanels(int64_t n, int64_t k, Visit visit) {
   for (int64_t row = 0; row < n; ++row)
     for (int64_t column = 0; column < k; ++column)
@@ -244,7 +276,9 @@ template <class Visit> void forEachOfPanels(int64_t n, int64_t k, Visit visit) {
 Result<std::vector<std::byte>> packWeight(const TensorView &rows, std::string_view layout) {
   auto bytes = packedBytes(rows.dtype, rows.shape, layout);
   if (!bytes || bytesOf(rows.dtype, rows.shape) != rows.bytes.size())
-    return Error{fmt::format("weight '{}' {}: cannot be laid out as '{}', expected rows, or panels32 of a matrix", rows.name, printShape(rows.shape), layout)};
+    return Error{fmt::format(
+        "weight '{}' {}: cannot be laid out as '{}', expected rows, or panels32 of a matrix",
+        rows.name, printShape(rows.shape), layout)};
   if (layout == "rows")
     return std::vector<std::byte>(rows.bytes.begin(), rows.bytes.end());
   std::vector<std::byte> packed(*bytes);
@@ -258,7 +292,8 @@ Result<std::vector<std::byte>> packWeight(const TensorView &rows, std::string_vi
 Result<Tensor> unpackWeight(const Package &package, size_t index) {
   const package::Weight *weight = package.manifest().weights()->Get(static_cast<uint32_t>(index));
   std::vector<int64_t> shape(weight->shape()->begin(), weight->shape()->end());
-  RONDO_TAKE(Tensor tensor, makeTensor(weight->name()->str(), dtypeOf(weight->dtype()), std::move(shape)));
+  RONDO_TAKE(Tensor tensor,
+             makeTensor(weight->name()->str(), dtypeOf(weight->dtype()), std::move(shape)));
   std::span<const std::byte> packed = package.weight(index);
   if (weight->layout()->string_view() == "rows") {
     std::copy(packed.begin(), packed.end(), tensor.bytes.begin());
@@ -275,22 +310,25 @@ Result<Tensor> unpackWeight(const Package &package, size_t index) {
 // Writing
 //===----------------------------------------------------------------------===//
 
-Status writePackage(const std::string &path, package::PackageT &manifest, std::span<const std::byte> code,
-                    const WeightSource &weights) {
+Status writePackage(const std::string &path, package::PackageT &manifest,
+                    std::span<const std::byte> code, const WeightSource &weights) {
   manifest.abi = RONDO_ABI_VERSION;
   uint64_t weightsSize = 0;
   for (auto &weight : manifest.weights) {
     auto bytes = packedBytes(dtypeOf(weight->dtype), weight->shape, weight->layout);
     auto end = bytes ? checkedAdd((weightsSize + 63) / 64 * 64, *bytes) : std::nullopt;
     if (!end)
-      return Error{fmt::format("{}: weight '{}' {}: found a size or layout '{}' that cannot be written", path, weight->name, printShape(weight->shape), weight->layout)};
+      return Error{
+          fmt::format("{}: weight '{}' {}: found a size or layout '{}' that cannot be written",
+                      path, weight->name, printShape(weight->shape), weight->layout)};
     weight->offset = (weightsSize + 63) / 64 * 64;
     weight->bytes = *bytes;
     weightsSize = *end;
   }
   flatbuffers::FlatBufferBuilder builder(1 << 16);
   package::FinishPackageBuffer(builder, package::CreatePackage(builder, &manifest));
-  std::span<const std::byte> manifestBytes = std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize()));
+  std::span<const std::byte> manifestBytes =
+      std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize()));
   RONDO_CHECK(checkManifest(path, *package::GetPackage(builder.GetBufferPointer()), weightsSize));
 
   Header header = {};
@@ -299,7 +337,8 @@ Status writePackage(const std::string &path, package::PackageT &manifest, std::s
   uint64_t codeAt = packagePage + pageAligned(manifestBytes.size());
   uint64_t weightsAt = codeAt + pageAligned(code.size());
   header.fileSize = weightsAt + weightsSize;
-  header.sections[0] = recordOf(packagePage, manifestBytes.size(), XXH3_128bits(manifestBytes.data(), manifestBytes.size()));
+  header.sections[0] = recordOf(packagePage, manifestBytes.size(),
+                                XXH3_128bits(manifestBytes.data(), manifestBytes.size()));
   header.sections[1] = recordOf(codeAt, code.size(), XXH3_128bits(code.data(), code.size()));
 
   RONDO_TAKE(NewFile file, NewFile::create(path));
@@ -315,7 +354,8 @@ Status writePackage(const std::string &path, package::PackageT &manifest, std::s
     const package::WeightT &weight = *manifest.weights[i];
     RONDO_TAKE(std::vector<std::byte> bytes, weights(i));
     if (bytes.size() != weight.bytes)
-      return Error{fmt::format("{}: weight '{}': found {} packed bytes, expected {}", path, weight.name, bytes.size(), weight.bytes)};
+      return Error{fmt::format("{}: weight '{}': found {} packed bytes, expected {}", path,
+                               weight.name, bytes.size(), weight.bytes)};
     static const std::byte zeros[64] = {};
     uint64_t gap = weightsAt + weight.offset - file.written();
     RONDO_CHECK(file.write(std::span(zeros, gap)));
@@ -330,7 +370,8 @@ Status writePackage(const std::string &path, package::PackageT &manifest, std::s
 }
 
 std::span<const std::byte> linkedPackage() {
-  return rondo_linked_package ? std::span(rondo_linked_package, rondo_linked_package_end) : std::span<const std::byte>();
+  return rondo_linked_package ? std::span(rondo_linked_package, rondo_linked_package_end)
+                              : std::span<const std::byte>();
 }
 
 } // namespace rondo

@@ -1,18 +1,22 @@
 // package.h - Reads a package (.rpk) without trusting it, and writes one as a whole or not at all.
 //
-// The file: a header of one page, then three sections, each at a multiple of 4096 bytes: manifest (the FlatBuffer of package.fbs), code (a shared
-// object), weights (tensors, each at a multiple of 64 bytes). The header:
+// The file: a header of one page, then three sections, each at a multiple of 4096 bytes: manifest
+// (the FlatBuffer of package.fbs), code (a shared object), weights (tensors, each at a multiple of
+// 64 bytes). The header:
 //
 //   bytes    0  "RONDOPK1"
 //            8  u32 version of this layout, u32 zero
 //           16  u64 size of the file
-//           24  three times u64 offset, u64 size, u64[2] XXH3-128 of the section: manifest, code, weights
+//           24  three times u64 offset, u64 size, u64[2] XXH3-128 of the section: manifest, code,
+//           weights
 //          120  u64 XXH3-64 of the bytes 0 to 120
 //
-// Opening checks the header, the hashes of manifest and code, the FlatBuffer's structure, and every index, size and sum in it: what is reachable through
-// manifest() is in range. The weights' hash takes a pass over all of them and is checked by checkWeights().
+// Opening checks the header, the hashes of manifest and code, the FlatBuffer's structure, and every
+// index, size and sum in it: what is reachable through manifest() is in range. The weights' hash
+// takes a pass over all of them and is checked by checkWeights().
 //
-// A package holds native code. The hashes find damage, not malice: run only packages that you trust as you would trust a program.
+// A package holds native code. The hashes find damage, not malice: run only packages that you trust
+// as you would trust a program.
 
 #ifndef RONDO_RUNTIME_PACKAGE_H
 #define RONDO_RUNTIME_PACKAGE_H
@@ -37,7 +41,8 @@ inline constexpr uint64_t packagePage = 4096;
 class Package {
 public:
   static Result<Package> open(const std::string &path);
-  /// Over bytes that the caller keeps alive, at a multiple of 4096; `name` stands for the file in messages.
+  /// Over bytes that the caller keeps alive, at a multiple of 4096; `name` stands for the file in
+  /// messages.
   static Result<Package> fromMemory(std::span<const std::byte> bytes, std::string name);
 
   const std::string &path() const { return name; }
@@ -53,7 +58,8 @@ public:
   std::string entryNames() const;
   uint64_t fileBytes() const { return content.size(); }
   uint64_t weightBytes() const { return weightSection.size(); }
-  /// Hexadecimal XXH3-128 over the header, which holds the sections' hashes: the package's identity.
+  /// Hexadecimal XXH3-128 over the header, which holds the sections' hashes: the package's
+  /// identity.
   std::string contentHash() const;
   /// Compares the weights with their hash: reads all of them.
   Status checkWeights() const;
@@ -67,18 +73,24 @@ private:
   const package::Package *root = nullptr;
 };
 
-/// The bytes of the package that is linked into this program (`rondoc --emit=exe`); empty in any other.
+/// The bytes of the package that is linked into this program (`rondoc --emit=exe`); empty in any
+/// other.
 std::span<const std::byte> linkedPackage();
 
-/// Every index, size, sum and name in a manifest that is structurally sound. `weightBytes` is the size of the weights section.
-Status checkManifest(const std::string &file, const package::Package &manifest, uint64_t weightBytes);
+/// Every index, size, sum and name in a manifest that is structurally sound. `weightBytes` is the
+/// size of the weights section.
+Status checkManifest(const std::string &file, const package::Package &manifest,
+                     uint64_t weightBytes);
 
 DType dtypeOf(package::DType dtype);
 std::optional<package::DType> packageDType(DType dtype);
-/// The state that scales `state`: whose exponential its numbers are to be multiplied with. Null: they are what the spec says.
+/// The state that scales `state`: whose exponential its numbers are to be multiplied with. Null:
+/// they are what the spec says.
 const package::State *scaleOf(const package::Package &manifest, const package::State &state);
-/// Multiplies the numbers of a state, in the order of its axes, with the exponentials of those of the state that scales it.
-void multiplyByScale(const package::State &state, const package::State &scale, std::span<double> numbers, std::span<const double> exponents);
+/// Multiplies the numbers of a state, in the order of its axes, with the exponentials of those of
+/// the state that scales it.
+void multiplyByScale(const package::State &state, const package::State &scale,
+                     std::span<double> numbers, std::span<const double> exponents);
 /// Bytes of one row of an entry's value: the product of its axes but the first (t).
 int64_t rowBytes(const package::Value &value);
 
@@ -86,9 +98,11 @@ int64_t rowBytes(const package::Value &value);
 // Layouts of weights
 //===----------------------------------------------------------------------===//
 
-/// Bytes of a weight in `layout` ("rows": row-major; "panels32": of a matrix [n, k], [ceil(n / 32)][k][32] with zeros beyond n). Nothing when the layout is
-/// unknown, is not for this rank, or the size does not fit.
-std::optional<uint64_t> packedBytes(DType dtype, std::span<const int64_t> shape, std::string_view layout);
+/// Bytes of a weight in `layout` ("rows": row-major; "panels32": of a matrix [n, k], [ceil(n /
+/// 32)][k][32] with zeros beyond n). Nothing when the layout is unknown, is not for this rank, or
+/// the size does not fit.
+std::optional<uint64_t> packedBytes(DType dtype, std::span<const int64_t> shape,
+                                    std::string_view layout);
 /// From row-major bytes to `layout`, and back.
 Result<std::vector<std::byte>> packWeight(const TensorView &rows, std::string_view layout);
 Result<Tensor> unpackWeight(const Package &package, size_t index);
@@ -100,10 +114,11 @@ Result<Tensor> unpackWeight(const Package &package, size_t index);
 /// Gives the packed bytes of weight `index` of the manifest; called once for each, in order.
 using WeightSource = std::function<Result<std::vector<std::byte>>(size_t index)>;
 
-/// Writes `path` beside and renames it. Sets offset and bytes of each weight in `manifest` from its dtype, shape and layout, and the ABI's version. What is
-/// written passes the same checks as what is read.
-Status writePackage(const std::string &path, package::PackageT &manifest, std::span<const std::byte> code,
-                    const WeightSource &weights);
+/// Writes `path` beside and renames it. Sets offset and bytes of each weight in `manifest` from its
+/// dtype, shape and layout, and the ABI's version. What is written passes the same checks as what
+/// is read.
+Status writePackage(const std::string &path, package::PackageT &manifest,
+                    std::span<const std::byte> code, const WeightSource &weights);
 
 } // namespace rondo
 

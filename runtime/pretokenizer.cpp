@@ -1,7 +1,8 @@
 // pretokenizer.cpp - Cuts a text into the pieces that are encoded each on its own.
 //
-// Each rule sees each piece of the rule before on its own. ByteLevel writes bytes as characters: rules after it see those, so they are written out
-// when there are such rules, and taken back at the end.
+// Each rule sees each piece of the rule before on its own. ByteLevel writes bytes as characters:
+// rules after it see those, so they are written out when there are such rules, and taken back at
+// the end.
 
 #include "runtime/pretokenizer.h"
 #include "runtime/unicode.h"
@@ -13,7 +14,8 @@ namespace rondo {
 namespace {
 
 /// What ByteLevel cuts by when no other expression is given.
-constexpr std::string_view byteLevelExpression = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr std::string_view byteLevelExpression =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 /// Unicode's punctuation, and the symbols of ASCII.
 constexpr std::string_view punctuation = R"([\p{P}$+<=>^`|~])";
 
@@ -53,7 +55,8 @@ Status PreTokenizer::add(const JsonPlace &json) {
   }
   if (type == "Digits") {
     RONDO_TAKE(bool individual, json.flag("individual_digits", false));
-    return addSplit(R"(\p{N})", false, "Digits", individual ? Behavior::Isolated : Behavior::Contiguous, false);
+    return addSplit(R"(\p{N})", false, "Digits",
+                    individual ? Behavior::Isolated : Behavior::Contiguous, false);
   }
   if (type == "Punctuation") {
     Behavior behavior = Behavior::Isolated;
@@ -64,20 +67,24 @@ Status PreTokenizer::add(const JsonPlace &json) {
   }
   if (type == "Split")
     return addSplit(json);
-  return json.error(fmt::format("found '{}', expected ByteLevel, Split, Digits, Punctuation or a Sequence of them", type));
+  return json.error(fmt::format(
+      "found '{}', expected ByteLevel, Split, Digits, Punctuation or a Sequence of them", type));
 }
 
 Result<PreTokenizer::Behavior> PreTokenizer::behaviorOf(const JsonPlace &json) {
-  static const std::pair<const char *, Behavior> names[] = {{"Removed", Behavior::Removed},
-                                                            {"Isolated", Behavior::Isolated},
-                                                            {"MergedWithPrevious", Behavior::MergedWithPrevious},
-                                                            {"MergedWithNext", Behavior::MergedWithNext},
-                                                            {"Contiguous", Behavior::Contiguous}};
+  static const std::pair<const char *, Behavior> names[] = {
+      {"Removed", Behavior::Removed},
+      {"Isolated", Behavior::Isolated},
+      {"MergedWithPrevious", Behavior::MergedWithPrevious},
+      {"MergedWithNext", Behavior::MergedWithNext},
+      {"Contiguous", Behavior::Contiguous}};
   RONDO_TAKE(std::string name, json.requiredText("behavior"));
   for (const auto &[text, behavior] : names)
     if (name == text)
       return behavior;
-  return json.error(fmt::format("behavior: found '{}', expected Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous", name));
+  return json.error(fmt::format("behavior: found '{}', expected Removed, Isolated, "
+                                "MergedWithPrevious, MergedWithNext or Contiguous",
+                                name));
 }
 
 Status PreTokenizer::addSplit(const JsonPlace &json) {
@@ -93,21 +100,26 @@ Status PreTokenizer::addSplit(const JsonPlace &json) {
   return addSplit(expression, literal, json.error("pattern").message, behavior, invert);
 }
 
-Status PreTokenizer::addSplit(std::string_view expression, bool literal, const std::string &place, Behavior behavior, bool invert) {
+Status PreTokenizer::addSplit(std::string_view expression, bool literal, const std::string &place,
+                              Behavior behavior, bool invert) {
   RONDO_TAKE(Regex regex, Regex::compile(expression, literal, place));
   rules.push_back({Rule::Split, {}, behavior, invert});
   rules.back().regex.push_back(std::move(regex));
   return {};
 }
 
-void PreTokenizer::split(const Rule &rule, const std::string &piece, const std::vector<Regex::Match> &matches, std::vector<std::string> &result) {
+void PreTokenizer::split(const Rule &rule, const std::string &piece,
+                         const std::vector<Regex::Match> &matches,
+                         std::vector<std::string> &result) {
   struct Part {
     size_t begin, end;
     bool match;
   };
   std::vector<Part> parts;
   size_t at = 0;
-  auto part = [&](size_t begin, size_t end, bool match) { parts.push_back({begin, end, match != rule.invert}); };
+  auto part = [&](size_t begin, size_t end, bool match) {
+    parts.push_back({begin, end, match != rule.invert});
+  };
   for (const Regex::Match &match : matches) {
     if (at < match.begin)
       part(at, match.begin, false);

@@ -17,18 +17,22 @@ Result<std::shared_ptr<const Program>> Program::load(Package file, const std::st
   std::vector<std::string> levels = supportedIsas();
   if (!isa.empty()) {
     if (std::find(levels.begin(), levels.end(), isa) == levels.end())
-      return Error{"--isa: this machine does not have '" + isa + "'; it has " + (levels.empty() ? "no level that kernels are made for" : levels.front() + " and below")};
+      return Error{
+          "--isa: this machine does not have '" + isa + "'; it has " +
+          (levels.empty() ? "no level that kernels are made for" : levels.front() + " and below")};
     levels = {isa};
   }
-  auto symbolFor = [](const package::Kernel &kernel, const std::string &level) -> const flatbuffers::String * {
+  auto symbolFor = [](const package::Kernel &kernel,
+                      const std::string &level) -> const flatbuffers::String * {
     for (const package::Variant *variant : *kernel.variants())
       if (variant->isa()->str() == level)
         return variant->symbol();
     return nullptr;
   };
   for (const std::string &level : levels) {
-    bool all = std::all_of(manifest.kernels()->begin(), manifest.kernels()->end(),
-                           [&](const package::Kernel *kernel) { return symbolFor(*kernel, level); });
+    bool all =
+        std::all_of(manifest.kernels()->begin(), manifest.kernels()->end(),
+                    [&](const package::Kernel *kernel) { return symbolFor(*kernel, level); });
     if (all) {
       program->level = level;
       break;
@@ -36,7 +40,8 @@ Result<std::shared_ptr<const Program>> Program::load(Package file, const std::st
   }
   if (program->level.empty())
     return Error{name + ": no kernels for this machine: expected variants for " +
-                 (levels.empty() ? std::string("a level it has (at least x86-64-v3)") : levels.front() + " or below")};
+                 (levels.empty() ? std::string("a level it has (at least x86-64-v3)")
+                                 : levels.front() + " or below")};
 
   if (rondo_linked_kernels) {
     program->code = KernelCode::linked(rondo_linked_kernels);

@@ -25,7 +25,8 @@ Regex::~Regex() = default;
 
 namespace {
 
-constexpr uint32_t matchLimit = 50'000'000; // steps of one match: an expression that backtracks without end is an error
+constexpr uint32_t matchLimit =
+    50'000'000; // steps of one match: an expression that backtracks without end is an error
 
 std::string messageOf(int error) {
   unsigned char buffer[256] = {};
@@ -33,7 +34,8 @@ std::string messageOf(int error) {
   return reinterpret_cast<const char *>(buffer);
 }
 
-/// Reads an expression in Oniguruma's Ruby syntax once, left to right, and writes what PCRE2 reads as the same.
+/// Reads an expression in Oniguruma's Ruby syntax once, left to right, and writes what PCRE2 reads
+/// as the same.
 class Translation {
 public:
   explicit Translation(std::string_view source) : source(source) {}
@@ -54,7 +56,8 @@ public:
   std::string result;
 
 private:
-  // White space, and what a word is made of, as Oniguruma has them; PCRE2's own classes differ in U+180E, and in marks and connectors.
+  // White space, and what a word is made of, as Oniguruma has them; PCRE2's own classes differ in
+  // U+180E, and in marks and connectors.
   static constexpr std::string_view space = R"(\t-\r\x{85}\p{Z})";
   static constexpr std::string_view word = R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{24b6}-\x{24e9})";
 
@@ -70,7 +73,8 @@ private:
     else if (!negated)
       result += members;
     else
-      return refuse("found the complement of a class inside [...], expected classes that both syntaxes read alike");
+      return refuse("found the complement of a class inside [...], expected classes that both "
+                    "syntaxes read alike");
     at += 2;
   }
   void braced() { // \p{...} or \x{...}
@@ -93,12 +97,15 @@ private:
     case 'x':
       if (peek(2) == '{')
         return braced();
-      if (c == 'x' && peek(2) >= '0' && peek(2) <= '7' && std::isxdigit(static_cast<unsigned char>(peek(3))))
+      if (c == 'x' && peek(2) >= '0' && peek(2) <= '7' &&
+          std::isxdigit(static_cast<unsigned char>(peek(3))))
         return copy(4);
       break;
     case 'u': {
       std::string_view digits = source.substr(at).substr(2, 4);
-      if (digits.size() < 4 || !std::all_of(digits.begin(), digits.end(), [](char d) { return std::isxdigit(static_cast<unsigned char>(d)); }))
+      if (digits.size() < 4 || !std::all_of(digits.begin(), digits.end(), [](char d) {
+            return std::isxdigit(static_cast<unsigned char>(d));
+          }))
         break;
       result += fmt::format("\\x{{{}}}", digits);
       at += 6;
@@ -119,7 +126,8 @@ private:
       return refuse("found '\\' at the end");
     default:
       if (!std::isalnum(static_cast<unsigned char>(c)))
-        return copy(2); // itself; a byte of a longer character is followed by the others as they are
+        return copy(
+            2); // itself; a byte of a longer character is followed by the others as they are
     }
     refuse(fmt::format("found '\\{}', expected what both syntaxes read alike", c));
   }
@@ -131,7 +139,8 @@ private:
       return copy(end + 2 - at);
     }
     if (c == '[')
-      return refuse("found '[' inside [...], expected no class inside a class (a character is written \\[)");
+      return refuse(
+          "found '[' inside [...], expected no class inside a class (a character is written \\[)");
     if (c == '&' && peek(1) == '&')
       return refuse("found '&&' inside [...], expected no intersection of classes");
     if (c == ']')
@@ -148,11 +157,14 @@ private:
     }
     if (c == '(' && peek(1) == '?') {
       size_t end = at + 2;
-      while (end < source.size() && (std::isalpha(static_cast<unsigned char>(source[end])) || source[end] == '-'))
+      while (end < source.size() &&
+             (std::isalpha(static_cast<unsigned char>(source[end])) || source[end] == '-'))
         ++end;
-      bool options = end > at + 2 && end < source.size() && (source[end] == ':' || source[end] == ')');
+      bool options =
+          end > at + 2 && end < source.size() && (source[end] == ':' || source[end] == ')');
       std::string_view named = source.substr(at + 2, end - at - 2);
-      if ((options && named.find_first_not_of("i-") != std::string_view::npos) || (!options && !named.empty()))
+      if ((options && named.find_first_not_of("i-") != std::string_view::npos) ||
+          (!options && !named.empty()))
         return refuse(fmt::format("found '(?{}', expected no option but i", named));
       return copy(end - at);
     }
@@ -172,7 +184,9 @@ private:
 } // namespace
 
 Result<Regex> Regex::compile(std::string_view expression, bool literal, const std::string &place) {
-  auto error = [&](const std::string &what) { return Error{fmt::format("{}: expression '{}': {}", place, expression, what)}; };
+  auto error = [&](const std::string &what) {
+    return Error{fmt::format("{}: expression '{}': {}", place, expression, what)};
+  };
   std::string translated(expression);
   uint32_t options = PCRE2_UTF | PCRE2_LITERAL;
   if (!literal) {
@@ -183,7 +197,8 @@ Result<Regex> Regex::compile(std::string_view expression, bool literal, const st
     // In Ruby's syntax ^ and $ are a line's ends.
     options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
   }
-  std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)> context(pcre2_compile_context_create(nullptr), &pcre2_compile_context_free);
+  std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)> context(
+      pcre2_compile_context_create(nullptr), &pcre2_compile_context_free);
   if (!context)
     return error("not enough memory");
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
@@ -192,7 +207,8 @@ Result<Regex> Regex::compile(std::string_view expression, bool literal, const st
   code->expression = expression;
   int problem = 0;
   size_t at = 0;
-  code->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(), options, &problem, &at, context.get());
+  code->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                             options, &problem, &at, context.get());
   if (!code->code)
     return error(fmt::format("{} (at byte {} of '{}')", messageOf(problem), at, translated));
   // Without JIT the interpreter matches: slower, the same result.
@@ -204,8 +220,10 @@ Status Regex::findAll(std::string_view text, std::vector<Match> &matches) const 
   matches.clear();
   if (text.empty())
     return {};
-  std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> data(pcre2_match_data_create(1, nullptr), &pcre2_match_data_free);
-  std::unique_ptr<pcre2_match_context, decltype(&pcre2_match_context_free)> limits(pcre2_match_context_create(nullptr), &pcre2_match_context_free);
+  std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> data(
+      pcre2_match_data_create(1, nullptr), &pcre2_match_data_free);
+  std::unique_ptr<pcre2_match_context, decltype(&pcre2_match_context_free)> limits(
+      pcre2_match_context_create(nullptr), &pcre2_match_context_free);
   if (!data || !limits)
     return Error{fmt::format("{}: not enough memory to match", code->place)};
   pcre2_set_match_limit(limits.get(), matchLimit);
@@ -214,13 +232,16 @@ Status Regex::findAll(std::string_view text, std::vector<Match> &matches) const 
   size_t at = 0;
   while (at <= text.size()) {
     // The text was checked once as a whole; checking it at each match would be quadratic.
-    int count = pcre2_match(code->code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, data.get(), limits.get());
+    int count = pcre2_match(code->code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, data.get(),
+                            limits.get());
     if (count == PCRE2_ERROR_JIT_STACKLIMIT) // the interpreter keeps its stack on the heap
-      count = pcre2_match(code->code, subject, text.size(), at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data.get(), limits.get());
+      count = pcre2_match(code->code, subject, text.size(), at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
+                          data.get(), limits.get());
     if (count == PCRE2_ERROR_NOMATCH)
       break;
     if (count < 0)
-      return Error{fmt::format("{}: expression '{}': failed at byte {} of a text: {}", code->place, code->expression, at, messageOf(count))};
+      return Error{fmt::format("{}: expression '{}': failed at byte {} of a text: {}", code->place,
+                               code->expression, at, messageOf(count))};
     bool empty = found[0] == found[1];
     bool adjacent = !matches.empty() && matches.back().end == found[1];
     if (!(empty && adjacent))

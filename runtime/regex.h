@@ -1,8 +1,10 @@
 // regex.h - Regular expressions as tokenizer.json means them, run by PCRE2.
 //
-// The files are written for Oniguruma's Ruby syntax. Where PCRE2 means the same, an expression is passed on; where it has another way to say it
-// (\s, \w, \uHHHH, lines' ends), it is translated; what the two read differently and cannot be translated (\h, [a&&b], x{2}+, (?m), ...) is refused
-// by name, since a text that is cut differently from how a model was trained gives worse answers without a sign of it.
+// The files are written for Oniguruma's Ruby syntax. Where PCRE2 means the same, an expression is
+// passed on; where it has another way to say it
+// (\s, \w, \uHHHH, lines' ends), it is translated; what the two read differently and cannot be
+// translated (\h, [a&&b], x{2}+, (?m), ...) is refused by name, since a text that is cut
+// differently from how a model was trained gives worse answers without a sign of it.
 
 #ifndef RONDO_RUNTIME_REGEX_H
 #define RONDO_RUNTIME_REGEX_H
@@ -29,8 +31,8 @@ public:
   Regex &operator=(Regex &&) noexcept;
   ~Regex();
 
-  /// All matches in order, without overlap; an empty one only where the match before does not end. `text` must be valid UTF-8 of
-  /// less than 2 GiB. Any number of threads may ask at once.
+  /// All matches in order, without overlap; an empty one only where the match before does not end.
+  /// `text` must be valid UTF-8 of less than 2 GiB. Any number of threads may ask at once.
   Status findAll(std::string_view text, std::vector<Match> &matches) const;
 
 private:

@@ -1,4 +1,5 @@
-// rondo.cpp - The C API over Program, State and Executor: arguments checked, errors kept a thread, no exception out.
+// rondo.cpp - The C API over Program, State and Executor: arguments checked, errors kept a thread,
+// no exception out.
 
 #include "runtime/rondo.h"
 #include "runtime/executor.h"
@@ -34,7 +35,8 @@ struct rondo_state {
   State state;
 };
 
-static_assert(int(RONDO_F32) == int(DType::F32) && int(RONDO_I32) == int(DType::I32) && int(RONDO_I64) == int(DType::I64) && int(RONDO_U8) == int(DType::U8));
+static_assert(int(RONDO_F32) == int(DType::F32) && int(RONDO_I32) == int(DType::I32) &&
+              int(RONDO_I64) == int(DType::I64) && int(RONDO_U8) == int(DType::U8));
 
 namespace {
 
@@ -65,11 +67,13 @@ Status present(const void *argument, const char *name) {
   return {};
 }
 
-/// Readies text where the package has some; a tokenizer that is not read is no reason to refuse ids.
+/// Readies text where the package has some; a tokenizer that is not read is no reason to refuse
+/// ids.
 void readTokenizer(Shared &shared) {
   const package::Package &manifest = shared.program->manifest();
   if (manifest.tokenizer() && manifest.tokenizer()->size() > 0) {
-    Result<Tokenizer> read = Tokenizer::fromJson(manifest.tokenizer()->string_view(), shared.program->file().path() + ": tokenizer.json");
+    Result<Tokenizer> read = Tokenizer::fromJson(
+        manifest.tokenizer()->string_view(), shared.program->file().path() + ": tokenizer.json");
     if (read)
       shared.tokenizer = *std::move(read);
     else
@@ -81,26 +85,31 @@ void readTokenizer(Shared &shared) {
       if (value->id_limit() == 256 && !shared.tokenizer)
         shared.tokenizer = Tokenizer::bytes();
   if (!shared.tokenizer)
-    shared.noTokenizer = shared.program->file().path() + ": it has no tokenizer, and its vocabulary is not the 256 byte values: use ids";
+    shared.noTokenizer =
+        shared.program->file().path() +
+        ": it has no tokenizer, and its vocabulary is not the 256 byte values: use ids";
 }
 
 Result<const package::Entry *> findEntry(const Shared &shared, const char *name) {
   RONDO_CHECK(present(name, "entry"));
   if (const package::Entry *entry = shared.program->entry(name))
     return entry;
-  return Error{fmt::format("{}: found no entry '{}', expected one of {}", shared.program->file().path(), name, shared.program->entryNames())};
+  return Error{fmt::format("{}: found no entry '{}', expected one of {}",
+                           shared.program->file().path(), name, shared.program->entryNames())};
 }
 
 using Values = flatbuffers::Vector<flatbuffers::Offset<package::Value>>;
 
-int describe(const rondo_model *model, const char *entryName, size_t index, rondo_value *result, bool output) {
+int describe(const rondo_model *model, const char *entryName, size_t index, rondo_value *result,
+             bool output) {
   return guarded([&]() -> Status {
     RONDO_CHECK(present(model, "model"));
     RONDO_CHECK(present(result, "value"));
     RONDO_TAKE(const package::Entry *entry, findEntry(*model->shared, entryName));
     const Values &values = output ? *entry->outputs() : *entry->inputs();
     if (index >= values.size())
-      return Error{fmt::format("entry '{}': found index {}, expected less than {}", entryName, index, values.size())};
+      return Error{fmt::format("entry '{}': found index {}, expected less than {}", entryName,
+                               index, values.size())};
     const package::Value *value = values.Get(static_cast<uint32_t>(index));
     *result = {};
     result->name = value->name()->c_str();
@@ -115,13 +124,17 @@ int describe(const rondo_model *model, const char *entryName, size_t index, rond
   });
 }
 
-/// The bytes of the tensor that is `value`, found by name among those given; its type and shape must be the value's with `rows` rows.
-Result<std::span<std::byte>> bytesOf(const package::Value &value, const rondo_tensor *tensors, size_t count, int64_t rows, const char *entry, const char *what) {
+/// The bytes of the tensor that is `value`, found by name among those given; its type and shape
+/// must be the value's with `rows` rows.
+Result<std::span<std::byte>> bytesOf(const package::Value &value, const rondo_tensor *tensors,
+                                     size_t count, int64_t rows, const char *entry,
+                                     const char *what) {
   const rondo_tensor *found = nullptr;
   for (size_t i = 0; i < count; ++i)
     if (tensors[i].name && value.name()->string_view() == tensors[i].name) {
       if (found)
-        return Error{fmt::format("entry '{}': {} '{}': found it twice", entry, what, value.name()->string_view())};
+        return Error{fmt::format("entry '{}': {} '{}': found it twice", entry, what,
+                                 value.name()->string_view())};
       found = &tensors[i];
     }
   std::vector<int64_t> expected{rows};
@@ -129,20 +142,29 @@ Result<std::span<std::byte>> bytesOf(const package::Value &value, const rondo_te
     expected.push_back(value.axes()->Get(i)->extent());
   std::string_view type = nameOf(dtypeOf(value.dtype()));
   if (!found)
-    return Error{fmt::format("entry '{}': {} '{}' is missing, expected {} {}", entry, what, value.name()->string_view(), type, printShape(expected))};
-  std::span<const int64_t> shape(found->shape, found->shape ? std::min<size_t>(found->rank, 32) : 0);
+    return Error{fmt::format("entry '{}': {} '{}' is missing, expected {} {}", entry, what,
+                             value.name()->string_view(), type, printShape(expected))};
+  std::span<const int64_t> shape(found->shape,
+                                 found->shape ? std::min<size_t>(found->rank, 32) : 0);
   int dtype; // C lets an enum hold any number
   std::memcpy(&dtype, &found->dtype, sizeof dtype);
-  if (dtype != int(value.dtype()) || !std::equal(shape.begin(), shape.end(), expected.begin(), expected.end()))
-    return Error{fmt::format("entry '{}': {} '{}': found {} {}, expected {} {}", entry, what, value.name()->string_view(),
-                             dtype >= 0 && dtype <= int(RONDO_U8) ? nameOf(static_cast<DType>(dtype)) : "an unknown type", printShape(shape), type, printShape(expected))};
+  if (dtype != int(value.dtype()) ||
+      !std::equal(shape.begin(), shape.end(), expected.begin(), expected.end()))
+    return Error{fmt::format("entry '{}': {} '{}': found {} {}, expected {} {}", entry, what,
+                             value.name()->string_view(),
+                             dtype >= 0 && dtype <= int(RONDO_U8)
+                                 ? nameOf(static_cast<DType>(dtype))
+                                 : "an unknown type",
+                             printShape(shape), type, printShape(expected))};
   auto size = rondo::bytesOf(dtypeOf(value.dtype()), expected);
   if (!size || (*size && !found->data))
-    return Error{fmt::format("entry '{}': {} '{}': found no data, expected {} {}", entry, what, value.name()->string_view(), type, printShape(expected))};
+    return Error{fmt::format("entry '{}': {} '{}': found no data, expected {} {}", entry, what,
+                             value.name()->string_view(), type, printShape(expected))};
   return std::span(static_cast<std::byte *>(found->data), *size);
 }
 
-Status runEntry(Shared &shared, const char *name, rondo_state *const *states, const int64_t *lengths, size_t sequences, const rondo_tensor *inputs,
+Status runEntry(Shared &shared, const char *name, rondo_state *const *states,
+                const int64_t *lengths, size_t sequences, const rondo_tensor *inputs,
                 size_t inputCount, const rondo_tensor *outputs, size_t outputCount) {
   RONDO_TAKE(const package::Entry *entry, findEntry(shared, name));
   uint64_t rows = 0;
@@ -150,20 +172,27 @@ Status runEntry(Shared &shared, const char *name, rondo_state *const *states, co
   for (size_t i = 0; i < sequences; ++i) {
     RONDO_CHECK(present(states[i], "states[i]"));
     pointers.push_back(&states[i]->state);
-    if (lengths[i] < 0 || lengths[i] > (int64_t(1) << 40) || (rows += static_cast<uint64_t>(lengths[i])) > (uint64_t(1) << 40))
-      return Error{fmt::format("entry '{}': sequence {}: found length {}, expected 0 to 2^40 rows in all", name, i, lengths[i])};
+    if (lengths[i] < 0 || lengths[i] > (int64_t(1) << 40) ||
+        (rows += static_cast<uint64_t>(lengths[i])) > (uint64_t(1) << 40))
+      return Error{
+          fmt::format("entry '{}': sequence {}: found length {}, expected 0 to 2^40 rows in all",
+                      name, i, lengths[i])};
   }
   if (inputCount != entry->inputs()->size() || outputCount != entry->outputs()->size())
-    return Error{fmt::format("entry '{}': found {} inputs and {} outputs, expected {} and {}", name, inputCount, outputCount, entry->inputs()->size(), entry->outputs()->size())};
+    return Error{fmt::format("entry '{}': found {} inputs and {} outputs, expected {} and {}", name,
+                             inputCount, outputCount, entry->inputs()->size(),
+                             entry->outputs()->size())};
   int64_t outputRows = static_cast<int64_t>(entry->outputs_in_last_space() ? sequences : rows);
   std::vector<std::span<const std::byte>> in;
   std::vector<std::span<std::byte>> out;
   for (const package::Value *value : *entry->inputs()) {
-    RONDO_TAKE(std::span<std::byte> bytes, bytesOf(*value, inputs, inputCount, static_cast<int64_t>(rows), name, "input"));
+    RONDO_TAKE(std::span<std::byte> bytes,
+               bytesOf(*value, inputs, inputCount, static_cast<int64_t>(rows), name, "input"));
     in.push_back(bytes);
   }
   for (const package::Value *value : *entry->outputs()) {
-    RONDO_TAKE(std::span<std::byte> bytes, bytesOf(*value, outputs, outputCount, outputRows, name, "output"));
+    RONDO_TAKE(std::span<std::byte> bytes,
+               bytesOf(*value, outputs, outputCount, outputRows, name, "output"));
     out.push_back(bytes);
   }
   return shared.executor->run(*entry, pointers, {lengths, sequences}, in, out);
@@ -172,24 +201,31 @@ Status runEntry(Shared &shared, const char *name, rondo_state *const *states, co
 /// An entry from `tokens` to one row of `logits` a sequence, as generation needs.
 Result<const package::Entry *> tokenEntry(const Shared &shared, const char *name) {
   RONDO_TAKE(const package::Entry *entry, findEntry(shared, name));
-  if (entry->inputs()->size() != 1 || entry->inputs()->Get(0)->dtype() != package::DType::I64 || entry->inputs()->Get(0)->axes()->size() != 1 ||
-      entry->outputs()->size() != 1 || entry->outputs()->Get(0)->dtype() != package::DType::F32 || !entry->outputs_in_last_space())
-    return Error{fmt::format("{}: entry '{}': expected ids as its only input, and logits of the last token as its only output", shared.program->file().path(), name)};
+  if (entry->inputs()->size() != 1 || entry->inputs()->Get(0)->dtype() != package::DType::I64 ||
+      entry->inputs()->Get(0)->axes()->size() != 1 || entry->outputs()->size() != 1 ||
+      entry->outputs()->Get(0)->dtype() != package::DType::F32 || !entry->outputs_in_last_space())
+    return Error{fmt::format("{}: entry '{}': expected ids as its only input, and logits of the "
+                             "last token as its only output",
+                             shared.program->file().path(), name)};
   return entry;
 }
 
-Status generate(Shared &shared, State &state, std::span<const int64_t> prompt, const rondo_sampling &sampling, size_t most, rondo_on_token onToken, void *context,
+Status generate(Shared &shared, State &state, std::span<const int64_t> prompt,
+                const rondo_sampling &sampling, size_t most, rondo_on_token onToken, void *context,
                 int64_t *ids, size_t &count) {
   RONDO_TAKE(const package::Entry *prefill, tokenEntry(shared, "prefill"));
   RONDO_TAKE(const package::Entry *step, tokenEntry(shared, "step"));
-  RONDO_TAKE(Sampler sampler, Sampler::create({sampling.temperature, sampling.top_p, sampling.seed}));
+  RONDO_TAKE(Sampler sampler,
+             Sampler::create({sampling.temperature, sampling.top_p, sampling.seed}));
   if (prompt.empty())
     return Error{"prompt: found no token, expected at least one to go on from"};
   if (most > (size_t(1) << 40))
     return Error{fmt::format("most: found {}, expected at most 2^40 tokens", most)};
-  // Room first: nothing is allocated, and nothing of that kind can fail, once tokens were given out.
+  // Room first: nothing is allocated, and nothing of that kind can fail, once tokens were given
+  // out.
   RONDO_CHECK(state.reserve(static_cast<int64_t>(prompt.size() + most)));
-  std::vector<float> logits(static_cast<size_t>(rowBytes(*prefill->outputs()->Get(0))) / sizeof(float));
+  std::vector<float> logits(static_cast<size_t>(rowBytes(*prefill->outputs()->Get(0))) /
+                            sizeof(float));
   State *states[] = {&state};
   auto run = [&](const package::Entry &entry, std::span<const int64_t> tokens) {
     int64_t lengths[] = {static_cast<int64_t>(tokens.size())};
@@ -221,8 +257,11 @@ int rondo_open(const char *path, const rondo_options *options, rondo_model **mod
     RONDO_CHECK(present(model, "model"));
     auto shared = std::make_shared<Shared>();
     RONDO_TAKE(Package package, Package::open(path));
-    RONDO_TAKE(shared->program, Program::load(std::move(package), options && options->isa ? options->isa : ""));
-    shared->executor = std::make_unique<Executor>(shared->program, std::make_shared<ThreadPool>(options ? options->threads : 0, options && options->pin));
+    RONDO_TAKE(shared->program,
+               Program::load(std::move(package), options && options->isa ? options->isa : ""));
+    shared->executor = std::make_unique<Executor>(
+        shared->program,
+        std::make_shared<ThreadPool>(options ? options->threads : 0, options && options->pin));
     readTokenizer(*shared);
     *model = new rondo_model{std::move(shared)};
     return {};
@@ -234,11 +273,19 @@ void rondo_close(rondo_model *model) { delete model; }
 const char *rondo_entry_name(const rondo_model *model, size_t index) {
   if (!model || index >= model->shared->program->manifest().entries()->size())
     return nullptr;
-  return model->shared->program->manifest().entries()->Get(static_cast<uint32_t>(index))->name()->c_str();
+  return model->shared->program->manifest()
+      .entries()
+      ->Get(static_cast<uint32_t>(index))
+      ->name()
+      ->c_str();
 }
 
-int rondo_input(const rondo_model *model, const char *entry, size_t index, rondo_value *value) { return describe(model, entry, index, value, false); }
-int rondo_output(const rondo_model *model, const char *entry, size_t index, rondo_value *value) { return describe(model, entry, index, value, true); }
+int rondo_input(const rondo_model *model, const char *entry, size_t index, rondo_value *value) {
+  return describe(model, entry, index, value, false);
+}
+int rondo_output(const rondo_model *model, const char *entry, size_t index, rondo_value *value) {
+  return describe(model, entry, index, value, true);
+}
 
 int rondo_state_new(rondo_model *model, rondo_state **state) {
   return guarded([&]() -> Status {
@@ -258,7 +305,8 @@ int rondo_state_copy(const rondo_state *state, rondo_state **copy) {
     auto copied = std::make_unique<rondo_state>(*state);
     // Memory that was short leaves a copy that holds less.
     if (copied->state.bytes() != state->state.bytes())
-      return Error{fmt::format("not enough memory for a copy of a state of {} bytes", state->state.bytes())};
+      return Error{
+          fmt::format("not enough memory for a copy of a state of {} bytes", state->state.bytes())};
     *copy = copied.release();
     return {};
   });
@@ -266,7 +314,9 @@ int rondo_state_copy(const rondo_state *state, rondo_state **copy) {
 
 void rondo_state_free(rondo_state *state) { delete state; }
 
-int64_t rondo_state_position(const rondo_state *state) { return state ? state->state.position() : 0; }
+int64_t rondo_state_position(const rondo_state *state) {
+  return state ? state->state.position() : 0;
+}
 
 int rondo_state_reserve(rondo_state *state, int64_t tokens) {
   return guarded([&]() -> Status {
@@ -296,8 +346,9 @@ int rondo_state_load(rondo_state *state, const char *path) {
   });
 }
 
-int rondo_run(rondo_model *model, const char *entry, rondo_state *const *states, const int64_t *lengths, size_t sequences,
-              const rondo_tensor *inputs, size_t input_count, const rondo_tensor *outputs, size_t output_count) {
+int rondo_run(rondo_model *model, const char *entry, rondo_state *const *states,
+              const int64_t *lengths, size_t sequences, const rondo_tensor *inputs,
+              size_t input_count, const rondo_tensor *outputs, size_t output_count) {
   return guarded([&]() -> Status {
     RONDO_CHECK(present(model, "model"));
     if (sequences) {
@@ -309,11 +360,13 @@ int rondo_run(rondo_model *model, const char *entry, rondo_state *const *states,
     if (output_count)
       RONDO_CHECK(present(outputs, "outputs"));
     std::lock_guard lock(model->shared->mutex);
-    return runEntry(*model->shared, entry, states, lengths, sequences, inputs, input_count, outputs, output_count);
+    return runEntry(*model->shared, entry, states, lengths, sequences, inputs, input_count, outputs,
+                    output_count);
   });
 }
 
-int rondo_encode(const rondo_model *model, const char *text, size_t size, int framed, int64_t *ids, size_t capacity, size_t *count) {
+int rondo_encode(const rondo_model *model, const char *text, size_t size, int framed, int64_t *ids,
+                 size_t capacity, size_t *count) {
   return guarded([&]() -> Status {
     RONDO_CHECK(present(model, "model"));
     RONDO_CHECK(present(count, "count"));
@@ -322,7 +375,8 @@ int rondo_encode(const rondo_model *model, const char *text, size_t size, int fr
     std::lock_guard lock(model->shared->mutex); // patterns hold what they match
     if (!model->shared->tokenizer)
       return Error{model->shared->noTokenizer};
-    RONDO_TAKE(std::vector<int64_t> found, model->shared->tokenizer->encode({text, size}, framed != 0));
+    RONDO_TAKE(std::vector<int64_t> found,
+               model->shared->tokenizer->encode({text, size}, framed != 0));
     *count = found.size();
     if (found.size() > capacity)
       return Error{fmt::format("ids: found room for {}, expected {}", capacity, found.size())};
@@ -333,7 +387,8 @@ int rondo_encode(const rondo_model *model, const char *text, size_t size, int fr
   });
 }
 
-int rondo_decode(const rondo_model *model, const int64_t *ids, size_t count, char *text, size_t capacity, size_t *size) {
+int rondo_decode(const rondo_model *model, const int64_t *ids, size_t count, char *text,
+                 size_t capacity, size_t *size) {
   return guarded([&]() -> Status {
     RONDO_CHECK(present(model, "model"));
     RONDO_CHECK(present(size, "size"));
@@ -344,7 +399,8 @@ int rondo_decode(const rondo_model *model, const int64_t *ids, size_t count, cha
     std::string decoded = model->shared->tokenizer->decode({ids, count});
     *size = decoded.size();
     if (decoded.size() > capacity)
-      return Error{fmt::format("text: found room for {} bytes, expected {}", capacity, decoded.size())};
+      return Error{
+          fmt::format("text: found room for {} bytes, expected {}", capacity, decoded.size())};
     if (!decoded.empty())
       RONDO_CHECK(present(text, "text"));
     std::copy(decoded.begin(), decoded.end(), text);
@@ -352,8 +408,9 @@ int rondo_decode(const rondo_model *model, const int64_t *ids, size_t count, cha
   });
 }
 
-int rondo_generate(rondo_model *model, rondo_state *state, const int64_t *prompt, size_t prompt_count, const rondo_sampling *sampling,
-                   size_t most, rondo_on_token on_token, void *context, int64_t *ids, size_t *count) {
+int rondo_generate(rondo_model *model, rondo_state *state, const int64_t *prompt,
+                   size_t prompt_count, const rondo_sampling *sampling, size_t most,
+                   rondo_on_token on_token, void *context, int64_t *ids, size_t *count) {
   return guarded([&]() -> Status {
     RONDO_CHECK(present(model, "model"));
     RONDO_CHECK(present(state, "state"));
@@ -366,9 +423,12 @@ int rondo_generate(rondo_model *model, rondo_state *state, const int64_t *prompt
     // Worked on aside: a generation that fails leaves the state as it was.
     State next = state->state;
     if (next.bytes() != state->state.bytes())
-      return Error{fmt::format("not enough memory for a copy of a state of {} bytes", state->state.bytes())};
+      return Error{
+          fmt::format("not enough memory for a copy of a state of {} bytes", state->state.bytes())};
     size_t generated = 0;
-    RONDO_CHECK(generate(*model->shared, next, {prompt, prompt_count}, sampling ? *sampling : rondo_sampling{0, 1, 1}, most, on_token, context, ids, generated));
+    RONDO_CHECK(generate(*model->shared, next, {prompt, prompt_count},
+                         sampling ? *sampling : rondo_sampling{0, 1, 1}, most, on_token, context,
+                         ids, generated));
     state->state = std::move(next);
     *count = generated;
     return {};

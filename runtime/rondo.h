@@ -1,7 +1,8 @@
 /*===- rondo.h - Run Rondo packages from C and whatever calls C ---*- C -*-===//
  *
- * A model is an opened package (.rpk); a state is what it remembers of one sequence. An entry of the model maps rows of inputs to rows of outputs and
- * advances the states of the sequences that the rows belong to.
+ * A model is an opened package (.rpk); a state is what it remembers of one sequence. An entry of
+ *the model maps rows of inputs to rows of outputs and advances the states of the sequences that the
+ *rows belong to.
  *
  *   rondo_model *model;
  *   rondo_state *state;
@@ -12,12 +13,15 @@
  *   rondo_tensor out = {"logits", RONDO_F32, 2, out_shape, logits};
  *   rondo_run(model, "prefill", &state, &length, 1, &in, 1, &out, 1);
  *
- * Functions that can fail return RONDO_OK (0) or RONDO_ERROR (1); rondo_last_error() then says which file or argument, what was found and what was
- * expected. A call that fails has changed nothing that it was given. No C++ exception leaves a function.
+ * Functions that can fail return RONDO_OK (0) or RONDO_ERROR (1); rondo_last_error() then says
+ *which file or argument, what was found and what was expected. A call that fails has changed
+ *nothing that it was given. No C++ exception leaves a function.
  *
- * Threads: different models may be used from different threads at once. Calls on one model and its states wait for each other.
+ * Threads: different models may be used from different threads at once. Calls on one model and its
+ *states wait for each other.
  *
- * A package holds native code. Hashes find damage, not malice: open only packages that you trust as you would trust a program.
+ * A package holds native code. Hashes find damage, not malice: open only packages that you trust as
+ *you would trust a program.
  *
  *===----------------------------------------------------------------------===*/
 
@@ -47,7 +51,8 @@ typedef enum rondo_dtype {
   RONDO_U8 = 7
 } rondo_dtype;
 
-/* Why the last failed call of this thread failed; valid until its next call that fails. Never null. */
+/* Why the last failed call of this thread failed; valid until its next call that fails. Never null.
+ */
 const char *rondo_last_error(void);
 /* "0.1.0" */
 const char *rondo_version(void);
@@ -65,17 +70,18 @@ int rondo_open(const char *path, const rondo_options *options, rondo_model **mod
 /* States stay usable after the model was closed; null is ignored. */
 void rondo_close(rondo_model *model);
 
-/* The entries: "forward", "prefill", "step", "score", as far as the package has them. Null beyond the last. */
+/* The entries: "forward", "prefill", "step", "score", as far as the package has them. Null beyond
+ * the last. */
 const char *rondo_entry_name(const rondo_model *model, size_t index);
 
 /* One input or output of an entry. Pointers live as long as the model. */
 typedef struct rondo_value {
   const char *name;
   rondo_dtype dtype;
-  size_t rank;            /* of shape */
-  int64_t shape[17];      /* -1 for the rows, then the extents of its axes */
-  const char *axes[17];   /* their names; the first is "t" */
-  int64_t id_limit;       /* of ids: each is at least 0 and less than this; 0: no ids */
+  size_t rank;          /* of shape */
+  int64_t shape[17];    /* -1 for the rows, then the extents of its axes */
+  const char *axes[17]; /* their names; the first is "t" */
+  int64_t id_limit;     /* of ids: each is at least 0 and less than this; 0: no ids */
 } rondo_value;
 /* Fails when there is no such entry, or `index` is beyond its last value. */
 int rondo_input(const rondo_model *model, const char *entry, size_t index, rondo_value *value);
@@ -103,23 +109,31 @@ typedef struct rondo_tensor {
   const char *name;
   rondo_dtype dtype;
   size_t rank;
-  const int64_t *shape; /* [rows, axes...]: all tokens of all sequences, one sequence after the other */
-  void *data;           /* row-major; fastest where each row begins at a multiple of 64 bytes */
+  const int64_t
+      *shape; /* [rows, axes...]: all tokens of all sequences, one sequence after the other */
+  void *data; /* row-major; fastest where each row begins at a multiple of 64 bytes */
 } rondo_tensor;
 
-/* Runs an entry on `sequences` sequences, of which sequence i has lengths[i] tokens (0 is allowed) and goes on from states[i] (all different). Each of the
- * entry's inputs and outputs is given once, in any order. Outputs have the rows of the inputs; of entries over last tokens (prefill, step) they have one
- * row a sequence, zeros where it has no token. Allocates only where a state must grow (rondo_state_reserve). */
-int rondo_run(rondo_model *model, const char *entry, rondo_state *const *states, const int64_t *lengths, size_t sequences,
-              const rondo_tensor *inputs, size_t input_count, const rondo_tensor *outputs, size_t output_count);
+/* Runs an entry on `sequences` sequences, of which sequence i has lengths[i] tokens (0 is allowed)
+ * and goes on from states[i] (all different). Each of the entry's inputs and outputs is given once,
+ * in any order. Outputs have the rows of the inputs; of entries over last tokens (prefill, step)
+ * they have one row a sequence, zeros where it has no token. Allocates only where a state must grow
+ * (rondo_state_reserve). */
+int rondo_run(rondo_model *model, const char *entry, rondo_state *const *states,
+              const int64_t *lengths, size_t sequences, const rondo_tensor *inputs,
+              size_t input_count, const rondo_tensor *outputs, size_t output_count);
 
 /*===- Text -----------------------------------------------------------------===*/
 
-/* Ids of a text of `size` bytes, by the package's tokenizer (or its byte values). Sets *count to how many there are; fails when that is more than `capacity`.
- * `framed`: not 0 with the special tokens that begin a sequence. */
-int rondo_encode(const rondo_model *model, const char *text, size_t size, int framed, int64_t *ids, size_t capacity, size_t *count);
-/* The bytes of ids, without a final zero; special tokens have none. Sets *size; fails when that is more than `capacity`. */
-int rondo_decode(const rondo_model *model, const int64_t *ids, size_t count, char *text, size_t capacity, size_t *size);
+/* Ids of a text of `size` bytes, by the package's tokenizer (or its byte values). Sets *count to
+ * how many there are; fails when that is more than `capacity`. `framed`: not 0 with the special
+ * tokens that begin a sequence. */
+int rondo_encode(const rondo_model *model, const char *text, size_t size, int framed, int64_t *ids,
+                 size_t capacity, size_t *count);
+/* The bytes of ids, without a final zero; special tokens have none. Sets *size; fails when that is
+ * more than `capacity`. */
+int rondo_decode(const rondo_model *model, const int64_t *ids, size_t count, char *text,
+                 size_t capacity, size_t *size);
 
 typedef struct rondo_sampling {
   float temperature; /* 0: the likeliest token */
@@ -130,10 +144,12 @@ typedef struct rondo_sampling {
 /* Called with each generated id; anything but 0 ends the generation. */
 typedef int (*rondo_on_token)(void *context, int64_t id);
 
-/* Runs the prompt (at least one token) and generates up to `most` tokens, until one ends the sequence. Writes the ids to `ids` (room for `most`) and sets *count. The state
- * then holds the prompt and all generated tokens but the last. `sampling` null: greedy. `on_token` may be null. */
-int rondo_generate(rondo_model *model, rondo_state *state, const int64_t *prompt, size_t prompt_count, const rondo_sampling *sampling,
-                   size_t most, rondo_on_token on_token, void *context, int64_t *ids, size_t *count);
+/* Runs the prompt (at least one token) and generates up to `most` tokens, until one ends the
+ * sequence. Writes the ids to `ids` (room for `most`) and sets *count. The state then holds the
+ * prompt and all generated tokens but the last. `sampling` null: greedy. `on_token` may be null. */
+int rondo_generate(rondo_model *model, rondo_state *state, const int64_t *prompt,
+                   size_t prompt_count, const rondo_sampling *sampling, size_t most,
+                   rondo_on_token on_token, void *context, int64_t *ids, size_t *count);
 
 #ifdef __cplusplus
 }

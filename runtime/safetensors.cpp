@@ -41,7 +41,8 @@ Result<TensorView> readEntry(const std::string &file, const std::string &name, c
     return tensorError(file, name, fmt::format("found {}, expected an object", entry.type_name()));
   for (const char *key : {"dtype", "shape", "data_offsets"})
     if (!entry.contains(key))
-      return tensorError(file, name, fmt::format("found no '{}', expected dtype, shape and data_offsets", key));
+      return tensorError(file, name,
+                         fmt::format("found no '{}', expected dtype, shape and data_offsets", key));
 
   TensorView view;
   view.name = name;
@@ -49,22 +50,25 @@ Result<TensorView> readEntry(const std::string &file, const std::string &name, c
   const Json &type = entry["dtype"];
   auto dtype = type.is_string() ? dtypeNamed(type.get<std::string>()) : std::nullopt;
   if (!dtype)
-    return tensorError(file, name,
-                       fmt::format("dtype: found {}, expected F32, F64, BF16, F16, I8, I16, I32, I64, U8 or BOOL",
-                                   type.dump(-1, ' ', false, Json::error_handler_t::replace)));
+    return tensorError(
+        file, name,
+        fmt::format("dtype: found {}, expected F32, F64, BF16, F16, I8, I16, I32, I64, U8 or BOOL",
+                    type.dump(-1, ' ', false, Json::error_handler_t::replace)));
   view.dtype = *dtype;
 
   const Json &shape = entry["shape"];
   if (!shape.is_array() || shape.size() > maxRank)
-    return tensorError(file, name, fmt::format("shape: expected an array of at most {} extents", maxRank));
+    return tensorError(file, name,
+                       fmt::format("shape: expected an array of at most {} extents", maxRank));
   for (const Json &extent : shape) {
     RONDO_TAKE(int64_t value, natural(file, name, "shape", extent));
     view.shape.push_back(value);
   }
   auto bytes = bytesOf(view.dtype, view.shape);
   if (!bytes)
-    return tensorError(file, name, fmt::format("shape: found {}, expected a size that fits into the file",
-                                               printShape(view.shape)));
+    return tensorError(file, name,
+                       fmt::format("shape: found {}, expected a size that fits into the file",
+                                   printShape(view.shape)));
 
   const Json &offsets = entry["data_offsets"];
   if (!offsets.is_array() || offsets.size() != 2)
@@ -72,11 +76,15 @@ Result<TensorView> readEntry(const std::string &file, const std::string &name, c
   RONDO_TAKE(int64_t begin, natural(file, name, "data_offsets", offsets[0]));
   RONDO_TAKE(int64_t end, natural(file, name, "data_offsets", offsets[1]));
   if (begin > end || static_cast<uint64_t>(end) > data.size())
-    return tensorError(file, name, fmt::format("data_offsets: found [{}, {}], expected begin <= end <= {} (the bytes "
-                                               "after the header)", begin, end, data.size()));
+    return tensorError(
+        file, name,
+        fmt::format("data_offsets: found [{}, {}], expected begin <= end <= {} (the bytes "
+                    "after the header)",
+                    begin, end, data.size()));
   if (static_cast<uint64_t>(end - begin) != *bytes)
-    return tensorError(file, name, fmt::format("found {} bytes of data, expected {} for {} {}", end - begin, *bytes,
-                                               nameOf(view.dtype), printShape(view.shape)));
+    return tensorError(file, name,
+                       fmt::format("found {} bytes of data, expected {} for {} {}", end - begin,
+                                   *bytes, nameOf(view.dtype), printShape(view.shape)));
   view.bytes = data.subspan(static_cast<size_t>(begin), static_cast<size_t>(*bytes));
   return view;
 }
@@ -99,22 +107,25 @@ Result<TensorFile> TensorFile::open(const std::string &path) {
   std::span<const std::byte> bytes = result.file.bytes();
   uint64_t header = 0;
   if (bytes.size() < sizeof header)
-    return Error{fmt::format("{}: found {} bytes, expected at least 8 for the length of the header", path, bytes.size())};
+    return Error{fmt::format("{}: found {} bytes, expected at least 8 for the length of the header",
+                             path, bytes.size())};
   std::memcpy(&header, bytes.data(), sizeof header);
   uint64_t room = bytes.size() - sizeof header;
   if (header > maxHeader || header > room)
-    return Error{fmt::format("{}: header: found a length of {} bytes, expected at most {}", path, header,
-                             std::min(maxHeader, room))};
+    return Error{fmt::format("{}: header: found a length of {} bytes, expected at most {}", path,
+                             header, std::min(maxHeader, room))};
   std::string_view text(reinterpret_cast<const char *>(bytes.data()) + sizeof header, header);
   std::span<const std::byte> data = bytes.subspan(sizeof header + header);
 
   RONDO_TAKE(Json json, parseJson(path + ": header", text, maxDepth));
   if (!json.is_object())
-    return Error{fmt::format("{}: header: found {}, expected an object of tensors", path, json.type_name())};
+    return Error{
+        fmt::format("{}: header: found {}, expected an object of tensors", path, json.type_name())};
   for (const auto &[name, entry] : json.items()) {
     if (name == "__metadata__") {
       if (!entry.is_object())
-        return Error{fmt::format("{}: header: __metadata__: found {}, expected an object", path, entry.type_name())};
+        return Error{fmt::format("{}: header: __metadata__: found {}, expected an object", path,
+                                 entry.type_name())};
       for (const auto &[key, note] : entry.items())
         if (note.is_string())
           result.notes[key] = note.get<std::string>();
@@ -132,20 +143,24 @@ Result<TensorFile> TensorFile::open(const std::string &path) {
   for (size_t i = 0; i < result.all.size(); ++i) {
     const TensorView &view = result.all[i];
     if (view.bytes.data() < end)
-      return tensorError(path, view.name, fmt::format("its data overlaps that of '{}'; expected each tensor to have its own",
-                                                      result.all[i - 1].name));
+      return tensorError(
+          path, view.name,
+          fmt::format("its data overlaps that of '{}'; expected each tensor to have its own",
+                      result.all[i - 1].name));
     end = view.bytes.data() + view.bytes.size();
     result.byName.emplace(view.name, i);
   }
   end = data.data();
   for (const TensorView &view : result.all) {
     if (view.bytes.data() != end)
-      return tensorError(path, view.name, fmt::format("its data begins at byte {}, expected {} (no hole before it)",
-                                                      view.bytes.data() - data.data(), end - data.data()));
+      return tensorError(path, view.name,
+                         fmt::format("its data begins at byte {}, expected {} (no hole before it)",
+                                     view.bytes.data() - data.data(), end - data.data()));
     end = view.bytes.data() + view.bytes.size();
   }
   if (size_t used = static_cast<size_t>(end - data.data()); used != data.size())
-    return Error{fmt::format("{}: found {} bytes after the header, expected {} (the tensors' data)", path, data.size(), used)};
+    return Error{fmt::format("{}: found {} bytes after the header, expected {} (the tensors' data)",
+                             path, data.size(), used)};
   return result;
 }
 
@@ -174,21 +189,28 @@ Result<Checkpoint> Checkpoint::open(const std::string &fileOrFolder) {
     return result;
   }
   if (!exists(index))
-    return Error{fmt::format("{}: found neither model.safetensors nor model.safetensors.index.json, expected one of them", fileOrFolder)};
+    return Error{fmt::format("{}: found neither model.safetensors nor "
+                             "model.safetensors.index.json, expected one of them",
+                             fileOrFolder)};
 
   RONDO_TAKE(std::string text, readText(index, maxHeader));
   RONDO_TAKE(Json json, parseJson(index, text, maxDepth));
   if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object())
-    return Error{fmt::format("{}: found no object 'weight_map', expected one from tensor names to files", index)};
+    return Error{fmt::format(
+        "{}: found no object 'weight_map', expected one from tensor names to files", index)};
   std::map<std::string, size_t> shardOf;
   const Json &map = json["weight_map"];
   for (const auto &[name, file] : map.items()) {
     if (!file.is_string())
-      return Error{fmt::format("{}: weight_map: '{}': found {}, expected a file name", index, name, file.type_name())};
+      return Error{fmt::format("{}: weight_map: '{}': found {}, expected a file name", index, name,
+                               file.type_name())};
     // A file name only: it must not lead out of the folder.
     std::string shard = file.get<std::string>();
-    if (shard.empty() || shard == "." || shard == ".." || shard.find('/') != std::string::npos || shard.find('\0') != std::string::npos)
-      return Error{fmt::format("{}: weight_map: '{}': found '{}', expected the name of a file in the same folder", index, name, shard)};
+    if (shard.empty() || shard == "." || shard == ".." || shard.find('/') != std::string::npos ||
+        shard.find('\0') != std::string::npos)
+      return Error{fmt::format(
+          "{}: weight_map: '{}': found '{}', expected the name of a file in the same folder", index,
+          name, shard)};
     shardOf.emplace(shard, 0);
   }
   for (auto &[shard, number] : shardOf) {
@@ -200,7 +222,8 @@ Result<Checkpoint> Checkpoint::open(const std::string &fileOrFolder) {
     const TensorFile &shard = result.shards[shardOf[file.get<std::string>()]];
     const TensorView *view = shard.find(name);
     if (!view)
-      return Error{fmt::format("{}: found no tensor '{}', expected it there as {} says", shard.path(), name, index)};
+      return Error{fmt::format("{}: found no tensor '{}', expected it there as {} says",
+                               shard.path(), name, index)};
     result.byName.emplace(name, view);
   }
   return result;
@@ -211,10 +234,12 @@ const TensorView *Checkpoint::find(std::string_view name) const {
   return found == byName.end() ? nullptr : found->second;
 }
 
-Result<const TensorView *> Checkpoint::get(std::string_view name, std::span<const int64_t> shape) const {
+Result<const TensorView *> Checkpoint::get(std::string_view name,
+                                           std::span<const int64_t> shape) const {
   const TensorView *view = find(name);
   if (!view) {
-    // A tensor with the same last two name parts is the likeliest mistake: a scope too many or too few.
+    // A tensor with the same last two name parts is the likeliest mistake: a scope too many or too
+    // few.
     std::string hint;
     std::string_view tail = name;
     if (size_t dot = name.rfind('.'); dot != name.npos)
@@ -224,10 +249,12 @@ Result<const TensorView *> Checkpoint::get(std::string_view name, std::span<cons
         hint = fmt::format("; did the spec mean '{}'?", other);
         break;
       }
-    return Error{fmt::format("{}: tensor '{}' is missing, expected shape {}{}", origin, name, printShape(shape), hint)};
+    return Error{fmt::format("{}: tensor '{}' is missing, expected shape {}{}", origin, name,
+                             printShape(shape), hint)};
   }
   if (!std::equal(shape.begin(), shape.end(), view->shape.begin(), view->shape.end()))
-    return Error{fmt::format("{}: tensor '{}': found shape {}, expected {}", view->file, name, printShape(view->shape), printShape(shape))};
+    return Error{fmt::format("{}: tensor '{}': found shape {}, expected {}", view->file, name,
+                             printShape(view->shape), printShape(shape))};
   return view;
 }
 
@@ -247,10 +274,14 @@ Status writeTensors(const std::string &path, std::span<const TensorView> tensors
   for (const TensorView &tensor : tensors) {
     auto bytes = bytesOf(tensor.dtype, tensor.shape);
     if (!bytes || *bytes != tensor.bytes.size())
-      return tensorError(path, tensor.name, fmt::format("found {} bytes to write, expected those of {}", tensor.bytes.size(), printShape(tensor.shape)));
+      return tensorError(path, tensor.name,
+                         fmt::format("found {} bytes to write, expected those of {}",
+                                     tensor.bytes.size(), printShape(tensor.shape)));
     if (header.contains(tensor.name))
       return tensorError(path, tensor.name, "given twice");
-    header[tensor.name] = {{"dtype", nameOf(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + *bytes}}};
+    header[tensor.name] = {{"dtype", nameOf(tensor.dtype)},
+                           {"shape", tensor.shape},
+                           {"data_offsets", {offset, offset + *bytes}}};
     offset += *bytes;
   }
   // Spaces after the header keep the data aligned.

@@ -1,8 +1,10 @@
-// safetensors.h - Reads and writes tensors in the safetensors format (u64 header length, JSON header, data), also sharded checkpoints.
+// safetensors.h - Reads and writes tensors in the safetensors format (u64 header length, JSON
+// header, data), also sharded checkpoints.
 //
-// The format: https://huggingface.co/docs/safetensors. Everything a file says is checked before it is used: the header's length, each tensor's
-// type, shape and offsets, that sizes agree, that tensors neither overlap nor leave holes, that no name comes twice. Data is mapped
-// read-only and never copied by opening.
+// The format: https://huggingface.co/docs/safetensors. Everything a file says is checked before it
+// is used: the header's length, each tensor's type, shape and offsets, that sizes agree, that
+// tensors neither overlap nor leave holes, that no name comes twice. Data is mapped read-only and
+// never copied by opening.
 
 #ifndef RONDO_RUNTIME_SAFETENSORS_H
 #define RONDO_RUNTIME_SAFETENSORS_H
@@ -40,7 +42,8 @@ private:
   std::map<std::string, std::string> notes;
 };
 
-/// The tensors of a published checkpoint: a folder with model.safetensors or model.safetensors.index.json and its shards, or one .safetensors file.
+/// The tensors of a published checkpoint: a folder with model.safetensors or
+/// model.safetensors.index.json and its shards, or one .safetensors file.
 class Checkpoint {
 public:
   static Result<Checkpoint> open(const std::string &fileOrFolder);
@@ -48,7 +51,8 @@ public:
   const std::string &path() const { return origin; }
   const std::vector<TensorFile> &files() const { return shards; }
   const TensorView *find(std::string_view name) const;
-  /// As find, but an error that names near matches when there is none; `shape` is what the caller expects.
+  /// As find, but an error that names near matches when there is none; `shape` is what the caller
+  /// expects.
   Result<const TensorView *> get(std::string_view name, std::span<const int64_t> shape) const;
   /// Sorted.
   std::vector<std::string> names() const;

@@ -10,9 +10,11 @@ namespace rondo {
 
 Result<Sampler> Sampler::create(const SamplingOptions &options) {
   if (!(options.temperature >= 0) || !std::isfinite(options.temperature))
-    return Error{fmt::format("temperature: found {}, expected a number of at least 0", options.temperature)};
+    return Error{
+        fmt::format("temperature: found {}, expected a number of at least 0", options.temperature)};
   if (!(options.topP > 0 && options.topP <= 1))
-    return Error{fmt::format("top-p: found {}, expected a number above 0, and at most 1", options.topP)};
+    return Error{
+        fmt::format("top-p: found {}, expected a number above 0, and at most 1", options.topP)};
   return Sampler(options);
 }
 
@@ -31,7 +33,8 @@ Result<int64_t> Sampler::sample(std::span<const float> logits) {
   if (options.temperature == 0)
     return static_cast<int64_t>(best);
 
-  // Unnormalised probabilities, likeliest first; a temperature so small that everything else underflows is greedy.
+  // Unnormalised probabilities, likeliest first; a temperature so small that everything else
+  // underflows is greedy.
   candidates.clear();
   double total = 0;
   for (size_t i = 0; i < logits.size(); ++i) {
@@ -43,11 +46,14 @@ Result<int64_t> Sampler::sample(std::span<const float> logits) {
   }
   if (options.topP < 1) {
     // A heap gives out the likeliest one by one: of a large vocabulary few are needed.
-    auto less = [](const auto &a, const auto &b) { return a.first != b.first ? a.first < b.first : a.second > b.second; };
+    auto less = [](const auto &a, const auto &b) {
+      return a.first != b.first ? a.first < b.first : a.second > b.second;
+    };
     std::make_heap(candidates.begin(), candidates.end(), less);
     double reached = 0;
     auto rest = candidates.end();
-    while (rest != candidates.begin() && (rest == candidates.end() || reached < static_cast<double>(options.topP) * total)) {
+    while (rest != candidates.begin() &&
+           (rest == candidates.end() || reached < static_cast<double>(options.topP) * total)) {
       std::pop_heap(candidates.begin(), rest, less);
       reached += static_cast<double>((--rest)->first);
     }

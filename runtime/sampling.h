@@ -14,14 +14,15 @@ namespace rondo {
 
 struct SamplingOptions {
   float temperature = 0; // 0: the likeliest token; logits are divided by it
-  float topP = 1;        // only the likeliest tokens whose probabilities together reach this, in (0, 1]
-  uint64_t seed = 1;     // the same seed, logits and options give the same tokens, on any machine
+  float topP = 1;    // only the likeliest tokens whose probabilities together reach this, in (0, 1]
+  uint64_t seed = 1; // the same seed, logits and options give the same tokens, on any machine
 };
 
 class Sampler {
 public:
   static Result<Sampler> create(const SamplingOptions &options);
-  /// An id in [0, logits.size()); of equal logits the lowest id is likeliest. An error when there are none, or one is not a number.
+  /// An id in [0, logits.size()); of equal logits the lowest id is likeliest. An error when there
+  /// are none, or one is not a number.
   Result<int64_t> sample(std::span<const float> logits);
 
 private:

@@ -39,7 +39,8 @@ static std::vector<int64_t> shapeOf(const package::State &state) {
 }
 
 /// Copies a state between the order of its axes and the order in which kernels store it.
-static void copyState(const package::State &state, const std::byte *from, std::byte *to, bool toStorage) {
+static void copyState(const package::State &state, const std::byte *from, std::byte *to,
+                      bool toStorage) {
   auto total = static_cast<size_t>(state.bytes());
   if (!state.order() || state.order()->size() == 0) {
     std::memcpy(to, from, total);
@@ -59,7 +60,8 @@ static void copyState(const package::State &state, const std::byte *from, std::b
     size_t stored = 0;
     for (size_t i = 0; i < rank; ++i)
       stored += index[i] * strides[i];
-    std::memcpy(to + (toStorage ? stored : at) * element, from + (toStorage ? at : stored) * element, element);
+    std::memcpy(to + (toStorage ? stored : at) * element,
+                from + (toStorage ? at : stored) * element, element);
     for (size_t i = rank; i-- > 0 && ++index[i] == extents[i];)
       index[i] = 0;
   }
@@ -70,11 +72,13 @@ Result<State> State::create(std::shared_ptr<const Program> program) {
   State state;
   state.block = AlignedBytes(static_cast<size_t>(manifest.state_bytes()));
   if (!state.block.data())
-    return Error{program->file().path() + ": not enough memory for a state of " + std::to_string(manifest.state_bytes()) + " bytes"};
+    return Error{program->file().path() + ": not enough memory for a state of " +
+                 std::to_string(manifest.state_bytes()) + " bytes"};
   state.caches.resize(static_cast<size_t>(manifest.caches()));
   for (const package::State *s : *manifest.states())
     if (s->kind() == package::StateKind::Fixed && s->init() >= 0)
-      copyState(*s, program->file().weight(static_cast<size_t>(s->init())).data(), state.block.data() + s->offset(), /*toStorage=*/true);
+      copyState(*s, program->file().weight(static_cast<size_t>(s->init())).data(),
+                state.block.data() + s->offset(), /*toStorage=*/true);
   state.program = std::move(program);
   return state;
 }
@@ -115,7 +119,8 @@ Result<std::vector<Tensor>> State::save() const {
     auto row = static_cast<size_t>(s->bytes());
     for (int64_t i = 0; i < kept; ++i) {
       int64_t slot = (tokens - kept + i) % cache.capacity;
-      std::memcpy(tensor.bytes.data() + static_cast<size_t>(i) * row, cache.bytes.data() + static_cast<size_t>(slot) * row, row);
+      std::memcpy(tensor.bytes.data() + static_cast<size_t>(i) * row,
+                  cache.bytes.data() + static_cast<size_t>(slot) * row, row);
     }
     tensors.push_back(std::move(tensor));
   }
@@ -123,14 +128,16 @@ Result<std::vector<Tensor>> State::save() const {
 }
 
 static Error mismatch(const TensorView &found, DType dtype, const std::vector<int64_t> &shape) {
-  return Error{found.file + ": state '" + found.name + "': found " + std::string(nameOf(found.dtype)) + " " + printShape(found.shape) +
-               ", expected " + std::string(nameOf(dtype)) + " " + printShape(shape)};
+  return Error{found.file + ": state '" + found.name + "': found " +
+               std::string(nameOf(found.dtype)) + " " + printShape(found.shape) + ", expected " +
+               std::string(nameOf(dtype)) + " " + printShape(shape)};
 }
 
 Status State::set(std::string_view name, const TensorView &value) {
   RONDO_CHECK(assign(name, value));
   for (const package::State *s : *program->manifest().states())
-    if (const package::State *scale = s->name()->string_view() == name ? scaleOf(program->manifest(), *s) : nullptr)
+    if (const package::State *scale =
+            s->name()->string_view() == name ? scaleOf(program->manifest(), *s) : nullptr)
       std::memset(block.data() + scale->offset(), 0, static_cast<size_t>(scale->bytes()));
   return {};
 }
@@ -142,7 +149,8 @@ Status State::assign(std::string_view name, const TensorView &value) {
     auto dtype = dtypeOf(s->dtype());
     std::vector<int64_t> shape = shapeOf(*s);
     if (s->kind() == package::StateKind::Cache)
-      return Error{value.file + ": state '" + std::string(name) + "' is a cache: it can only be loaded with the whole state"};
+      return Error{value.file + ": state '" + std::string(name) +
+                   "' is a cache: it can only be loaded with the whole state"};
     if (value.dtype != dtype || value.shape != shape)
       return mismatch(value, dtype, shape);
     if (s->kind() == package::StateKind::Fixed)
@@ -167,10 +175,12 @@ Status State::load(std::span<const TensorView> tensors, const std::string &file)
   int64_t seen = 0;
   std::memcpy(&seen, at->bytes.data(), sizeof seen);
   if (seen < 0 || seen > mostTokens)
-    return Error{file + ": tensor 'position': found " + std::to_string(seen) + ", expected a number of tokens from 0 to " + std::to_string(mostTokens)};
+    return Error{file + ": tensor 'position': found " + std::to_string(seen) +
+                 ", expected a number of tokens from 0 to " + std::to_string(mostTokens)};
   if (tensors.size() != program->manifest().states()->size() + 1)
-    return Error{file + ": found " + std::to_string(tensors.size()) + " tensors, expected " + std::to_string(program->manifest().states()->size() + 1) +
-                 ": the states of " + program->manifest().model()->str() + ", and position"};
+    return Error{file + ": found " + std::to_string(tensors.size()) + " tensors, expected " +
+                 std::to_string(program->manifest().states()->size() + 1) + ": the states of " +
+                 program->manifest().model()->str() + ", and position"};
   // Built aside, so that a bad file leaves this state as it was.
   RONDO_TAKE(State next, State::create(program));
   next.tokens = seen;
@@ -195,7 +205,8 @@ Status State::load(std::span<const TensorView> tensors, const std::string &file)
       cache = std::move(*larger);
     for (int64_t i = 0; i < kept; ++i) {
       int64_t slot = (seen - kept + i) % cache.capacity;
-      std::memcpy(cache.bytes.data() + static_cast<size_t>(slot) * row, found->bytes.data() + static_cast<size_t>(i) * row, row);
+      std::memcpy(cache.bytes.data() + static_cast<size_t>(slot) * row,
+                  found->bytes.data() + static_cast<size_t>(i) * row, row);
     }
   }
   *this = std::move(next);
@@ -203,8 +214,8 @@ Status State::load(std::span<const TensorView> tensors, const std::string &file)
 }
 
 Result<std::optional<State::Cache>> State::grown(const package::State &state, int64_t total) const {
-  // A key tile of 64 tokens starts at a multiple of 64 and may not wrap; a ring keeps the window and one piece besides, so that a piece can be
-  // appended before its first query is answered.
+  // A key tile of 64 tokens starts at a multiple of 64 and may not wrap; a ring keeps the window
+  // and one piece besides, so that a piece can be appended before its first query is answered.
   constexpr int64_t tile = 64;
   int64_t ring = 0;
   if (state.tokens() > 0) {
@@ -225,8 +236,8 @@ Result<std::optional<State::Cache>> State::grown(const package::State &state, in
   std::optional<uint64_t> size = checkedMul(static_cast<uint64_t>(capacity), row);
   Cache larger{size ? AlignedBytes(*size) : AlignedBytes(), capacity};
   if (!larger.bytes.data())
-    return Error{"state '" + state.name()->str() + "': not enough memory for a cache of " + std::to_string(capacity) + " tokens of " +
-                 std::to_string(row) + " bytes"};
+    return Error{"state '" + state.name()->str() + "': not enough memory for a cache of " +
+                 std::to_string(capacity) + " tokens of " + std::to_string(row) + " bytes"};
   // Nothing has wrapped yet: a ring has its full size before its first token is overwritten.
   if (cache.bytes.size())
     std::memcpy(larger.bytes.data(), cache.bytes.data(), cache.bytes.size());
@@ -235,8 +246,9 @@ Result<std::optional<State::Cache>> State::grown(const package::State &state, in
 
 Status State::reserve(int64_t more) {
   if (more < 0 || more > mostTokens - tokens)
-    return Error{"state: found " + std::to_string(more) + " further tokens after " + std::to_string(tokens) + ", expected at most " +
-                 std::to_string(mostTokens) + " in all"};
+    return Error{"state: found " + std::to_string(more) + " further tokens after " +
+                 std::to_string(tokens) + ", expected at most " + std::to_string(mostTokens) +
+                 " in all"};
   std::vector<std::pair<size_t, Cache>> larger;
   for (const package::State *s : *program->manifest().states()) {
     if (s->kind() != package::StateKind::Cache)

@@ -17,9 +17,10 @@ struct TypeInfo {
   size_t bytes;
 };
 constexpr TypeInfo types[] = {
-    {DType::F32, "F32", 4}, {DType::F64, "F64", 8}, {DType::BF16, "BF16", 2}, {DType::F16, "F16", 2},
-    {DType::I8, "I8", 1},   {DType::I32, "I32", 4}, {DType::I64, "I64", 8},   {DType::U8, "U8", 1},
-    {DType::I16, "I16", 2}, {DType::Bool, "BOOL", 1},
+    {DType::F32, "F32", 4},   {DType::F64, "F64", 8}, {DType::BF16, "BF16", 2},
+    {DType::F16, "F16", 2},   {DType::I8, "I8", 1},   {DType::I32, "I32", 4},
+    {DType::I64, "I64", 8},   {DType::U8, "U8", 1},   {DType::I16, "I16", 2},
+    {DType::Bool, "BOOL", 1},
 };
 
 const TypeInfo &info(DType dtype) { return types[static_cast<size_t>(dtype)]; }
@@ -151,7 +152,8 @@ Result<std::vector<int64_t>> toI64(const TensorView &tensor) {
 float bfloatToFloat(uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); }
 
 float halfToFloat(uint16_t bits) {
-  uint32_t sign = uint32_t(bits & 0x8000) << 16, exponent = (bits >> 10) & 31, mantissa = bits & 1023;
+  uint32_t sign = uint32_t(bits & 0x8000) << 16, exponent = (bits >> 10) & 31,
+           mantissa = bits & 1023;
   if (exponent == 31)
     return std::bit_cast<float>(sign | 0x7f800000 | mantissa << 13);
   if (exponent != 0)
@@ -176,7 +178,8 @@ uint16_t floatToHalf(float value) {
   if (bits >= 0x477ff000) // rounds to 2^16 or more
     return sign | 0x7c00;
   if (bits < 0x38800000) {
-    // Below the least normal half: adding 1/2 leaves the rounded multiple of 2^-24 in the low mantissa bits.
+    // Below the least normal half: adding 1/2 leaves the rounded multiple of 2^-24 in the low
+    // mantissa bits.
     float shifted = std::bit_cast<float>(bits) + 0.5f;
     return sign | static_cast<uint16_t>(std::bit_cast<uint32_t>(shifted) - 0x3f000000);
   }

@@ -1,6 +1,7 @@
 // tensor.h - Element types, sizes that cannot overflow, and a named view of a tensor in memory.
 //
-// Every size that comes from a file is computed with the functions here: a product or sum that does not fit is reported, never wrapped.
+// Every size that comes from a file is computed with the functions here: a product or sum that does
+// not fit is reported, never wrapped.
 
 #ifndef RONDO_RUNTIME_TENSOR_H
 #define RONDO_RUNTIME_TENSOR_H
@@ -27,14 +28,16 @@ std::optional<DType> dtypeNamed(std::string_view name);
 
 std::optional<uint64_t> checkedMul(uint64_t a, uint64_t b);
 std::optional<uint64_t> checkedAdd(uint64_t a, uint64_t b);
-/// The product of extents that are each at least zero; nothing when one is negative or the product exceeds 2^62.
+/// The product of extents that are each at least zero; nothing when one is negative or the product
+/// exceeds 2^62.
 std::optional<int64_t> elementsOf(std::span<const int64_t> shape);
 /// Bytes of a tensor; nothing when that does not fit.
 std::optional<uint64_t> bytesOf(DType dtype, std::span<const int64_t> shape);
 /// "[2, 37]"
 std::string printShape(std::span<const int64_t> shape);
 
-/// A tensor in memory that somebody else keeps alive; row-major, not necessarily aligned for its type.
+/// A tensor in memory that somebody else keeps alive; row-major, not necessarily aligned for its
+/// type.
 struct TensorView {
   std::string name;
   DType dtype = DType::F32;
@@ -64,7 +67,8 @@ struct Tensor {
 /// A zeroed tensor, or an error when its size does not fit.
 Result<Tensor> makeTensor(std::string name, DType dtype, std::vector<int64_t> shape);
 
-/// Element conversions. Every stored type converts to real numbers; only integers and BOOL convert to i64.
+/// Element conversions. Every stored type converts to real numbers; only integers and BOOL convert
+/// to i64.
 Result<std::vector<float>> toF32(const TensorView &tensor);
 Result<std::vector<double>> toF64(const TensorView &tensor);
 Result<std::vector<int64_t>> toI64(const TensorView &tensor);

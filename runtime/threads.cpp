@@ -7,7 +7,8 @@
 
 namespace rondo {
 
-// About 20 microseconds: longer than the gap between two launches of a decode step, shorter than a scheduler's slice.
+// About 20 microseconds: longer than the gap between two launches of a decode step, shorter than a
+// scheduler's slice.
 static constexpr int spins = 4000;
 
 static void pause() {
@@ -57,7 +58,8 @@ ThreadPool::~ThreadPool() {
     worker.join();
 }
 
-// The job's parts and the next one that nobody has taken, in one word, so that both change together.
+// The job's parts and the next one that nobody has taken, in one word, so that both change
+// together.
 static uint64_t ticketOf(uint64_t parts) { return parts << 32; }
 static uint64_t partsOf(uint64_t ticket) { return ticket >> 32; }
 static uint64_t nextOf(uint64_t ticket) { return ticket & 0xffffffff; }
@@ -65,7 +67,8 @@ static uint64_t nextOf(uint64_t ticket) { return ticket & 0xffffffff; }
 void ThreadPool::runParts() {
   uint64_t now = ticket.load(std::memory_order_acquire);
   while (nextOf(now) < partsOf(now)) {
-    if (!ticket.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel, std::memory_order_acquire))
+    if (!ticket.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel,
+                                      std::memory_order_acquire))
       continue;
     // Taking a part keeps the job: it is over when all its parts are.
     auto part = static_cast<int64_t>(nextOf(now)), parts = static_cast<int64_t>(partsOf(now));

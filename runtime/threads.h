@@ -11,12 +11,15 @@
 
 namespace rondo {
 
-/// Waiting threads spin for a bounded time (a launch follows the last one within microseconds) and then sleep, so that a core taken by
-/// another process costs a wake-up, not a stall. Items are cut into equal ranges, at most one a thread; whoever is free takes the next, the caller too, so that a
-/// thread which does not get a processor is not waited for. Which thread computes an item never changes its value: any number gives the same bits.
+/// Waiting threads spin for a bounded time (a launch follows the last one within microseconds) and
+/// then sleep, so that a core taken by another process costs a wake-up, not a stall. Items are cut
+/// into equal ranges, at most one a thread; whoever is free takes the next, the caller too, so that
+/// a thread which does not get a processor is not waited for. Which thread computes an item never
+/// changes its value: any number gives the same bits.
 class ThreadPool {
 public:
-  /// `threads`: including the caller; 0 = one for each processor this process may use. `pinned`: thread i stays on processor i.
+  /// `threads`: including the caller; 0 = one for each processor this process may use. `pinned`:
+  /// thread i stays on processor i.
   explicit ThreadPool(int threads = 0, bool pinned = false);
   ~ThreadPool();
   ThreadPool(const ThreadPool &) = delete;
@@ -24,9 +27,11 @@ public:
 
   int threads() const { return static_cast<int>(workers.size()) + 1; }
 
-  /// Calls body(begin, end, range) over [0, count) in at most threads() ranges of at least `grain` items; `range`, below threads(), is another one in every
-  /// call at the same time. One caller at a time.
-  void parallelFor(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t, int)> &body);
+  /// Calls body(begin, end, range) over [0, count) in at most threads() ranges of at least `grain`
+  /// items; `range`, below threads(), is another one in every call at the same time. One caller at
+  /// a time.
+  void parallelFor(int64_t count, int64_t grain,
+                   const std::function<void(int64_t, int64_t, int)> &body);
 
 private:
   void work();

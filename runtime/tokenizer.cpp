@@ -1,6 +1,7 @@
 // tokenizer.cpp - Text to token ids and back.
 //
-// A text is cut at its added tokens; what is between them is normalized and cut into pieces (pretokenizer.h); each piece becomes tokens (bpe.h).
+// A text is cut at its added tokens; what is between them is normalized and cut into pieces
+// (pretokenizer.h); each piece becomes tokens (bpe.h).
 
 #include "runtime/tokenizer.h"
 #include "runtime/tokenizer_rules.h"
@@ -32,7 +33,8 @@ Result<Tokenizer> Tokenizer::fromJson(std::string_view json, const std::string &
 int64_t Tokenizer::size() const { return rules->size; }
 
 Result<std::vector<int64_t>> Tokenizer::encode(std::string_view text, bool framed) const {
-  constexpr size_t longest = size_t(1) << 30; // what comes of it, at twice the size, has offsets in 32 bits
+  constexpr size_t longest = size_t(1)
+                             << 30; // what comes of it, at twice the size, has offsets in 32 bits
   std::vector<int64_t> ids;
   if (rules->rawBytes) {
     for (char c : text)
@@ -42,7 +44,8 @@ Result<std::vector<int64_t>> Tokenizer::encode(std::string_view text, bool frame
   if (text.size() >= longest)
     return Error{fmt::format("text: found {} bytes, expected less than {}", text.size(), longest)};
   if (size_t at = firstInvalidUtf8(text); at != std::string_view::npos)
-    return Error{fmt::format("text: found 0x{:02x} at byte {}, expected UTF-8", static_cast<unsigned char>(text[at]), at)};
+    return Error{fmt::format("text: found 0x{:02x} at byte {}, expected UTF-8",
+                             static_cast<unsigned char>(text[at]), at)};
   if (framed)
     ids = rules->before;
   std::vector<std::string> pieces;
@@ -73,7 +76,8 @@ Result<std::vector<int64_t>> Tokenizer::encode(std::string_view text, bool frame
 std::string Tokenizer::decode(std::span<const int64_t> ids, bool specials) const {
   std::string text;
   for (int64_t id : ids)
-    if (auto found = rules->tokens.find(id); found != rules->tokens.end() && (specials || !found->second.special))
+    if (auto found = rules->tokens.find(id);
+        found != rules->tokens.end() && (specials || !found->second.special))
       text += found->second.bytes;
   return text;
 }

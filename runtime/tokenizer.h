@@ -1,9 +1,12 @@
-// tokenizer.h - Text to token ids and back: byte-level BPE as tokenizer.json describes it, or the 256 byte values themselves.
+// tokenizer.h - Text to token ids and back: byte-level BPE as tokenizer.json describes it, or the
+// 256 byte values themselves.
 //
-// Read from tokenizer.json (huggingface.co/docs/tokenizers): model BPE with merges as strings or pairs, ignore_merges and unk_token; pre-tokenizers
-// ByteLevel, Split, Digits, Punctuation and sequences of them; Unicode's normal forms; added tokens; a template that puts special tokens in front or
-// behind. What is asked for beyond that is refused by name: a text that is cut differently from how the model was trained gives worse answers without
-// a sign of it. Truncation and padding make batches of a training run, and are not applied.
+// Read from tokenizer.json (huggingface.co/docs/tokenizers): model BPE with merges as strings or
+// pairs, ignore_merges and unk_token; pre-tokenizers ByteLevel, Split, Digits, Punctuation and
+// sequences of them; Unicode's normal forms; added tokens; a template that puts special tokens in
+// front or behind. What is asked for beyond that is refused by name: a text that is cut differently
+// from how the model was trained gives worse answers without a sign of it. Truncation and padding
+// make batches of a training run, and are not applied.
 
 #ifndef RONDO_RUNTIME_TOKENIZER_H
 #define RONDO_RUNTIME_TOKENIZER_H
@@ -30,11 +33,13 @@ public:
   Tokenizer &operator=(Tokenizer &&) noexcept;
   ~Tokenizer();
 
-  /// Ids of a text in UTF-8, less than 1 GiB (of any bytes for bytes()). Added tokens are recognised in it. `framed`: with the special tokens that the tokenizer puts
-  /// around a text, as at the beginning of a sequence.
+  /// Ids of a text in UTF-8, less than 1 GiB (of any bytes for bytes()). Added tokens are
+  /// recognised in it. `framed`: with the special tokens that the tokenizer puts around a text, as
+  /// at the beginning of a sequence.
   Result<std::vector<int64_t>> encode(std::string_view text, bool framed = true) const;
 
-  /// The bytes of ids; a token may end inside a character. Special tokens have no text unless asked for; ids that are no tokens have none.
+  /// The bytes of ids; a token may end inside a character. Special tokens have no text unless asked
+  /// for; ids that are no tokens have none.
   std::string decode(std::span<const int64_t> ids, bool specials = false) const;
 
   /// One more than the largest id.
@@ -47,7 +52,8 @@ private:
   std::unique_ptr<Rules> rules;
 };
 
-/// Collects bytes and gives out whole UTF-8 characters, for printing text as it is generated; bytes that can never become one are given out as they are.
+/// Collects bytes and gives out whole UTF-8 characters, for printing text as it is generated; bytes
+/// that can never become one are given out as they are.
 class Utf8Stream {
 public:
   /// What can be printed now.

@@ -1,4 +1,5 @@
-// tokenizer_rules.cpp - From the text of a tokenizer.json to checked rules. Whatever would change ids and is not applied here is an error.
+// tokenizer_rules.cpp - From the text of a tokenizer.json to checked rules. Whatever would change
+// ids and is not applied here is an error.
 
 #include "runtime/tokenizer_rules.h"
 #include "runtime/json.h"
@@ -40,15 +41,20 @@ private:
     if (model.member("type")) { // early files have none
       RONDO_TAKE(std::string type, model.requiredText("type"));
       if (type != "BPE")
-        return model.error(fmt::format("type: found '{}', expected BPE: only byte-level BPE is read", type));
+        return model.error(
+            fmt::format("type: found '{}', expected BPE: only byte-level BPE is read", type));
     }
     RONDO_TAKE(bool fallback, model.flag("byte_fallback", false));
     if (fallback)
-      return model.error("byte_fallback: found true, expected false: in byte-level BPE a byte is a token");
+      return model.error(
+          "byte_fallback: found true, expected false: in byte-level BPE a byte is a token");
     for (const char *affix : {"continuing_subword_prefix", "end_of_word_suffix"})
-      if (auto text = model.member(affix); text && !(text->json().is_string() && text->json().get_ref<const std::string &>().empty()))
+      if (auto text = model.member(affix);
+          text &&
+          !(text->json().is_string() && text->json().get_ref<const std::string &>().empty()))
         return text->unexpected("none");
-    if (auto dropout = model.member("dropout"); dropout && !(dropout->json().is_number() && dropout->json().get<double>() == 0))
+    if (auto dropout = model.member("dropout");
+        dropout && !(dropout->json().is_number() && dropout->json().get<double>() == 0))
       return dropout->unexpected("none: ids would be drawn at random");
     RONDO_TAKE(bool whole, model.flag("ignore_merges", false));
     if (whole)
@@ -62,7 +68,8 @@ private:
       RONDO_TAKE(bool fused, model.flag("fuse_unk", false));
       auto found = idOf.find(token);
       if (found == idOf.end())
-        return model.error(fmt::format("unk_token: found '{}', expected a token of the vocabulary", token));
+        return model.error(
+            fmt::format("unk_token: found '{}', expected a token of the vocabulary", token));
       rules.bpe.setUnknown(found->second, fused);
     }
     return {};
@@ -108,7 +115,8 @@ private:
           left = pair.substr(0, space);
           right = pair.substr(space + 1);
         }
-      } else if (entry.is_array() && entry.size() == 2 && entry[0].is_string() && entry[1].is_string()) {
+      } else if (entry.is_array() && entry.size() == 2 && entry[0].is_string() &&
+                 entry[1].is_string()) {
         left = entry[0].get<std::string>();
         right = entry[1].get<std::string>();
       }
@@ -119,11 +127,14 @@ private:
       for (const std::string &token : {left, right, left + right}) {
         auto found = idOf.find(token);
         if (found == idOf.end())
-          return merges.element(i).error(fmt::format("found '{}' and '{}', expected them and what they join to in the vocabulary; '{}' is not", left, right, token));
+          return merges.element(i).error(fmt::format("found '{}' and '{}', expected them and what "
+                                                     "they join to in the vocabulary; '{}' is not",
+                                                     left, right, token));
         ids[count++] = found->second;
       }
       if (!rules.bpe.addMerge(ids[0], ids[1], ids[2]))
-        return merges.element(i).error(fmt::format("found '{}' and '{}' a second time, expected each pair once", left, right));
+        return merges.element(i).error(
+            fmt::format("found '{}' and '{}' a second time, expected each pair once", left, right));
     }
     return {};
   }
@@ -137,14 +148,17 @@ private:
         RONDO_CHECK(readNormalizer(list.element(i)));
       return {};
     }
-    static const std::pair<const char *, NormalForm> forms[] = {
-        {"NFC", NormalForm::NFC}, {"NFD", NormalForm::NFD}, {"NFKC", NormalForm::NFKC}, {"NFKD", NormalForm::NFKD}};
+    static const std::pair<const char *, NormalForm> forms[] = {{"NFC", NormalForm::NFC},
+                                                                {"NFD", NormalForm::NFD},
+                                                                {"NFKC", NormalForm::NFKC},
+                                                                {"NFKD", NormalForm::NFKD}};
     for (const auto &[name, form] : forms)
       if (type == name) {
         rules.normalForms.push_back(form);
         return {};
       }
-    return normalizer.error(fmt::format("found '{}', expected none, NFC, NFD, NFKC, NFKD or a Sequence of them", type));
+    return normalizer.error(
+        fmt::format("found '{}', expected none, NFC, NFD, NFKC, NFKD or a Sequence of them", type));
   }
 
   Status readDecoder(const JsonPlace &decoder) {
@@ -157,7 +171,8 @@ private:
       return readDecoder(list.element(0));
     }
     if (type != "ByteLevel")
-      return decoder.error(fmt::format("found '{}', expected ByteLevel: only byte-level BPE is read", type));
+      return decoder.error(
+          fmt::format("found '{}', expected ByteLevel: only byte-level BPE is read", type));
     return {};
   }
 
@@ -170,7 +185,8 @@ private:
       AddedTokens::Token token;
       RONDO_TAKE(token.text, place.requiredText("content"));
       if (token.text.empty() || token.text.size() > longestAdded)
-        return place.error(fmt::format("content: found {} bytes, expected 1 to {}", token.text.size(), longestAdded));
+        return place.error(fmt::format("content: found {} bytes, expected 1 to {}",
+                                       token.text.size(), longestAdded));
       RONDO_TAKE(JsonPlace number, place.required("id"));
       RONDO_TAKE(token.id, number.natural(mostIds));
       RONDO_TAKE(bool special, place.flag("special", false));
@@ -179,12 +195,17 @@ private:
       RONDO_TAKE(token.singleWord, place.flag("single_word", false));
       RONDO_TAKE(bool normalized, place.flag("normalized", !special));
       if (!seen.emplace(token.text, i).second)
-        return place.error(fmt::format("content: found '{}' a second time, expected each text once", token.text));
+        return place.error(
+            fmt::format("content: found '{}' a second time, expected each text once", token.text));
       // An added token may be in the vocabulary too; then it has one id.
       auto known = idOf.find(token.text);
       if (known != idOf.end() ? known->second != token.id : rules.tokens.contains(token.id))
-        return number.error(known != idOf.end() ? fmt::format("found {} for '{}', expected {} as in model.vocab", token.id, token.text, known->second)
-                                                : fmt::format("found {} for '{}', expected an id that no other token has", token.id, token.text));
+        return number.error(
+            known != idOf.end()
+                ? fmt::format("found {} for '{}', expected {} as in model.vocab", token.id,
+                              token.text, known->second)
+                : fmt::format("found {} for '{}', expected an id that no other token has", token.id,
+                              token.text));
       idOf.emplace(token.text, token.id);
       if (normalized)
         for (NormalForm form : rules.normalForms) {
@@ -210,7 +231,8 @@ private:
       return {};
     }
     if (type != "TemplateProcessing")
-      return processor.error(fmt::format("found '{}', expected TemplateProcessing, ByteLevel or a Sequence of them", type));
+      return processor.error(fmt::format(
+          "found '{}', expected TemplateProcessing, ByteLevel or a Sequence of them", type));
     RONDO_TAKE(JsonPlace specials, processor.required("special_tokens"));
     RONDO_CHECK(specials.isObject());
     RONDO_TAKE(JsonPlace single, processor.required("single"));
@@ -252,7 +274,8 @@ private:
 
 } // namespace
 
-Result<std::unique_ptr<Tokenizer::Rules>> Tokenizer::Rules::read(std::string_view text, const std::string &place) {
+Result<std::unique_ptr<Tokenizer::Rules>> Tokenizer::Rules::read(std::string_view text,
+                                                                 const std::string &place) {
   RONDO_TAKE(Json json, parseJson(place, text, maxDepth));
   auto rules = std::make_unique<Rules>();
   RONDO_CHECK(Reader(*rules).read({place, "", json}));

@@ -29,7 +29,7 @@ struct Tokenizer::Rules {
   Bpe bpe;
   AddedTokens inText, inNormalized; // found before and after the text is normalized
   std::vector<NormalForm> normalForms;
-  std::optional<PreTokenizer> cutter;  // none of raw bytes
+  std::optional<PreTokenizer> cutter; // none of raw bytes
   std::vector<int64_t> before, after; // of a framed text
 
   /// From the text of a tokenizer.json.

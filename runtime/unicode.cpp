@@ -23,8 +23,9 @@ Character firstOf(std::string_view text) {
   if (text.empty())
     return {};
   int32_t code = -1;
-  auto length = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t *>(text.data()),
-                                 static_cast<utf8proc_ssize_t>(std::min<size_t>(text.size(), 4)), &code);
+  auto length =
+      utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t *>(text.data()),
+                       static_cast<utf8proc_ssize_t>(std::min<size_t>(text.size(), 4)), &code);
   return length > 0 ? Character{code, static_cast<size_t>(length)} : Character{};
 }
 
@@ -103,10 +104,12 @@ size_t firstInvalidUtf8(std::string_view text) {
 
 Result<std::string> normalize(std::string_view text, NormalForm form) {
   // ASCII is its own normal form in all of them.
-  if (std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; }))
+  if (std::all_of(text.begin(), text.end(),
+                  [](char c) { return static_cast<unsigned char>(c) < 0x80; }))
     return std::string(text);
   int options = UTF8PROC_STABLE;
-  options |= form == NormalForm::NFC || form == NormalForm::NFKC ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
+  options |=
+      form == NormalForm::NFC || form == NormalForm::NFKC ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
   if (form == NormalForm::NFKC || form == NormalForm::NFKD)
     options |= UTF8PROC_COMPAT;
   utf8proc_uint8_t *result = nullptr;
@@ -115,7 +118,8 @@ Result<std::string> normalize(std::string_view text, NormalForm form) {
                              static_cast<utf8proc_option_t>(options));
   std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(result, &std::free);
   if (length < 0)
-    return Error{fmt::format("text: {} bytes cannot be normalized: {}", text.size(), utf8proc_errmsg(length))};
+    return Error{fmt::format("text: {} bytes cannot be normalized: {}", text.size(),
+                             utf8proc_errmsg(length))};
   return std::string(reinterpret_cast<const char *>(result), static_cast<size_t>(length));
 }
 

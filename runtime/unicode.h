@@ -1,4 +1,5 @@
-// unicode.h - What is asked of text in UTF-8: validity, normal forms, classes of characters, and the characters that stand for bytes.
+// unicode.h - What is asked of text in UTF-8: validity, normal forms, classes of characters, and
+// the characters that stand for bytes.
 
 #ifndef RONDO_RUNTIME_UNICODE_H
 #define RONDO_RUNTIME_UNICODE_H
@@ -23,11 +24,13 @@ Result<std::string> normalize(std::string_view text, NormalForm form);
 /// Bytes of white space (the Unicode property) at the end and at the beginning of a text.
 size_t spacesAtEnd(std::string_view text);
 size_t spacesAtBegin(std::string_view text);
-/// Whether the last or first character belongs to a word: a letter, mark, decimal digit or connector.
+/// Whether the last or first character belongs to a word: a letter, mark, decimal digit or
+/// connector.
 bool endsWithWord(std::string_view text);
 bool beginsWithWord(std::string_view text);
 
-/// tokenizer.json writes byte b as a printable character: itself where it is one in Latin-1, else the next free one from U+0100.
+/// tokenizer.json writes byte b as a printable character: itself where it is one in Latin-1, else
+/// the next free one from U+0100.
 std::string charactersOf(std::string_view bytes);
 /// The bytes that characters stand for; nothing when one of them stands for none.
 std::optional<std::string> bytesOfCharacters(std::string_view characters);

@@ -40,7 +40,8 @@ using namespace mlir;
 using namespace rondo;
 
 const std::vector<std::string> &rondo::stageNames() {
-  static const std::vector<std::string> names{"ast", "token", "block", "kernel", "vector", "llvm", "asm", "object", "header", "exe", "package"};
+  static const std::vector<std::string> names{"ast", "token",  "block",  "kernel", "vector", "llvm",
+                                              "asm", "object", "header", "exe",    "package"};
   return names;
 }
 
@@ -48,7 +49,8 @@ namespace {
 class Compilation {
 public:
   explicit Compilation(const CompileOptions &options)
-      : options(options), printer(context, llvm::errs(), {options.remarks, options.remarksAreErrors}) {}
+      : options(options),
+        printer(context, llvm::errs(), {options.remarks, options.remarksAreErrors}) {}
 
   int run();
 
@@ -104,7 +106,8 @@ private:
   std::string object;
   unsigned dumped = 0;
 
-  /// What a plugin exports as rondoPassesAfter: the passes (as text) that it adds after a stage, null for none.
+  /// What a plugin exports as rondoPassesAfter: the passes (as text) that it adds after a stage,
+  /// null for none.
   using PassesAfter = const char *(const char *stage);
   std::vector<std::pair<std::string, PassesAfter *>> plugins;
 };
@@ -192,8 +195,8 @@ bool Compilation::readCheckpoint() {
 
 bool Compilation::load() {
   context.printOpOnDiagnostic(false);
-  context.loadDialect<RondoDialect, func::FuncDialect, scf::SCFDialect, arith::ArithDialect, math::MathDialect, vector::VectorDialect,
-                      ub::UBDialect, LLVM::LLVMDialect>();
+  context.loadDialect<RondoDialect, func::FuncDialect, scf::SCFDialect, arith::ArithDialect,
+                      math::MathDialect, vector::VectorDialect, ub::UBDialect, LLVM::LLVMDialect>();
   for (const std::string &path : options.passPlugins) {
     llvm::Expected<PassPlugin> plugin = PassPlugin::load(path);
     if (!plugin)
@@ -202,7 +205,8 @@ bool Compilation::load() {
     auto library = llvm::sys::DynamicLibrary::getPermanentLibrary(path.c_str());
     auto *joins = reinterpret_cast<PassesAfter *>(library.getAddressOfSymbol("rondoPassesAfter"));
     if (!joins)
-      return error(path + ": has no function rondoPassesAfter; expected one that says after which stage its passes run");
+      return error(path + ": has no function rondoPassesAfter; expected one that says after which "
+                          "stage its passes run");
     plugins.push_back({path, joins});
   }
   return !needsWeights() || readCheckpoint();
@@ -238,7 +242,8 @@ bool Compilation::runPlugins(const std::string &stage) {
     std::string wrong;
     llvm::raw_string_ostream stream(wrong);
     if (failed(parsePassPipeline(pipeline, passes, stream)))
-      return error(path + ": expected passes to run after " + stage + ", found '" + pipeline + "': " + wrong);
+      return error(path + ": expected passes to run after " + stage + ", found '" + pipeline +
+                   "': " + wrong);
     if (failed(passes.run(*module)))
       return false; // passes report
   }
@@ -260,7 +265,9 @@ bool Compilation::makeKernels() {
 }
 
 static package::Per perOf(cpu::KernelRecord::Per per) {
-  return per == cpu::KernelRecord::Per::Once ? package::Per::Once : per == cpu::KernelRecord::Per::Rows ? package::Per::Rows : package::Per::Sequences;
+  return per == cpu::KernelRecord::Per::Once   ? package::Per::Once
+         : per == cpu::KernelRecord::Per::Rows ? package::Per::Rows
+                                               : package::Per::Sequences;
 }
 
 bool Compilation::emitVectors() {
@@ -311,14 +318,16 @@ static std::vector<int32_t> endsOfText(const Config &config) {
   ConstResult value = config.find("eos_token_id", why);
   if (!value)
     return ends;
-  std::vector<ConstValue> items = value->kind == ConstValue::List ? value->items : std::vector{*value};
+  std::vector<ConstValue> items =
+      value->kind == ConstValue::List ? value->items : std::vector{*value};
   for (const ConstValue &item : items)
     if (item.kind == ConstValue::Integer && item.integer >= 0 && item.integer <= INT32_MAX)
       ends.push_back(int32_t(item.integer));
   return ends;
 }
 
-/// The text of a tokenizer.json. What keeps the runtime from reading it is told now; the package then speaks in ids.
+/// The text of a tokenizer.json. What keeps the runtime from reading it is told now; the package
+/// then speaks in ids.
 static std::string readTokenizer(const std::string &path) {
   Result<std::string> text = readText(path);
   std::string problem = text ? std::string() : text.error().message;
@@ -361,7 +370,9 @@ PackageNotes Compilation::notes() {
     for (const TensorFile &file : checkpoint->files()) {
       uint64_t hash = 0; // over the tensors in the order of the data
       for (const TensorView &tensor : file.tensors())
-        hash = llvm::xxh3_64bits(ArrayRef(reinterpret_cast<const uint8_t *>(tensor.bytes.data()), tensor.bytes.size())) ^ (hash * 0x9e3779b97f4a7c15);
+        hash = llvm::xxh3_64bits(ArrayRef(reinterpret_cast<const uint8_t *>(tensor.bytes.data()),
+                                          tensor.bytes.size())) ^
+               (hash * 0x9e3779b97f4a7c15);
       provenance.checkpoint += llvm::formatv("{0} xxh3 {1:x16}\n", file.path(), hash).str();
     }
     std::filesystem::path folder = options.checkpoint;
@@ -386,7 +397,8 @@ bool Compilation::bindWeights() {
     bool any = false;
     meaning->walk([&](ParamOp) { any = true; });
     if (any)
-      return error("the parameters have no values; expected --checkpoint DIR, or --random-init SEED");
+      return error(
+          "the parameters have no values; expected --checkpoint DIR, or --random-init SEED");
   }
   WeightOrigin origin;
   origin.checkpoint = options.checkpoint;
@@ -408,17 +420,23 @@ bool Compilation::writePackageTo(const std::string &path) {
   if (failed(manifest) || failed(code))
     return false; // reported
   bool reported = false;
-  Status written = writePackage(path, *manifest, std::as_bytes(std::span(*code)), [&](size_t index) -> Result<std::vector<std::byte>> {
-    const PlannedWeight &planned = plan.weights[index];
-    FailureOr<std::vector<float>> values = weights->value(plan, planned.constant);
-    if (failed(values)) {
-      reported = true;
-      return Error{"weight '" + plan.constants[planned.constant].name + "' has no values"};
-    }
-    const PlannedConstant &constant = plan.constants[planned.constant];
-    TensorView rows{constant.name, DType::F32, constant.type.getShape().vec(), std::as_bytes(std::span(*values)), {}};
-    return packWeight(rows, planned.layout);
-  });
+  Status written = writePackage(
+      path, *manifest, std::as_bytes(std::span(*code)),
+      [&](size_t index) -> Result<std::vector<std::byte>> {
+        const PlannedWeight &planned = plan.weights[index];
+        FailureOr<std::vector<float>> values = weights->value(plan, planned.constant);
+        if (failed(values)) {
+          reported = true;
+          return Error{"weight '" + plan.constants[planned.constant].name + "' has no values"};
+        }
+        const PlannedConstant &constant = plan.constants[planned.constant];
+        TensorView rows{constant.name,
+                        DType::F32,
+                        constant.type.getShape().vec(),
+                        std::as_bytes(std::span(*values)),
+                        {}};
+        return packWeight(rows, planned.layout);
+      });
   return written || reported ? bool(written) : error(written.error().message);
 }
 
@@ -442,7 +460,8 @@ bool Compilation::timed(const std::string &name, llvm::function_ref<bool()> work
   return good && !printer.errors();
 }
 
-/// One stage of IR: made, or read where --from or --override names it. False where nothing more is to do; `code` then says why.
+/// One stage of IR: made, or read where --from or --override names it. False where nothing more is
+/// to do; `code` then says why.
 bool Compilation::explainBlock() {
   explanation = explain(*module, printer.remarks());
   if (options.explain)
@@ -456,14 +475,17 @@ bool Compilation::runStage(const Stage &stage, int &code) {
     if (name == stage.name)
       file = path;
   code = 1;
-  if (!timed(stage.name, [&] { return file.empty() ? !stage.make || (this->*stage.make)() : parse(file, *stage.result); }))
+  if (!timed(stage.name, [&] {
+        return file.empty() ? !stage.make || (this->*stage.make)() : parse(file, *stage.result);
+      }))
     return false;
   if (stage.result == &module && !runPlugins(stage.name))
     return false;
   FailureOr<std::string> text = std::string();
   if (!options.dumpTo.empty() || asked(stage.name))
     text = stage.text();
-  if (failed(text) || !dump(stage.name, stage.ending, *text) || (stage.name == "block" && !explainBlock()))
+  if (failed(text) || !dump(stage.name, stage.ending, *text) ||
+      (stage.name == "block" && !explainBlock()))
     return false; // reported
   if (!asked(stage.name))
     return true;
@@ -504,7 +526,9 @@ int Compilation::run() {
   if (asked("ast"))
     return emitAst() ? 0 : 1;
 
-  auto ir = [](OwningOpRef<ModuleOp> &of) { return [&of]() -> FailureOr<std::string> { return textOf(*of); }; };
+  auto ir = [](OwningOpRef<ModuleOp> &of) {
+    return [&of]() -> FailureOr<std::string> { return textOf(*of); };
+  };
   const Stage stages[] = {
       {"token", ".mlir", &module, &Compilation::makeToken, ir(module)},
       {"block", ".mlir", &module, &Compilation::makeBlock, ir(module)},
@@ -525,11 +549,13 @@ int Compilation::run() {
         return 1;
     }
   }
-  if ((!asked("header") && !timed("object", [&] { return makeObject(); })) || !timed("write", [&] { return writeResult(); }))
+  if ((!asked("header") && !timed("object", [&] { return makeObject(); })) ||
+      !timed("write", [&] { return writeResult(); }))
     return 1;
   size_t unseen = options.remarks || options.explain ? 0 : printer.remarks().size();
   if (unseen && isatty(STDERR_FILENO))
-    llvm::errs() << unseen << (unseen == 1 ? " remark" : " remarks") << " on what was not derived; --remarks shows them\n";
+    llvm::errs() << unseen << (unseen == 1 ? " remark" : " remarks")
+                 << " on what was not derived; --remarks shows them\n";
   return 0;
 }
 

@@ -4,7 +4,8 @@
 //
 //   ast -> token -> block -> kernel -> vector -> llvm -> asm, object -> package, exe, header
 //
-// Each one's text can be printed (--emit), kept (--dump-to), replaced (--override) and started from (--from).
+// Each one's text can be printed (--emit), kept (--dump-to), replaced (--override) and started from
+// (--from).
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,15 +23,16 @@ namespace rondo {
 
 struct CompileOptions {
   SpecOptions spec;
-  std::string checkpoint;                 ///< a folder or a .safetensors file; empty: none
-  std::optional<uint64_t> randomSeed;     ///< --random-init
-  std::vector<std::string> isas;          ///< levels that kernels are emitted for
-  std::vector<std::string> entries;       ///< empty: all that apply
-  std::vector<std::pair<std::string, std::string>> forms; ///< recurrence, form: "chunk:64", "sequential"
+  std::string checkpoint;             ///< a folder or a .safetensors file; empty: none
+  std::optional<uint64_t> randomSeed; ///< --random-init
+  std::vector<std::string> isas;      ///< levels that kernels are emitted for
+  std::vector<std::string> entries;   ///< empty: all that apply
+  std::vector<std::pair<std::string, std::string>>
+      forms; ///< recurrence, form: "chunk:64", "sequential"
   std::string emit = "package";
-  std::string output;                     ///< empty: stdout for text, else named after the spec
-  std::string dumpTo;                     ///< a folder; empty: none
-  std::string from;                       ///< the stage that spec.path is the text of; empty: it is a spec
+  std::string output; ///< empty: stdout for text, else named after the spec
+  std::string dumpTo; ///< a folder; empty: none
+  std::string from;   ///< the stage that spec.path is the text of; empty: it is a spec
   std::vector<std::pair<std::string, std::string>> overrides; ///< stage, file
   std::vector<std::string> passPlugins;
   bool explain = false;
@@ -44,7 +46,8 @@ struct CompileOptions {
 /// The stages' names, in order.
 const std::vector<std::string> &stageNames();
 
-/// Runs the compiler; the exit code (0 or 1). Results go to stdout or the output file, everything else to stderr.
+/// Runs the compiler; the exit code (0 or 1). Results go to stdout or the output file, everything
+/// else to stderr.
 int compile(const CompileOptions &options);
 
 } // namespace rondo

@@ -24,10 +24,13 @@ std::string rondo::placeOf(Location location) {
   FileLineColLoc file = fileOf(location);
   if (!file || !file.getLine())
     return {};
-  return (file.getFilename().getValue() + ":" + Twine(file.getLine()) + ":" + Twine(file.getColumn())).str();
+  return (file.getFilename().getValue() + ":" + Twine(file.getLine()) + ":" +
+          Twine(file.getColumn()))
+      .str();
 }
 
-DiagnosticPrinter::DiagnosticPrinter(MLIRContext &context, llvm::raw_ostream &stream, DiagnosticOptions options)
+DiagnosticPrinter::DiagnosticPrinter(MLIRContext &context, llvm::raw_ostream &stream,
+                                     DiagnosticOptions options)
     : context(context), stream(stream), options(options) {
   handler = context.getDiagEngine().registerHandler([this](Diagnostic &diagnostic) {
     print(diagnostic);
@@ -50,7 +53,8 @@ llvm::StringRef DiagnosticPrinter::lineOf(llvm::StringRef path, unsigned line) {
   return rest.split('\n').first.rtrim('\r');
 }
 
-void DiagnosticPrinter::printOne(Location location, llvm::StringRef severity, llvm::StringRef message) {
+void DiagnosticPrinter::printOne(Location location, llvm::StringRef severity,
+                                 llvm::StringRef message) {
   std::string place = placeOf(location);
   stream << (place.empty() ? "rondoc" : place) << ": " << severity << ": " << message << "\n";
   FileLineColLoc file = fileOf(location);
@@ -70,7 +74,8 @@ void DiagnosticPrinter::print(Diagnostic &diagnostic) {
   std::lock_guard lock(mutex);
   std::string message = diagnostic.str(), place = placeOf(diagnostic.getLocation());
   bool isRemark = diagnostic.getSeverity() == DiagnosticSeverity::Remark;
-  bool isError = diagnostic.getSeverity() == DiagnosticSeverity::Error || (isRemark && options.remarksAreErrors);
+  bool isError = diagnostic.getSeverity() == DiagnosticSeverity::Error ||
+                 (isRemark && options.remarksAreErrors);
   errorCount += isError;
   if (!seen.insert(place + ": " + std::to_string(int(diagnostic.getSeverity())) + message).second)
     return;
@@ -78,11 +83,12 @@ void DiagnosticPrinter::print(Diagnostic &diagnostic) {
     remarkTexts.push_back(place.empty() ? message : place + ": " + message);
   if (isRemark && !options.showRemarks && !options.remarksAreErrors)
     return;
-  StringRef severity = isError    ? "error"
-                       : isRemark ? "remark"
+  StringRef severity = isError                                                   ? "error"
+                       : isRemark                                                ? "remark"
                        : diagnostic.getSeverity() == DiagnosticSeverity::Warning ? "warning"
                                                                                  : "note";
-  printOne(diagnostic.getLocation(), severity, isRemark && isError ? message + " [--Werror=remark]" : message);
+  printOne(diagnostic.getLocation(), severity,
+           isRemark && isError ? message + " [--Werror=remark]" : message);
   for (Diagnostic &note : diagnostic.getNotes())
     printOne(note.getLocation(), "note", note.str());
 }

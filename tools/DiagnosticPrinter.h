@@ -1,7 +1,8 @@
 //===- DiagnosticPrinter.h - What the compiler says, at the spec's lines -*- C++ -*-===//
 //
-// MLIR's diagnostics in the form of the front end's: file:line:col, severity, message, the quoted line and a caret. One message at one place is
-// printed once, although repeated layers and derived entries make a pass meet it many times.
+// MLIR's diagnostics in the form of the front end's: file:line:col, severity, message, the quoted
+// line and a caret. One message at one place is printed once, although repeated layers and derived
+// entries make a pass meet it many times.
 //
 //===----------------------------------------------------------------------===//
 
@@ -24,7 +25,8 @@ struct DiagnosticOptions {
 
 class DiagnosticPrinter {
 public:
-  DiagnosticPrinter(mlir::MLIRContext &context, llvm::raw_ostream &stream, DiagnosticOptions options);
+  DiagnosticPrinter(mlir::MLIRContext &context, llvm::raw_ostream &stream,
+                    DiagnosticOptions options);
   ~DiagnosticPrinter();
 
   unsigned errors() const { return errorCount; }

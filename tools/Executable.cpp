@@ -46,9 +46,12 @@ static std::string findLibrary(const std::string &name, std::string &problem) {
 static std::string embedding(const ExecutableParts &parts) {
   std::string text;
   llvm::raw_string_ostream os(text);
-  os << "  .section .rodata.rondo_package,\"a\",@progbits\n  .p2align 12\n  .globl rondo_linked_package\nrondo_linked_package:\n  .incbin \""
-     << fs::absolute(parts.package).string() << "\"\n  .globl rondo_linked_package_end\nrondo_linked_package_end:\n";
-  os << "  .section .data.rel.ro.rondo_kernels,\"aw\",@progbits\n  .p2align 3\n  .globl rondo_linked_kernels\nrondo_linked_kernels:\n";
+  os << "  .section .rodata.rondo_package,\"a\",@progbits\n  .p2align 12\n  .globl "
+        "rondo_linked_package\nrondo_linked_package:\n  .incbin \""
+     << fs::absolute(parts.package).string()
+     << "\"\n  .globl rondo_linked_package_end\nrondo_linked_package_end:\n";
+  os << "  .section .data.rel.ro.rondo_kernels,\"aw\",@progbits\n  .p2align 3\n  .globl "
+        "rondo_linked_kernels\nrondo_linked_kernels:\n";
   for (auto [i, symbol] : llvm::enumerate(parts.symbols))
     os << "  .quad .Lname" << i << "\n  .quad " << symbol << "\n";
   os << "  .quad 0\n  .quad 0\n  .section .rodata.rondo_names,\"a\",@progbits\n";
@@ -66,7 +69,8 @@ static bool write(const std::string &path, const std::string &bytes) {
 
 std::string rondo::linkExecutable(const ExecutableParts &parts, const std::string &output) {
   std::string problem;
-  std::string tool = findLibrary("librondo_tool.a", problem), runtime = findLibrary("librondo_runtime.a", problem);
+  std::string tool = findLibrary("librondo_tool.a", problem),
+              runtime = findLibrary("librondo_runtime.a", problem);
   if (!problem.empty())
     return problem;
   std::string driver = RONDO_CXX_COMPILER;
@@ -79,15 +83,28 @@ std::string rondo::linkExecutable(const ExecutableParts &parts, const std::strin
   Folder folder;
   if (folder.error)
     return "cannot make a temporary folder: " + folder.error.message();
-  if (!write(folder / "embedding.s", embedding(parts)) || !write(folder / "kernels.o", parts.object))
+  if (!write(folder / "embedding.s", embedding(parts)) ||
+      !write(folder / "kernels.o", parts.object))
     return "cannot write to " + folder.path.str().str();
 
-  std::string beside = output + ".partial", assembly = folder / "embedding.s", kernels = folder / "kernels.o", log = folder / "log";
-  llvm::SmallVector<llvm::StringRef> command{driver, "-static", "-fuse-ld=lld", "-Wl,--gc-sections", "-Wl,--strip-all", "-o", beside, assembly, kernels, tool, runtime};
+  std::string beside = output + ".partial", assembly = folder / "embedding.s",
+              kernels = folder / "kernels.o", log = folder / "log";
+  llvm::SmallVector<llvm::StringRef> command{driver,
+                                             "-static",
+                                             "-fuse-ld=lld",
+                                             "-Wl,--gc-sections",
+                                             "-Wl,--strip-all",
+                                             "-o",
+                                             beside,
+                                             assembly,
+                                             kernels,
+                                             tool,
+                                             runtime};
   llvm::SmallVector<llvm::StringRef> libraries;
   llvm::StringRef(RONDO_EXECUTABLE_LIBRARIES).split(libraries, ' ', -1, false);
   command.append(libraries);
-  std::optional<llvm::StringRef> redirects[] = {llvm::StringRef(), llvm::StringRef(log), llvm::StringRef(log)};
+  std::optional<llvm::StringRef> redirects[] = {llvm::StringRef(), llvm::StringRef(log),
+                                                llvm::StringRef(log)};
   int status = llvm::sys::ExecuteAndWait(driver, command, std::nullopt, redirects, 0, 0, &problem);
   std::error_code code;
   if (status == 0)

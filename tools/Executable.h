@@ -1,7 +1,8 @@
 //===- Executable.h - A model as one static program ------------*- C++ -*-===//
 //
-// The `rondo` tool, the package and its kernels, linked into one file that needs no other: no loader, no library, no environment. The package is the symbol
-// `rondo_linked_package` (to `rondo_linked_package_end`), the kernels are the table `rondo_linked_kernels` (runtime/code.h).
+// The `rondo` tool, the package and its kernels, linked into one file that needs no other: no
+// loader, no library, no environment. The package is the symbol `rondo_linked_package` (to
+// `rondo_linked_package_end`), the kernels are the table `rondo_linked_kernels` (runtime/code.h).
 //
 //===----------------------------------------------------------------------===//
 

@@ -14,7 +14,8 @@ using namespace mlir;
 using namespace rondo;
 
 /// How often each function runs in one pass through `function`, which is counted too.
-static void countCalls(func::FuncOp function, int64_t times, SymbolTable &symbols, llvm::MapVector<Operation *, int64_t> &counts) {
+static void countCalls(func::FuncOp function, int64_t times, SymbolTable &symbols,
+                       llvm::MapVector<Operation *, int64_t> &counts) {
   counts[function] += times;
   function.walk([&](CallOp call) {
     if (auto callee = symbols.lookup<func::FuncOp>(call.getCallee()))
@@ -33,10 +34,12 @@ static void explainChoice(ScanOp scan, llvm::raw_ostream &os) {
     auto value = cost.getAs<FloatAttr>(name);
     return value ? value.getValueAsDouble() : 0.0;
   };
-  os << llvm::formatv("    estimate:   {0:F0} FLOPs, {1:F0} decays of pairs, {2:F0} bytes of state, {3:F0} cycles a token",
+  os << llvm::formatv("    estimate:   {0:F0} FLOPs, {1:F0} decays of pairs, {2:F0} bytes of "
+                      "state, {3:F0} cycles a token",
                       of("flops"), of("pairs"), of("bytes"), of("cycles"));
   if (double other = of("other_cycles"))
-    os << llvm::formatv("; {0:F0} cycles {1}", other, scan.getChunk() > 1 ? "token by token" : "in blocks");
+    os << llvm::formatv("; {0:F0} cycles {1}", other,
+                        scan.getChunk() > 1 ? "token by token" : "in blocks");
   os << "\n";
 }
 
@@ -69,7 +72,8 @@ static void explainOp(Operation *op, int64_t times, llvm::raw_ostream &os) {
     explainChoice(scan, os);
   } else if (auto attend = dyn_cast<AttendOp>(op)) {
     begin("read of other tokens", attend.getName());
-    os << "    combined by: " << stringifyOverKind(attend.getKind()) << "\n    block map:   " << (attend.getCausal() ? "earlier tokens and this one" : "all tokens");
+    os << "    combined by: " << stringifyOverKind(attend.getKind()) << "\n    block map:   "
+       << (attend.getCausal() ? "earlier tokens and this one" : "all tokens");
     if (attend.getWindow() > 0)
       os << ", the last " << attend.getWindow();
     os << "\n";
@@ -79,8 +83,10 @@ static void explainOp(Operation *op, int64_t times, llvm::raw_ostream &os) {
   }
 }
 
-/// Calls `begin` for every entry, and `visit` for every op of it and of what it calls, with how often that runs.
-static void walkEntries(ModuleOp module, llvm::function_ref<void(StringRef)> begin, llvm::function_ref<void(Operation *, int64_t)> visit) {
+/// Calls `begin` for every entry, and `visit` for every op of it and of what it calls, with how
+/// often that runs.
+static void walkEntries(ModuleOp module, llvm::function_ref<void(StringRef)> begin,
+                        llvm::function_ref<void(Operation *, int64_t)> visit) {
   SymbolTable symbols(module);
   for (auto entry : module.getOps<func::FuncOp>()) {
     auto name = entry->getAttrOfType<StringAttr>("rondo.entry");
@@ -97,7 +103,9 @@ static void walkEntries(ModuleOp module, llvm::function_ref<void(StringRef)> beg
 std::string rondo::explain(ModuleOp module, const std::vector<std::string> &remarks) {
   std::string text;
   llvm::raw_string_ostream os(text);
-  walkEntries(module, [&](StringRef name) { os << "entry " << name << "\n"; }, [&](Operation *op, int64_t times) { explainOp(op, times, os); });
+  walkEntries(
+      module, [&](StringRef name) { os << "entry " << name << "\n"; },
+      [&](Operation *op, int64_t times) { explainOp(op, times, os); });
   if (!remarks.empty())
     os << "remarks\n";
   for (const std::string &remark : remarks)
@@ -126,7 +134,8 @@ static llvm::json::Object describeScan(ScanOp scan) {
   auto scales = scan->getAttrOfType<ArrayAttr>("rondo.scales");
   for (auto [i, name] : llvm::enumerate(scan.getStates().getAsValueRange<StringAttr>())) {
     Type type = scan.getInits()[i].getType();
-    llvm::json::Object state{{"name", name}, {"axes", axesOfToken(type)}, {"floats", floatsOf(type)}};
+    llvm::json::Object state{
+        {"name", name}, {"axes", axesOfToken(type)}, {"floats", floatsOf(type)}};
     if (scales && !cast<StringAttr>(scales[i]).empty())
       state["scale"] = cast<StringAttr>(scales[i]).getValue();
     states.push_back(std::move(state));
@@ -154,7 +163,8 @@ static std::optional<llvm::json::Object> describeOp(Operation *op) {
   if (auto attend = dyn_cast<AttendOp>(op)) {
     llvm::json::Array kept;
     for (Value key : attend.getKeys())
-      kept.push_back(llvm::json::Object{{"axes", axesOfToken(key.getType())}, {"floats", floatsOf(key.getType())}});
+      kept.push_back(llvm::json::Object{{"axes", axesOfToken(key.getType())},
+                                        {"floats", floatsOf(key.getType())}});
     return llvm::json::Object{{"kind", "read of other tokens"},
                               {"combined", stringifyOverKind(attend.getKind())},
                               {"causal", attend.getCausal()},
@@ -162,16 +172,19 @@ static std::optional<llvm::json::Object> describeOp(Operation *op) {
                               {"keys", std::move(kept)}};
   }
   if (auto shift = dyn_cast<ShiftOp>(op))
-    return llvm::json::Object{{"kind", "earlier token"},
-                              {"distance", static_cast<int64_t>(shift.getDistance())},
-                              {"axes", axesOfToken(shift.getType())},
-                              {"floats", static_cast<int64_t>(shift.getDistance()) * floatsOf(shift.getType())}};
+    return llvm::json::Object{
+        {"kind", "earlier token"},
+        {"distance", static_cast<int64_t>(shift.getDistance())},
+        {"axes", axesOfToken(shift.getType())},
+        {"floats", static_cast<int64_t>(shift.getDistance()) * floatsOf(shift.getType())}};
   return std::nullopt;
 }
 
 std::string rondo::explainJson(ModuleOp module, const std::vector<std::string> &remarks) {
   llvm::json::Array entries, notDone;
-  auto begin = [&](StringRef name) { entries.push_back(llvm::json::Object{{"entry", name}, {"parts", llvm::json::Array()}}); };
+  auto begin = [&](StringRef name) {
+    entries.push_back(llvm::json::Object{{"entry", name}, {"parts", llvm::json::Array()}});
+  };
   auto visit = [&](Operation *op, int64_t times) {
     std::optional<llvm::json::Object> part = describeOp(op);
     if (!part)
@@ -184,5 +197,7 @@ std::string rondo::explainJson(ModuleOp module, const std::vector<std::string> &
   walkEntries(module, begin, visit);
   for (const std::string &remark : remarks)
     notDone.push_back(remark);
-  return llvm::formatv("{0:2}\n", llvm::json::Value(llvm::json::Object{{"entries", std::move(entries)}, {"remarks", std::move(notDone)}}));
+  return llvm::formatv("{0:2}\n",
+                       llvm::json::Value(llvm::json::Object{{"entries", std::move(entries)},
+                                                            {"remarks", std::move(notDone)}}));
 }

@@ -51,9 +51,13 @@ InterpCommand parseInterpCommand(int argc, char **argv) {
   app.add_option("--entry", options.entry, "the function to run, by its entry or its name")
       ->capture_default_str();
   auto *wide = app.add_flag("--f64", options.f64, "compute in f64");
-  auto *wider = app.add_flag("--extended", options.extended, "compute in the machine's extended precision (long double); results are written as f64");
+  auto *wider = app.add_flag(
+      "--extended", options.extended,
+      "compute in the machine's extended precision (long double); results are written as f64");
   wider->excludes(wide);
-  app.add_flag("--f32", f32, "round every result to f32 (the default)")->excludes(wide)->excludes(wider);
+  app.add_flag("--f32", f32, "round every result to f32 (the default)")
+      ->excludes(wide)
+      ->excludes(wider);
   app.add_flag("--token-bodies", options.tokenBodies,
                "run scans token by token, also where they have a block form");
   try {

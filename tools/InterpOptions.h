@@ -13,7 +13,8 @@ struct InterpOptions {
   SpecOptions spec; ///< its path: .rondo, .mlir, .mlirbc or .rpk; empty: chosen by the checkpoint
   std::string inputs, outputs;
   std::string checkpoint; ///< a folder: config.json, too, unless the spec has one
-  std::string parameters; ///< a folder, a .safetensors file or an .rpk; empty: the checkpoint or the package
+  std::string parameters; ///< a folder, a .safetensors file or an .rpk; empty: the checkpoint or
+                          ///< the package
   std::string entry = "forward";
   bool f64 = false;      ///< numbers are written as f64
   bool extended = false; ///< and computed in long double

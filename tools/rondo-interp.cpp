@@ -240,9 +240,11 @@ void unscaleStates(const Package &package, Batch &batch) {
       const package::State *scale = scaleOf(package.manifest(), *state);
       if (!scale)
         continue;
-      auto own = sequence.values.find(state->name()->str()), exponents = sequence.values.find(scale->name()->str());
+      auto own = sequence.values.find(state->name()->str()),
+           exponents = sequence.values.find(scale->name()->str());
       scales.insert(scale->name()->str());
-      if (own != sequence.values.end() && exponents != sequence.values.end() && int64_t(own->second.data.size()) * 4 == state->bytes() &&
+      if (own != sequence.values.end() && exponents != sequence.values.end() &&
+          int64_t(own->second.data.size()) * 4 == state->bytes() &&
           int64_t(exponents->second.data.size()) * 4 == scale->bytes())
         multiplyByScale(*state, *scale, own->second.data, exponents->second.data);
     }
@@ -251,12 +253,14 @@ void unscaleStates(const Package &package, Batch &batch) {
   }
 }
 
-/// A package keeps the earlier tokens of one value once, for the shift that reaches furthest; the others are the end of it.
+/// A package keeps the earlier tokens of one value once, for the shift that reaches furthest; the
+/// others are the end of it.
 void fillShifts(ModuleOp module, Batch &batch) {
   module.walk([&](ShiftOp op) {
     ShiftOp furthest = op;
     for (Operation *user : op.getSource().getUsers())
-      if (auto other = dyn_cast<ShiftOp>(user); other && other.getDistance() > furthest.getDistance())
+      if (auto other = dyn_cast<ShiftOp>(user);
+          other && other.getDistance() > furthest.getDistance())
         furthest = other;
     if (furthest == op)
       return;
@@ -265,7 +269,8 @@ void fillShifts(ModuleOp module, Batch &batch) {
       for (const auto &[name, tail] : sequence.values) {
         StringRef prefix = name;
         int64_t rows = tail.shape.empty() ? 0 : tail.shape[0], kept = op.getDistance();
-        if (!prefix.consume_back(furthest.getName()) || !(prefix.empty() || prefix.ends_with(".")) || rows != int64_t(furthest.getDistance()))
+        if (!prefix.consume_back(furthest.getName()) ||
+            !(prefix.empty() || prefix.ends_with(".")) || rows != int64_t(furthest.getDistance()))
           continue;
         Array end{tail.shape, {tail.data.end() - tail.data.size() / rows * kept, tail.data.end()}};
         end.shape[0] = kept;

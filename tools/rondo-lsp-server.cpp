@@ -1,6 +1,7 @@
 //===- rondo-lsp-server.cpp - Editor support for rondo IR -----------------===//
 //
-// The language server of MLIR with the rondo dialect: diagnostics, definitions and hovers in .mlir files.
+// The language server of MLIR with the rondo dialect: diagnostics, definitions and hovers in .mlir
+// files.
 //
 //===----------------------------------------------------------------------===//
 

@@ -1,6 +1,7 @@
 //===- rondo-opt.cpp - Run passes on rondo IR -----------------------------===//
 //
-// mlir-opt with the rondo dialect; `-load-pass-plugin` and `-load-dialect-plugin` bring in others (tools/example-pass/).
+// mlir-opt with the rondo dialect; `-load-pass-plugin` and `-load-dialect-plugin` bring in others
+// (tools/example-pass/).
 //
 //===----------------------------------------------------------------------===//
 
@@ -21,5 +22,6 @@ int main(int argc, char **argv) {
   registry.insert<rondo::RondoDialect>();
   rondo::registerRondoPasses();
   rondo::registerRondoPipelines();
-  return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "rondo optimizer driver\n", registry));
+  return mlir::asMainReturnCode(
+      mlir::MlirOptMain(argc, argv, "rondo optimizer driver\n", registry));
 }

@@ -39,7 +39,8 @@ struct Arguments {
 } // namespace
 
 /// Splits TEXT at the first separator; false where it or a side is missing.
-static bool splitAt(const std::string &text, char separator, std::vector<std::pair<std::string, std::string>> &into) {
+static bool splitAt(const std::string &text, char separator,
+                    std::vector<std::pair<std::string, std::string>> &into) {
   size_t at = text.find(separator);
   if (at == std::string::npos || at == 0 || at + 1 == text.size())
     return false;
@@ -56,19 +57,22 @@ static int interpret(const Arguments &arguments, CompileOptions &options) {
   }
   for (const std::string &form : arguments.forms)
     if (!splitAt(form, '=', options.forms))
-      return usage("--form " + form + ": expected RECURRENCE=FORM, such as mixer.S=chunk:64 or mixer.S=sequential");
+      return usage("--form " + form +
+                   ": expected RECURRENCE=FORM, such as mixer.S=chunk:64 or mixer.S=sequential");
   for (const std::string &text : arguments.overrides) {
     if (!splitAt(text, ':', options.overrides))
       return usage("--override " + text + ": expected STAGE:FILE");
     const std::string &stage = options.overrides.back().first;
     if (stage != "token" && stage != "block" && stage != "kernel" && stage != "vector")
-      return usage("--override " + text + ": found stage '" + stage + "', expected token, block, kernel or vector");
+      return usage("--override " + text + ": found stage '" + stage +
+                   "', expected token, block, kernel or vector");
   }
   for (size_t begin = 0; begin < arguments.entries.size();) {
     size_t end = std::min(arguments.entries.find(',', begin), arguments.entries.size());
     std::string entry = arguments.entries.substr(begin, end - begin);
     if (entry != "forward" && entry != "prefill" && entry != "step" && entry != "score")
-      return usage("--entry: found '" + entry + "', expected some of forward, prefill, step, score");
+      return usage("--entry: found '" + entry +
+                   "', expected some of forward, prefill, step, score");
     options.entries.push_back(entry);
     begin = end + 1;
   }
@@ -82,11 +86,13 @@ static int interpret(const Arguments &arguments, CompileOptions &options) {
   else if (arguments.target == "x86-64-v3" || arguments.target == "x86-64-v4")
     options.isas = {arguments.target};
   else if (arguments.target != "native")
-    return usage("--target " + arguments.target + ": not offered; expected native, x86-64-v3 or x86-64-v4");
+    return usage("--target " + arguments.target +
+                 ": not offered; expected native, x86-64-v3 or x86-64-v4");
   else if (std::vector<std::string> levels = supportedIsas(); !levels.empty())
     options.isas = {levels.front()};
   else
-    return usage("--target native: this machine has neither AVX2 nor AVX-512; expected at least x86-64-v3");
+    return usage(
+        "--target native: this machine has neither AVX2 nor AVX-512; expected at least x86-64-v3");
   return 0;
 }
 
@@ -96,26 +102,43 @@ static int readArguments(int argc, char **argv, CompileOptions &options) {
   Arguments arguments;
   uint64_t seed = 0;
   const std::vector<std::string> &stages = stageNames();
-  app.add_option("SPEC", options.spec.path, "the spec, a .rondo file; with --checkpoint alone it is chosen by the config's architectures");
-  app.add_option("--checkpoint", options.checkpoint, "a folder with config.json and model.safetensors, or a .safetensors file");
+  app.add_option("SPEC", options.spec.path,
+                 "the spec, a .rondo file; with --checkpoint alone it is chosen by the config's "
+                 "architectures");
+  app.add_option("--checkpoint", options.checkpoint,
+                 "a folder with config.json and model.safetensors, or a .safetensors file");
   app.add_option("--config", options.spec.configPath, "sizes and options from this config.json");
   app.add_option("--set", arguments.sets, "a size or option: name=value")->allow_extra_args(false);
-  CLI::Option *random = app.add_option("--random-init", seed, "draw the parameters by their init, with this seed");
+  CLI::Option *random =
+      app.add_option("--random-init", seed, "draw the parameters by their init, with this seed");
   app.add_option("--module", options.spec.module, "the module to compile by itself");
-  app.add_option("--target", arguments.target, "native, x86-64-v3 or x86-64-v4 (default: both levels, chosen when the package starts)");
+  app.add_option(
+      "--target", arguments.target,
+      "native, x86-64-v3 or x86-64-v4 (default: both levels, chosen when the package starts)");
   app.add_option("--precision", arguments.precision, "f32");
-  app.add_option("--entry", arguments.entries, "some of forward,prefill,step,score (default: all that apply)");
-  app.add_option("--form", arguments.forms, "the form of a recurrence: NAME=chunk:64, NAME=conv:64 (blocks of a recurrence constant in time) or NAME=sequential; of a sum over tokens: NAME=sum or NAME=recurrence; *=sequential: of all others")->allow_extra_args(false);
+  app.add_option("--entry", arguments.entries,
+                 "some of forward,prefill,step,score (default: all that apply)");
+  app.add_option("--form", arguments.forms,
+                 "the form of a recurrence: NAME=chunk:64, NAME=conv:64 (blocks of a recurrence "
+                 "constant in time) or NAME=sequential; of a sum over tokens: NAME=sum or "
+                 "NAME=recurrence; *=sequential: of all others")
+      ->allow_extra_args(false);
   app.add_option("--emit", options.emit, "what to write")->check(CLI::IsMember(stages));
   app.add_option("-o", options.output, "the file to write; - is stdout");
-  CLI::Option *explain = app.add_flag("--explain", options.explain, "print what was derived, and why");
-  app.add_flag("--json", options.json, "with --explain: print an object for programs")->needs(explain);
-  app.add_flag("--remarks", options.remarks, "print what was not derived, fused or vectorised, with its line");
+  CLI::Option *explain =
+      app.add_flag("--explain", options.explain, "print what was derived, and why");
+  app.add_flag("--json", options.json, "with --explain: print an object for programs")
+      ->needs(explain);
+  app.add_flag("--remarks", options.remarks,
+               "print what was not derived, fused or vectorised, with its line");
   app.add_option("--Werror", arguments.werror, "remark: a remark is an error");
   app.add_option("--dump-to", options.dumpTo, "a folder for the text of every stage");
-  app.add_option("--override", arguments.overrides, "STAGE:FILE, to take a stage's IR from a file")->allow_extra_args(false);
-  app.add_option("--from", options.from, "SPEC is the IR of this stage")->check(CLI::IsMember({"token", "block", "kernel"}));
-  app.add_option("--load-pass-plugin", options.passPlugins, "a shared object with passes")->allow_extra_args(false);
+  app.add_option("--override", arguments.overrides, "STAGE:FILE, to take a stage's IR from a file")
+      ->allow_extra_args(false);
+  app.add_option("--from", options.from, "SPEC is the IR of this stage")
+      ->check(CLI::IsMember({"token", "block", "kernel"}));
+  app.add_option("--load-pass-plugin", options.passPlugins, "a shared object with passes")
+      ->allow_extra_args(false);
   app.add_flag("--time", options.times, "print the time of each stage");
   try {
     app.parse(argc, argv);

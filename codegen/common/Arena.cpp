@@ -10,7 +10,9 @@ ArenaPlan rondo::planArena(llvm::ArrayRef<Lifetime> lifetimes) {
   std::vector<size_t> order(lifetimes.size());
   for (size_t i = 0; i < order.size(); ++i)
     order[i] = i;
-  llvm::sort(order, [&](size_t a, size_t b) { return std::pair(lifetimes[b].bytes, a) < std::pair(lifetimes[a].bytes, b); });
+  llvm::sort(order, [&](size_t a, size_t b) {
+    return std::pair(lifetimes[b].bytes, a) < std::pair(lifetimes[a].bytes, b);
+  });
 
   ArenaPlan plan;
   plan.offsets.assign(lifetimes.size(), 0);
@@ -31,7 +33,8 @@ ArenaPlan rondo::planArena(llvm::ArrayRef<Lifetime> lifetimes) {
     }
     int64_t offset = plan.offsets[candidate] = best < 0 ? end : best;
     plan.bytes = std::max(plan.bytes, offset + size);
-    auto place = llvm::partition_point(placed, [&](size_t other) { return plan.offsets[other] <= offset; });
+    auto place =
+        llvm::partition_point(placed, [&](size_t other) { return plan.offsets[other] <= offset; });
     placed.insert(place, candidate);
   }
   return plan;

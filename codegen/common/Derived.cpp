@@ -1,7 +1,8 @@
 //===- Derived.cpp - Weights computed from parameters ---------------------===//
 //
-// A constant's expression may cross calls: an op of a layer's function stands for another value at each call. So it is copied into one block, where the
-// operands are those that the planner saw, and handed to the interpreter.
+// A constant's expression may cross calls: an op of a layer's function stands for another value at
+// each call. So it is copied into one block, where the operands are those that the planner saw, and
+// handed to the interpreter.
 //
 //===----------------------------------------------------------------------===//
 
@@ -19,7 +20,9 @@ namespace {
 /// Copies expressions, each constant once.
 class Copier {
 public:
-  Copier(const Plan &plan, MLIRContext *context) : plan(plan), module(ModuleOp::create(UnknownLoc::get(context))), builder(module->getBodyRegion()) {}
+  Copier(const Plan &plan, MLIRContext *context)
+      : plan(plan), module(ModuleOp::create(UnknownLoc::get(context))),
+        builder(module->getBodyRegion()) {}
 
   Value copy(int64_t constant) {
     if (auto it = copies.find(constant); it != copies.end())
@@ -44,7 +47,8 @@ private:
 };
 } // namespace
 
-FailureOr<std::vector<float>> rondo::evaluateDerived(const Plan &plan, int64_t constant, ParameterReader parameter) {
+FailureOr<std::vector<float>> rondo::evaluateDerived(const Plan &plan, int64_t constant,
+                                                     ParameterReader parameter) {
   const PlannedConstant &planned = plan.constants[constant];
   Copier copier(plan, planned.source->getContext());
   Value root = copier.copy(constant);
@@ -54,7 +58,8 @@ FailureOr<std::vector<float>> rondo::evaluateDerived(const Plan &plan, int64_t c
     if (failed(values))
       return failure(); // reported
     auto type = cast<RankedTensorType>(param.getType());
-    read[param.getPath().str()] = {type.getShape().vec(), std::vector<double>(values->begin(), values->end())};
+    read[param.getPath().str()] = {type.getShape().vec(),
+                                   std::vector<double>(values->begin(), values->end())};
   }
   auto lookup = [&](StringRef path) -> const Array * {
     auto it = read.find(std::string_view(path.data(), path.size()));
@@ -62,8 +67,11 @@ FailureOr<std::vector<float>> rondo::evaluateDerived(const Plan &plan, int64_t c
   };
   llvm::Expected<Array> result = evaluateParameterExpression(root, lookup);
   if (!result)
-    return planned.source->emitError("weight '") << planned.name << "' cannot be computed: " << llvm::toString(result.takeError());
+    return planned.source->emitError("weight '")
+           << planned.name << "' cannot be computed: " << llvm::toString(result.takeError());
   if (int64_t(result->data.size()) != planned.type.getNumElements())
-    return planned.source->emitError("weight '") << planned.name << "' has " << result->data.size() << " elements; expected " << planned.type.getNumElements();
+    return planned.source->emitError("weight '")
+           << planned.name << "' has " << result->data.size() << " elements; expected "
+           << planned.type.getNumElements();
   return std::vector<float>(result->data.begin(), result->data.end());
 }

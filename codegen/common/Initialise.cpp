@@ -54,7 +54,9 @@ std::optional<Initialiser> Initialiser::parse(llvm::StringRef text, std::string 
   }
   if (double value; !text.getAsDouble(value))
     return Initialiser{Kind::Constant, value, 0};
-  why = "found '" + text.str() + "'; expected a number, zeros, ones, constant(c), uniform(a), uniform(a, b) or normal(sigma)";
+  why =
+      "found '" + text.str() +
+      "'; expected a number, zeros, ones, constant(c), uniform(a), uniform(a, b) or normal(sigma)";
   return std::nullopt;
 }
 
@@ -81,7 +83,8 @@ std::vector<float> Initialiser::fill(llvm::StringRef path, uint64_t seed, int64_
   if (kind == Kind::Normal)
     // Box and Muller: two uniforms make two normals.
     for (size_t i = 0; i < values.size(); i += 2) {
-      double radius = b * std::sqrt(-2 * std::log(1 - random.inUnit())), angle = 2 * std::numbers::pi * random.inUnit();
+      double radius = b * std::sqrt(-2 * std::log(1 - random.inUnit())),
+             angle = 2 * std::numbers::pi * random.inUnit();
       values[i] = float(radius * std::cos(angle));
       if (i + 1 < values.size())
         values[i + 1] = float(radius * std::sin(angle));

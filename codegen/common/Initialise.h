@@ -1,7 +1,9 @@
 //===- Initialise.h - Parameters without a checkpoint ----------*- C++ -*-===//
 //
-// `init` of a parameter, as in `param w[out in] init normal(0.02)`: a number, zeros, ones, constant(c), uniform(a) (from -a to a), uniform(a, b), normal(sigma); without it normal(0.02).
-// The numbers depend on the seed and the parameter's path alone, so that a model keeps them when another parameter is added.
+// `init` of a parameter, as in `param w[out in] init normal(0.02)`: a number, zeros, ones,
+// constant(c), uniform(a) (from -a to a), uniform(a, b), normal(sigma); without it normal(0.02).
+// The numbers depend on the seed and the parameter's path alone, so that a model keeps them when
+// another parameter is added.
 //
 //===----------------------------------------------------------------------===//
 

@@ -57,11 +57,12 @@ static std::unique_ptr<package::StepT> step(const PlannedStep &planned) {
                                                              : package::StepKind::Last;
   result->kernel = int32_t(planned.kernel);
   for (const PlannedOperand &operand : planned.operands) {
-    package::OperandKind kind = operand.kind == PlannedOperand::Kind::Arena    ? package::OperandKind::Arena
-                                : operand.kind == PlannedOperand::Kind::Weight ? package::OperandKind::Weight
-                                : operand.kind == PlannedOperand::Kind::State  ? package::OperandKind::State
-                                : operand.kind == PlannedOperand::Kind::Input  ? package::OperandKind::Input
-                                                                               : package::OperandKind::Output;
+    package::OperandKind kind =
+        operand.kind == PlannedOperand::Kind::Arena    ? package::OperandKind::Arena
+        : operand.kind == PlannedOperand::Kind::Weight ? package::OperandKind::Weight
+        : operand.kind == PlannedOperand::Kind::State  ? package::OperandKind::State
+        : operand.kind == PlannedOperand::Kind::Input  ? package::OperandKind::Input
+                                                       : package::OperandKind::Output;
     result->operands.emplace_back(kind, operand.index);
   }
   result->space = planned.lastSpace ? package::Space::Last : package::Space::Tokens;
@@ -98,7 +99,8 @@ static std::string placeOf(Location location) {
   return place;
 }
 
-FailureOr<package::PackageT> rondo::makeManifest(const Plan &plan, ArrayRef<EmittedKernel> kernels, PackageNotes notes) {
+FailureOr<package::PackageT> rondo::makeManifest(const Plan &plan, ArrayRef<EmittedKernel> kernels,
+                                                 PackageNotes notes) {
   package::PackageT result;
   result.model = std::move(notes.model);
   result.architecture = std::move(notes.architecture);
@@ -112,7 +114,8 @@ FailureOr<package::PackageT> rondo::makeManifest(const Plan &plan, ArrayRef<Emit
   for (const PlannedWeight &planned : plan.weights) {
     const PlannedConstant &constant = plan.constants[planned.constant];
     if (!constant.type.getElementType().isF32())
-      return constant.source->emitError("weight '") << constant.name << "' is " << constant.type << "; packages hold f32 weights";
+      return constant.source->emitError("weight '")
+             << constant.name << "' is " << constant.type << "; packages hold f32 weights";
     auto &weight = result.weights.emplace_back(std::make_unique<package::WeightT>());
     weight->name = constant.name;
     weight->derived = !isa<ParamOp>(constant.source);
@@ -121,7 +124,8 @@ FailureOr<package::PackageT> rondo::makeManifest(const Plan &plan, ArrayRef<Emit
     weight->layout = planned.layout;
     std::vector<int64_t> shape = weight->shape;
     if (!packedBytes(DType::F32, shape, planned.layout))
-      return constant.source->emitError("weight '") << constant.name << "' of " << constant.type << " cannot have the layout " << planned.layout;
+      return constant.source->emitError("weight '") << constant.name << "' of " << constant.type
+                                                    << " cannot have the layout " << planned.layout;
   }
 
   for (auto [function, emitted] : llvm::zip_equal(plan.kernels, kernels)) {

@@ -30,6 +30,7 @@ struct PackageNotes {
 };
 
 /// The manifest; kernels as in plan.kernels. Fails, reported, on a type that packages do not hold.
-mlir::FailureOr<package::PackageT> makeManifest(const Plan &plan, llvm::ArrayRef<EmittedKernel> kernels, PackageNotes notes);
+mlir::FailureOr<package::PackageT>
+makeManifest(const Plan &plan, llvm::ArrayRef<EmittedKernel> kernels, PackageNotes notes);
 
 } // namespace rondo

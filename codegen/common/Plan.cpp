@@ -1,7 +1,8 @@
 //===- Plan.cpp - From entries to lists of steps over static memory -------===//
 //
-// One walker a entry. Every value of a function being walked stands for a Place: a constant (a value without t), an input, or a buffer. Buffers get
-// their offsets when the whole entry is known, since only then their last uses are.
+// One walker a entry. Every value of a function being walked stands for a Place: a constant (a
+// value without t), an input, or a buffer. Buffers get their offsets when the whole entry is known,
+// since only then their last uses are.
 //
 //===----------------------------------------------------------------------===//
 
@@ -28,7 +29,7 @@ struct Place {
 
 /// A value that a step makes: in the arena, or an output of the entry.
 struct Buffer {
-  int64_t bytes;      ///< of one row
+  int64_t bytes;       ///< of one row
   int64_t first, last; ///< steps
   int64_t output = -1;
 };
@@ -48,7 +49,8 @@ public:
 
 private:
   std::map<std::pair<Operation *, std::vector<int64_t>>, int64_t> constants;
-  std::map<std::string, int64_t> parameters; // by path or derived name: one weight however often it is named
+  std::map<std::string, int64_t>
+      parameters; // by path or derived name: one weight however often it is named
   std::map<std::pair<int64_t, std::string>, int64_t> weights;
   std::map<std::string, int64_t> states;
   llvm::DenseMap<Operation *, int64_t> kernels;
@@ -64,13 +66,15 @@ public:
 
 private:
   using Places = llvm::DenseMap<Value, Place>;
-  FailureOr<SmallVector<Place>> walk(func::FuncOp function, ArrayRef<Place> arguments, const std::string &scope);
+  FailureOr<SmallVector<Place>> walk(func::FuncOp function, ArrayRef<Place> arguments,
+                                     const std::string &scope);
   LogicalResult visit(Operation &op, Places &places, const std::string &scope);
   LogicalResult visitLaunch(LaunchOp launch, Places &places, const std::string &scope);
   LogicalResult visitCall(CallOp call, Places &places, const std::string &scope);
   LogicalResult visitLast(LastOp last, Places &places);
   LogicalResult visitConstant(Operation &op, Places &places);
-  FailureOr<int64_t> addState(Attribute info, StringRef name, LaunchOp launch, func::FuncOp kernel, ArrayRef<Place> inputs, const std::string &scope);
+  FailureOr<int64_t> addState(Attribute info, StringRef name, LaunchOp launch, func::FuncOp kernel,
+                              ArrayRef<Place> inputs, const std::string &scope);
   LogicalResult bindOutputs(ArrayRef<Place> results);
 
   Place makeBuffer(Type type, bool lastSpace);
@@ -100,12 +104,14 @@ private:
 
 /// Whether two ops of functions that need not be the same compute the same from equal operands.
 static bool computeTheSame(Operation *a, Operation *b) {
-  return a->getName() == b->getName() && a->getAttrDictionary() == b->getAttrDictionary() && a->getPropertiesAsAttribute() == b->getPropertiesAsAttribute() &&
+  return a->getName() == b->getName() && a->getAttrDictionary() == b->getAttrDictionary() &&
+         a->getPropertiesAsAttribute() == b->getPropertiesAsAttribute() &&
          a->getResultTypes() == b->getResultTypes();
 }
 
 int64_t Shared::constant(Operation *source, std::vector<int64_t> operands) {
-  // Entries are clones of one function: a parameter, and a derived value of its own name, is one constant in all of them.
+  // Entries are clones of one function: a parameter, and a derived value of its own name, is one
+  // constant in all of them.
   auto param = dyn_cast<ParamOp>(source);
   auto derived = source->getAttrOfType<StringAttr>("rondo.derived");
   std::string shared = param ? param.getPath().str() : derived ? derived.str() : "";
@@ -114,7 +120,8 @@ int64_t Shared::constant(Operation *source, std::vector<int64_t> operands) {
   auto [it, inserted] = constants.try_emplace({source, operands}, plan.constants.size());
   if (!inserted)
     return it->second;
-  // What has no name of its own, such as a parameter's view that a state starts from, is one constant in all entries too.
+  // What has no name of its own, such as a parameter's view that a state starts from, is one
+  // constant in all entries too.
   if (shared.empty())
     for (auto [index, known] : llvm::enumerate(plan.constants))
       if (known.operands == operands && computeTheSame(known.source, source))
@@ -127,7 +134,8 @@ int64_t Shared::constant(Operation *source, std::vector<int64_t> operands) {
     name = base + "." + std::to_string(n);
   if (!shared.empty())
     parameters[shared] = it->second;
-  plan.constants.push_back({source, std::move(operands), name, cast<RankedTensorType>(source->getResult(0).getType())});
+  plan.constants.push_back(
+      {source, std::move(operands), name, cast<RankedTensorType>(source->getResult(0).getType())});
   return it->second;
 }
 
@@ -142,11 +150,13 @@ FailureOr<int64_t> Shared::state(PlannedState state, Operation *at) {
   auto [it, inserted] = states.try_emplace(state.name, plan.states.size());
   if (!inserted) {
     const PlannedState &known = plan.states[it->second];
-    if (known.kind == state.kind && known.type == state.type && known.tokens == state.tokens && known.init == state.init &&
-        known.order == state.order && known.scale == state.scale)
+    if (known.kind == state.kind && known.type == state.type && known.tokens == state.tokens &&
+        known.init == state.init && known.order == state.order && known.scale == state.scale)
       return it->second;
-    return at->emitOpError("state '") << state.name << "' was " << known.type << " for " << known.tokens << " tokens at its first use; found "
-                                      << state.type << " for " << state.tokens << "; every state needs a name of its own";
+    return at->emitOpError("state '")
+           << state.name << "' was " << known.type << " for " << known.tokens
+           << " tokens at its first use; found " << state.type << " for " << state.tokens
+           << "; every state needs a name of its own";
   }
   if (state.kind == PlannedState::Kind::Cache) {
     state.offset = plan.caches++;
@@ -212,7 +222,8 @@ void EntryWalker::limitIds(Value ids, int64_t input) {
   }
 }
 
-FailureOr<int64_t> EntryWalker::addState(Attribute attr, StringRef name, LaunchOp launch, func::FuncOp kernel, ArrayRef<Place> inputs,
+FailureOr<int64_t> EntryWalker::addState(Attribute attr, StringRef name, LaunchOp launch,
+                                         func::FuncOp kernel, ArrayRef<Place> inputs,
                                          const std::string &scope) {
   auto info = dyn_cast<DictionaryAttr>(attr);
   auto kind = info ? info.getAs<StringAttr>("kind") : StringAttr();
@@ -245,32 +256,43 @@ FailureOr<int64_t> EntryWalker::addState(Attribute attr, StringRef name, LaunchO
       state.scale = scope.empty() ? scale.str() : scope + "." + scale.str();
     if (int64_t init = number("init", -1); init >= 0) {
       if (!inRange(init) || inputs[init].kind != Place::Kind::Constant)
-        return launch.emitOpError("state '") << state.name << "' starts from a value that depends on tokens; expected one of parameters alone";
+        return launch.emitOpError("state '")
+               << state.name
+               << "' starts from a value that depends on tokens; expected one of parameters alone";
       state.init = shared.weight(inputs[init].index, "rows");
     }
     return shared.state(std::move(state), launch);
   }
   int64_t source = number("source", -1), rowBytes = state.bytes;
   if (!inRange(source) || inputs[source].kind == Place::Kind::Constant)
-    return launch.emitOpError("state '") << state.name << "' keeps rows of a value without t; expected a per-token operand";
+    return launch.emitOpError("state '")
+           << state.name << "' keeps rows of a value without t; expected a per-token operand";
   if (inputs[source].lastSpace)
-    return launch.emitOpError("state '") << state.name << "' keeps rows of a value that exists for last rows only";
+    return launch.emitOpError("state '")
+           << state.name << "' keeps rows of a value that exists for last rows only";
   bool isTail = state.kind == PlannedState::Kind::Tail;
   FailureOr<int64_t> index = shared.state(std::move(state), launch);
   if (failed(index))
     return failure(); // reported
   const Place &place = inputs[source];
-  auto same = [&](const Place &other) { return other.kind == place.kind && other.index == place.index; };
+  auto same = [&](const Place &other) {
+    return other.kind == place.kind && other.index == place.index;
+  };
   if (isTail) {
     auto [it, inserted] = tails.insert({*index, {place, 0, rowBytes}});
     if (!inserted && !same(it->second.source))
-      return launch.emitOpError("tail '") << shared.plan.states[*index].name << "' would keep two different values";
+      return launch.emitOpError("tail '")
+             << shared.plan.states[*index].name << "' would keep two different values";
   } else if (auto [it, inserted] = appended.try_emplace(*index, place); inserted) {
     use(place);
-    entry.steps.push_back(
-        {PlannedStep::Kind::Append, -1, {operand(place, "rows"), {PlannedOperand::Kind::State, *index}}, false, rowBytes});
+    entry.steps.push_back({PlannedStep::Kind::Append,
+                           -1,
+                           {operand(place, "rows"), {PlannedOperand::Kind::State, *index}},
+                           false,
+                           rowBytes});
   } else if (!same(it->second)) {
-    return launch.emitOpError("cache '") << shared.plan.states[*index].name << "' would keep two different values";
+    return launch.emitOpError("cache '")
+           << shared.plan.states[*index].name << "' would keep two different values";
   }
   return index;
 }
@@ -279,9 +301,12 @@ LogicalResult EntryWalker::visitLaunch(LaunchOp launch, Places &places, const st
   auto kernel = shared.symbols.lookup<func::FuncOp>(launch.getKernel());
   if (!kernel || !kernel->hasAttr("rondo.kernel"))
     return launch.emitOpError("launches '") << launch.getKernel() << "', which is not a kernel";
-  if (kernel.getNumArguments() != launch.getNumOperands() || kernel.getNumResults() != launch.getNumResults())
-    return launch.emitOpError("passes ") << launch.getNumOperands() << " operands for " << launch.getNumResults() << " results; kernel '"
-                                         << kernel.getName() << "' has " << kernel.getNumArguments() << " and " << kernel.getNumResults();
+  if (kernel.getNumArguments() != launch.getNumOperands() ||
+      kernel.getNumResults() != launch.getNumResults())
+    return launch.emitOpError("passes ")
+           << launch.getNumOperands() << " operands for " << launch.getNumResults()
+           << " results; kernel '" << kernel.getName() << "' has " << kernel.getNumArguments()
+           << " and " << kernel.getNumResults();
   SmallVector<Place> inputs;
   std::optional<bool> lastSpace;
   for (Value value : launch.getOperands()) {
@@ -300,7 +325,8 @@ LogicalResult EntryWalker::visitLaunch(LaunchOp launch, Places &places, const st
   if ((names ? names.size() : 0) != (infos ? infos.size() : 0))
     return kernel.emitOpError("has `rondo.states` and `rondo.state_info` of different lengths");
   for (unsigned i = 0; names && i < names.size(); ++i) {
-    FailureOr<int64_t> state = addState(infos[i], cast<StringAttr>(names[i]).getValue(), launch, kernel, inputs, scope);
+    FailureOr<int64_t> state =
+        addState(infos[i], cast<StringAttr>(names[i]).getValue(), launch, kernel, inputs, scope);
     if (failed(state))
       return failure(); // reported
     states.push_back(*state);
@@ -311,7 +337,8 @@ LogicalResult EntryWalker::visitLaunch(LaunchOp launch, Places &places, const st
     auto layout = kernel.getArgAttrOfType<StringAttr>(i, "rondo.layout");
     step.operands.push_back(operand(place, layout ? layout.getValue() : "rows"));
     use(place);
-    if (place.kind == Place::Kind::Input && elementTypeOf(launch.getOperand(i).getType()).isInteger(64) && !kernel.isExternal())
+    if (place.kind == Place::Kind::Input &&
+        elementTypeOf(launch.getOperand(i).getType()).isInteger(64) && !kernel.isExternal())
       limitIds(kernel.getArgument(i), place.index);
   }
   for (int64_t state : states) {
@@ -358,8 +385,11 @@ LogicalResult EntryWalker::visitLast(LastOp last, Places &places) {
   use(source);
   Place result = makeBuffer(last.getType(), /*lastSpace=*/true);
   places[last.getResult()] = result;
-  entry.steps.push_back(
-      {PlannedStep::Kind::Last, -1, {operand(source, "rows"), operand(result, "rows")}, false, bytesPerToken(last.getType())});
+  entry.steps.push_back({PlannedStep::Kind::Last,
+                         -1,
+                         {operand(source, "rows"), operand(result, "rows")},
+                         false,
+                         bytesPerToken(last.getType())});
   return success();
 }
 
@@ -381,15 +411,18 @@ LogicalResult EntryWalker::visit(Operation &op, Places &places, const std::strin
     return visitCall(call, places, scope);
   if (auto last = dyn_cast<LastOp>(op))
     return visitLast(last, places);
-  bool constant = op.getNumResults() == 1 && op.getNumRegions() == 0 && !isPerToken(op.getResult(0).getType());
+  bool constant =
+      op.getNumResults() == 1 && op.getNumRegions() == 0 && !isPerToken(op.getResult(0).getType());
   for (Value value : op.getOperands())
     constant &= places.lookup(value).kind == Place::Kind::Constant;
   if (!constant)
-    return op.emitOpError("is in no kernel; expected only launches, calls, last rows and expressions of parameters at kernel level");
+    return op.emitOpError("is in no kernel; expected only launches, calls, last rows and "
+                          "expressions of parameters at kernel level");
   return visitConstant(op, places);
 }
 
-FailureOr<SmallVector<Place>> EntryWalker::walk(func::FuncOp function, ArrayRef<Place> arguments, const std::string &scope) {
+FailureOr<SmallVector<Place>> EntryWalker::walk(func::FuncOp function, ArrayRef<Place> arguments,
+                                                const std::string &scope) {
   Places places;
   for (auto [argument, place] : llvm::zip_equal(function.getArguments(), arguments))
     places[argument] = place;
@@ -416,10 +449,13 @@ LogicalResult EntryWalker::bindOutputs(ArrayRef<Place> results) {
   for (auto [i, place] : llvm::enumerate(results)) {
     PlannedValue &output = entry.outputs[i];
     if (place.kind != Place::Kind::Buffer)
-      return function.emitOpError("returns '") << output.name << "', which is an input or a parameter; expected a computed per-token value";
+      return function.emitOpError("returns '")
+             << output.name
+             << "', which is an input or a parameter; expected a computed per-token value";
     Buffer &buffer = buffers[place.index];
     if (buffer.output >= 0)
-      return function.emitOpError("returns one value as both '") << entry.outputs[buffer.output].name << "' and '" << output.name << "'";
+      return function.emitOpError("returns one value as both '")
+             << entry.outputs[buffer.output].name << "' and '" << output.name << "'";
     if (i && place.lastSpace != entry.outputsInLastSpace)
       return function.emitOpError("returns values of all tokens beside values of last tokens");
     buffer.output = i;
@@ -444,7 +480,8 @@ void EntryWalker::placeBuffers(const PlanOptions &options) {
       if (operand.kind == PlannedOperand::Kind::Arena) {
         const Buffer &buffer = buffers[operand.index];
         operand = buffer.output >= 0 ? PlannedOperand{PlannedOperand::Kind::Output, buffer.output}
-                                     : PlannedOperand{PlannedOperand::Kind::Arena, arena.offsets[which[operand.index]]};
+                                     : PlannedOperand{PlannedOperand::Kind::Arena,
+                                                      arena.offsets[which[operand.index]]};
       }
 }
 
@@ -454,17 +491,20 @@ LogicalResult EntryWalker::run(const PlanOptions &options) {
   for (auto [i, type] : llvm::enumerate(function.getArgumentTypes())) {
     if (!isPerToken(type))
       return function.emitOpError("has an input without t: ") << type;
-    entry.inputs.push_back({nameOf(function.getArgAttr(i, "rondo.name"), "input", i), cast<RankedTensorType>(type)});
+    entry.inputs.push_back(
+        {nameOf(function.getArgAttr(i, "rondo.name"), "input", i), cast<RankedTensorType>(type)});
     arguments.push_back({Place::Kind::Input, int64_t(i)});
   }
   for (auto [i, type] : llvm::enumerate(function.getResultTypes()))
-    entry.outputs.push_back({nameOf(function.getResultAttr(i, "rondo.name"), "output", i), cast<RankedTensorType>(type)});
+    entry.outputs.push_back({nameOf(function.getResultAttr(i, "rondo.name"), "output", i),
+                             cast<RankedTensorType>(type)});
   FailureOr<SmallVector<Place>> results = walk(function, arguments, "");
   if (failed(results) || failed(bindOutputs(*results)))
     return failure(); // reported
 
-  // A tail is replaced when its last reader has run; until then its source must not be overwritten. Lives are counted in the steps so far:
-  // a Tail that follows step n runs before anything that step n + 1 makes, so its source need only live to n.
+  // A tail is replaced when its last reader has run; until then its source must not be overwritten.
+  // Lives are counted in the steps so far: a Tail that follows step n runs before anything that
+  // step n + 1 makes, so its source need only live to n.
   SmallVector<std::pair<int64_t, PendingTail>> pending(tails.begin(), tails.end());
   for (auto &[state, tail] : pending)
     if (tail.source.kind == Place::Kind::Buffer) {
@@ -472,27 +512,36 @@ LogicalResult EntryWalker::run(const PlanOptions &options) {
       source.last = std::max(source.last, tail.lastReader);
     }
   // From the back, so that the places in front stay valid.
-  llvm::sort(pending, [](auto &a, auto &b) { return std::pair(b.second.lastReader, b.first) < std::pair(a.second.lastReader, a.first); });
+  llvm::sort(pending, [](auto &a, auto &b) {
+    return std::pair(b.second.lastReader, b.first) < std::pair(a.second.lastReader, a.first);
+  });
   for (auto &[state, tail] : pending)
     entry.steps.insert(entry.steps.begin() + tail.lastReader + 1,
-                       {PlannedStep::Kind::Tail, -1, {operand(tail.source, "rows"), {PlannedOperand::Kind::State, state}}, false, tail.rowBytes});
+                       {PlannedStep::Kind::Tail,
+                        -1,
+                        {operand(tail.source, "rows"), {PlannedOperand::Kind::State, state}},
+                        false,
+                        tail.rowBytes});
   placeBuffers(options);
   return success();
 }
 
-/// A weight that some kernels read packed and others by rows (a table that is looked up and multiplied with) is stored once, packed, where every
-/// launch of a kernel reads such a one: a kernel reads any layout. Whether kernels changed.
+/// A weight that some kernels read packed and others by rows (a table that is looked up and
+/// multiplied with) is stored once, packed, where every launch of a kernel reads such a one: a
+/// kernel reads any layout. Whether kernels changed.
 static bool shareLayouts(const Plan &plan) {
   std::map<int64_t, std::string> packed; // by constant
   for (const PlannedWeight &weight : plan.weights)
     if (weight.layout != "rows")
       packed[weight.constant] = weight.layout;
-  std::map<std::pair<int64_t, size_t>, std::string> candidates; // kernel and argument; empty: not for all launches
+  std::map<std::pair<int64_t, size_t>, std::string>
+      candidates; // kernel and argument; empty: not for all launches
   for (const PlannedEntry &entry : plan.entries)
     for (const PlannedStep &step : entry.steps)
       for (size_t i = 0; step.kernel >= 0 && i < step.operands.size(); ++i) {
         const PlannedOperand &operand = step.operands[i];
-        if (operand.kind != PlannedOperand::Kind::Weight || plan.weights[operand.index].layout != "rows")
+        if (operand.kind != PlannedOperand::Kind::Weight ||
+            plan.weights[operand.index].layout != "rows")
           continue;
         auto it = packed.find(plan.weights[operand.index].constant);
         std::string layout = it == packed.end() ? "" : it->second;

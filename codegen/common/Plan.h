@@ -1,10 +1,12 @@
 //===- Plan.h - From entries to lists of steps over static memory -*- C++ -*-===//
 //
-// At kernel level an entry is a tree of calls whose leaves are launches. The planner walks that tree once and writes down what the runtime
-// does: a linear list of steps, every operand a constant place (an offset in the arena, a weight, a state, an input, an output). Calls of one
-// layer function become as many copies of its steps, which are data, while its kernels stay one.
+// At kernel level an entry is a tree of calls whose leaves are launches. The planner walks that
+// tree once and writes down what the runtime does: a linear list of steps, every operand a constant
+// place (an offset in the arena, a weight, a state, an input, an output). Calls of one layer
+// function become as many copies of its steps, which are data, while its kernels stay one.
 //
-// The plan is for pieces of at most `maxRows` rows. The arena is shared by values whose lives (in steps) do not meet.
+// The plan is for pieces of at most `maxRows` rows. The arena is shared by values whose lives (in
+// steps) do not meet.
 //
 //===----------------------------------------------------------------------===//
 
@@ -19,17 +21,19 @@
 namespace rondo {
 
 struct PlanOptions {
-  int64_t maxRows = 256;       ///< rows of one piece
-  int64_t wholeRows = 2048;    ///< the same for an entry that needs each sequence in one piece
+  int64_t maxRows = 256;            ///< rows of one piece
+  int64_t wholeRows = 2048;         ///< the same for an entry that needs each sequence in one piece
   std::vector<std::string> entries; ///< those wanted; empty: all
 };
 
-/// A value without `t`: a parameter, or an expression of such values that is computed when the package is written. `source` defines it; its operands
-/// are further constants (indices in Plan::constants), because one op of a layer's function stands for another value at each call.
+/// A value without `t`: a parameter, or an expression of such values that is computed when the
+/// package is written. `source` defines it; its operands are further constants (indices in
+/// Plan::constants), because one op of a layer's function stands for another value at each call.
 struct PlannedConstant {
-  mlir::Operation *source;          ///< rondo.param, rondo.constant or any other op of the dialect without regions
-  std::vector<int64_t> operands;    ///< constants
-  std::string name;                 ///< a parameter's path; the name of a derived weight
+  mlir::Operation
+      *source; ///< rondo.param, rondo.constant or any other op of the dialect without regions
+  std::vector<int64_t> operands; ///< constants
+  std::string name;              ///< a parameter's path; the name of a derived weight
   mlir::RankedTensorType type;
 };
 
@@ -47,8 +51,9 @@ struct PlannedState {
   int64_t bytes = 0;           ///< Fixed: all of it. Tail, Cache: of one token
   int64_t tokens = 0;          ///< Tail: rows kept. Cache: the window, 0 = all
   int64_t init = -1;           ///< Fixed: the weight it starts from, -1 = zero
-  std::vector<int64_t> order;  ///< Fixed: storage order of the type's axes, outermost first; empty: as they are
-  std::string scale;           ///< Fixed: the state by whose exponential it is divided; empty: none
+  std::vector<int64_t>
+      order; ///< Fixed: storage order of the type's axes, outermost first; empty: as they are
+  std::string scale; ///< Fixed: the state by whose exponential it is divided; empty: none
 };
 
 struct PlannedOperand {
@@ -92,8 +97,9 @@ struct Plan {
   std::vector<PlannedEntry> entries;
 };
 
-/// Plans every entry (function with `rondo.entry`) of a module at kernel level. On failure an error was reported at the op. A weight that would be stored in
-/// two layouts for two kernels is stored once: the kernel that reads it by rows gets the other's `rondo.layout`.
+/// Plans every entry (function with `rondo.entry`) of a module at kernel level. On failure an error
+/// was reported at the op. A weight that would be stored in two layouts for two kernels is stored
+/// once: the kernel that reads it by rows gets the other's `rondo.layout`.
 mlir::FailureOr<Plan> planModule(mlir::ModuleOp module, const PlanOptions &options = {});
 
 /// One value of the arena: `bytes` from step `first` to step `last`, both included.
@@ -106,7 +112,8 @@ struct ArenaPlan {
   int64_t bytes = 0;
 };
 
-/// Places values such that no two whose lives meet overlap: the largest first, each in the smallest gap that holds it (best fit).
+/// Places values such that no two whose lives meet overlap: the largest first, each in the smallest
+/// gap that holds it (best fit).
 ArenaPlan planArena(llvm::ArrayRef<Lifetime> lifetimes);
 
 /// Bytes of one row of a per-token value, or of all of a value without `t`.

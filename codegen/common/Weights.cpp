@@ -81,13 +81,15 @@ FailureOr<Weights> Weights::bind(ModuleOp module, WeightOrigin origin) {
     auto type = cast<RankedTensorType>(param.getType());
     if (auto [it, inserted] = bound.try_emplace(path, type); !inserted) {
       if (it->second.getShape() != type.getShape())
-        problems.report(param.getLoc(),
-                        "parameter '" + path + "' is " + shownAxes(type) + " here and " + shownAxes(it->second) + " at its first use");
+        problems.report(param.getLoc(), "parameter '" + path + "' is " + shownAxes(type) +
+                                            " here and " + shownAxes(it->second) +
+                                            " at its first use");
       return;
     }
     weights.order.push_back({path, type});
     if (!type.getElementType().isF32())
-      return problems.report(param.getLoc(), "parameter '" + path + "' has no real numbers; expected f32");
+      return problems.report(param.getLoc(),
+                             "parameter '" + path + "' has no real numbers; expected f32");
     if (origin.seed) {
       std::string why;
       if (param.getInit() && !Initialiser::parse(*param.getInit(), why))
@@ -96,12 +98,18 @@ FailureOr<Weights> Weights::bind(ModuleOp module, WeightOrigin origin) {
     }
     auto found = weights.byName.find(path);
     if (found == weights.byName.end())
-      return problems.report(param.getLoc(), origin.checkpoint + ": no tensor '" + path + "', expected " + shownAxes(type) + nearNames(path, names));
+      return problems.report(param.getLoc(), origin.checkpoint + ": no tensor '" + path +
+                                                 "', expected " + shownAxes(type) +
+                                                 nearNames(path, names));
     const TensorView &tensor = origin.tensors[found->second];
     if (withoutOnes(tensor.shape) != withoutOnes(type.getShape()))
-      return problems.report(param.getLoc(), tensor.file + ": tensor '" + path + "' has shape " + printShape(tensor.shape) + "; expected " + shownAxes(type));
+      return problems.report(param.getLoc(), tensor.file + ": tensor '" + path + "' has shape " +
+                                                 printShape(tensor.shape) + "; expected " +
+                                                 shownAxes(type));
     if (tensor.dtype == DType::Bool)
-      problems.report(param.getLoc(), tensor.file + ": tensor '" + path + "' is " + std::string(nameOf(tensor.dtype)) + "; expected real numbers");
+      problems.report(param.getLoc(), tensor.file + ": tensor '" + path + "' is " +
+                                          std::string(nameOf(tensor.dtype)) +
+                                          "; expected real numbers");
   });
   if (problems.any())
     return failure(); // reported
@@ -111,8 +119,10 @@ FailureOr<Weights> Weights::bind(ModuleOp module, WeightOrigin origin) {
     if (!bound.count(name))
       unread.push_back("'" + name + "'");
   if (!unread.empty()) {
-    std::string rest = unread.size() > 8 ? " and " + std::to_string(unread.size() - 8) + " more" : "";
-    mlir::emitRemark(module.getLoc()) << origin.checkpoint << ": nothing reads " << unread.size() << (unread.size() == 1 ? " tensor: " : " tensors: ")
+    std::string rest =
+        unread.size() > 8 ? " and " + std::to_string(unread.size() - 8) + " more" : "";
+    mlir::emitRemark(module.getLoc()) << origin.checkpoint << ": nothing reads " << unread.size()
+                                      << (unread.size() == 1 ? " tensor: " : " tensors: ")
                                       << llvm::join(ArrayRef(unread).take_front(8), ", ") << rest;
   }
   weights.origin = std::move(origin);
@@ -130,20 +140,24 @@ FailureOr<std::vector<float>> Weights::parameter(ParamOp param) const {
   auto type = cast<RankedTensorType>(param.getType());
   std::string path = param.getPath().str(), why;
   if (origin.seed) {
-    std::optional<Initialiser> init = Initialiser::parse(param.getInit().value_or("normal(0.02)"), why);
+    std::optional<Initialiser> init =
+        Initialiser::parse(param.getInit().value_or("normal(0.02)"), why);
     if (!init)
       return param.emitError("parameter '") << path << "' cannot be initialised: " << why;
     return init->fill(path, *origin.seed, type.getNumElements());
   }
   auto found = byName.find(path);
   if (found == byName.end())
-    return param.emitError("parameter '") << path << "' is not one of the token level's, which were bound to " << origin.checkpoint;
+    return param.emitError("parameter '")
+           << path << "' is not one of the token level's, which were bound to "
+           << origin.checkpoint;
   const TensorView &tensor = origin.tensors[found->second];
   Result<std::vector<float>> values = toF32(tensor);
   if (!values)
     return param.emitError() << values.error().message;
   if (int64_t(values->size()) != type.getNumElements())
-    return param.emitError() << tensor.file << ": tensor '" << path << "' has " << values->size() << " elements; expected " << type.getNumElements();
+    return param.emitError() << tensor.file << ": tensor '" << path << "' has " << values->size()
+                             << " elements; expected " << type.getNumElements();
   return std::move(*values);
 }
 
@@ -165,7 +179,8 @@ void rondo::keepParameters(ModuleOp kernelModule, Plan &plan) {
   kernelModule.walk([&](ParamOp param) {
     if (!stored.insert(param.getPath().str()).second)
       return;
-    plan.constants.push_back({param, {}, param.getPath().str(), cast<RankedTensorType>(param.getType())});
+    plan.constants.push_back(
+        {param, {}, param.getPath().str(), cast<RankedTensorType>(param.getType())});
     plan.weights.push_back({int64_t(plan.constants.size()) - 1, "rows"});
   });
 }

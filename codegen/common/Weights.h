@@ -9,25 +9,31 @@
 
 namespace rondo {
 
-/// Where parameters come from: tensors of a checkpoint, or numbers drawn by each parameter's `init`.
+/// Where parameters come from: tensors of a checkpoint, or numbers drawn by each parameter's
+/// `init`.
 struct WeightOrigin {
   std::vector<TensorView> tensors;
   std::string checkpoint;       ///< the folder or file, for messages
   std::optional<uint64_t> seed; ///< set: no checkpoint, --random-init
 };
 
-/// The parameters of a module with their values. Shapes count without axes of extent 1, which published tensors have in places where a formula needs none.
+/// The parameters of a module with their values. Shapes count without axes of extent 1, which
+/// published tensors have in places where a formula needs none.
 class Weights {
 public:
-  /// Binds every rondo.param of `module`, the token level. All tensors that are missing, of another shape or of a type without real numbers are reported
-  /// (file, tensor, found, expected in the spec's axes); tensors that nothing reads are a remark.
+  /// Binds every rondo.param of `module`, the token level. All tensors that are missing, of another
+  /// shape or of a type without real numbers are reported (file, tensor, found, expected in the
+  /// spec's axes); tensors that nothing reads are a remark.
   static mlir::FailureOr<Weights> bind(mlir::ModuleOp module, WeightOrigin origin);
 
-  /// The values of one of a plan's constants, row-major. A derived one is computed by the reference interpreter in f64 and rounded once.
+  /// The values of one of a plan's constants, row-major. A derived one is computed by the reference
+  /// interpreter in f64 and rounded once.
   mlir::FailureOr<std::vector<float>> value(const Plan &plan, int64_t constant) const;
 
   /// Paths of all parameters, in the order of the module, with their type.
-  const std::vector<std::pair<std::string, mlir::RankedTensorType>> &parameters() const { return order; }
+  const std::vector<std::pair<std::string, mlir::RankedTensorType>> &parameters() const {
+    return order;
+  }
   int64_t parameterElements() const;
 
 private:
@@ -38,7 +44,8 @@ private:
   std::vector<std::pair<std::string, mlir::RankedTensorType>> order;
 };
 
-/// Adds every parameter that no kernel reads as it is stored in the checkpoint to the plan's weights, so that the package's meaning can be checked.
+/// Adds every parameter that no kernel reads as it is stored in the checkpoint to the plan's
+/// weights, so that the package's meaning can be checked.
 void keepParameters(mlir::ModuleOp kernelModule, Plan &plan);
 
 } // namespace rondo

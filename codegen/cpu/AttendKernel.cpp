@@ -1,12 +1,16 @@
 //===- AttendKernel.cpp - Softmax and sums over other tokens, in tiles ----===//
 //
-// A work item is one sequence and one index of an axis that nothing is exchanged along (a head), or some vectors of it where it runs in lanes. It takes the sequence's queries in
-// tiles and, for each, the keys of the cache that the block map admits, tile by tile, with a running maximum m, normaliser l and weighted sum:
+// A work item is one sequence and one index of an axis that nothing is exchanged along (a head), or
+// some vectors of it where it runs in lanes. It takes the sequence's queries in tiles and, for
+// each, the keys of the cache that the block map admits, tile by tile, with a running maximum m,
+// normaliser l and weighted sum:
 //
-//   m' = max(m, max_s score),  p = exp(score - m'),  l' = l exp(m - m') + sum_s p,  acc' = acc exp(m - m') + sum_s p value
+//   m' = max(m, max_s score),  p = exp(score - m'),  l' = l exp(m - m') + sum_s p,  acc' = acc
+//   exp(m - m') + sum_s p value
 //
-// (online softmax: Milakov and Gimelshein, arXiv 1805.02867). The tile's computation is written as rondo ops behind a copy of the body and emitted
-// like any other, so the score and the value may be any expression.
+// (online softmax: Milakov and Gimelshein, arXiv 1805.02867). The tile's computation is written as
+// rondo ops behind a copy of the body and emitted like any other, so the score and the value may be
+// any expression.
 //
 //===----------------------------------------------------------------------===//
 
@@ -23,9 +27,11 @@ using namespace rondo::cpu;
 
 namespace {
 constexpr int64_t queryTile = 16, keyTile = 64;
-constexpr int64_t laneBlock = 64; // of a work item, where the axis that is shared out runs in lanes: vectors of every level
+constexpr int64_t laneBlock =
+    64; // of a work item, where the axis that is shared out runs in lanes: vectors of every level
 
-/// A copy of the attend's body whose block axes have the tiles' extents, followed by one step of the online softmax.
+/// A copy of the attend's body whose block axes have the tiles' extents, followed by one step of
+/// the online softmax.
 struct TileBody {
   Block block;
   Value queryPosition, keyPosition;
@@ -42,7 +48,9 @@ static RankedTensorType tiled(Type type) {
   auto tensor = cast<RankedTensorType>(type);
   SmallVector<int64_t> shape(tensor.getShape());
   for (auto [axis, extent] : llvm::zip(axesOf(type), shape))
-    extent = axis.getValue() == timeAxis ? queryTile : axis.getValue() == keyAxis ? keyTile : extent;
+    extent = axis.getValue() == timeAxis  ? queryTile
+             : axis.getValue() == keyAxis ? keyTile
+                                          : extent;
   return RankedTensorType::get(shape, tensor.getElementType(), tensor.getEncoding());
 }
 
@@ -83,21 +91,27 @@ TileBody::TileBody(AttendOp attend) {
     auto type = RankedTensorType::get({}, f32);
     return ConstantOp::create(b, loc, type, DenseElementsAttr::get(type, float(x)));
   };
-  auto map = [&](MapKind kind, ValueRange operands) -> Value { return MapOp::create(b, loc, kind, operands); };
+  auto map = [&](MapKind kind, ValueRange operands) -> Value {
+    return MapOp::create(b, loc, kind, operands);
+  };
   if (attend.getCausal())
     valid = map(MapKind::And, {valid, map(MapKind::Le, {keyPosition, queryPosition})});
   if (attend.getWindow() > 0) {
     Value distance = map(MapKind::Sub, {queryPosition, keyPosition});
-    valid = map(MapKind::And, {valid, map(MapKind::Lt, {distance, scalar(double(attend.getWindow()))})});
+    valid = map(MapKind::And,
+                {valid, map(MapKind::Lt, {distance, scalar(double(attend.getWindow()))})});
   }
   // Score and value reach every (t, s) of the tile, whatever they depend on themselves.
   if (!attend.getCausal() && attend.getWindow() <= 0) {
     Value distance = map(MapKind::Sub, {queryPosition, keyPosition});
-    valid = map(MapKind::And, {valid, map(MapKind::Lt, {distance, scalar(std::numeric_limits<double>::infinity())})});
+    valid =
+        map(MapKind::And,
+            {valid, map(MapKind::Lt, {distance, scalar(std::numeric_limits<double>::infinity())})});
   }
   auto accType = withoutAxis(tiled(value.getType()), keyAxis);
   accType = unionType({tiled(attend.getType()), accType}, f32);
-  auto pairUnion = unionType({queryPosition.getType(), keyPosition.getType(), valid.getType(), score.getType()}, f32);
+  auto pairUnion = unionType(
+      {queryPosition.getType(), keyPosition.getType(), valid.getType(), score.getType()}, f32);
   auto rowType = withoutAxis(pairUnion, keyAxis);
   auto state = [&](RankedTensorType type) {
     states.push_back(block.addArgument(type, loc));
@@ -107,7 +121,8 @@ TileBody::TileBody(AttendOp attend) {
   if (attend.getKind() == OverKind::Sum) {
     Value acc = state(accType);
     Value term = map(MapKind::Select, {valid, value, scalar(0)});
-    next = {map(MapKind::Add, {acc, ReduceOp::create(b, loc, ReduceKind::Sum, term, ArrayRef(overKeys))})};
+    next = {map(MapKind::Add,
+                {acc, ReduceOp::create(b, loc, ReduceKind::Sum, term, ArrayRef(overKeys))})};
     accumulator = acc;
     return;
   }
@@ -116,12 +131,15 @@ TileBody::TileBody(AttendOp attend) {
   Value masked = map(MapKind::Select, {valid, score, lowest});
   Value highest = ReduceOp::create(b, loc, ReduceKind::Max, masked, ArrayRef(overKeys));
   Value newM = map(MapKind::Max, {m, highest});
-  // Where no key was seen yet m' is -inf: the difference would be NaN, so it is replaced by 0 there.
+  // Where no key was seen yet m' is -inf: the difference would be NaN, so it is replaced by 0
+  // there.
   Value seen = map(MapKind::Ne, {newM, lowest});
   Value safeM = map(MapKind::Select, {seen, newM, scalar(0)});
   Value p = map(MapKind::Exp, {map(MapKind::Sub, {masked, safeM})});
   Value shrink = map(MapKind::Exp, {map(MapKind::Sub, {m, safeM})});
-  Value newL = map(MapKind::Add, {map(MapKind::Mul, {l, shrink}), ReduceOp::create(b, loc, ReduceKind::Sum, p, ArrayRef(overKeys))});
+  Value newL =
+      map(MapKind::Add, {map(MapKind::Mul, {l, shrink}),
+                         ReduceOp::create(b, loc, ReduceKind::Sum, p, ArrayRef(overKeys))});
   Value sum = ContractOp::create(b, loc, p, value, ArrayRef(overKeys));
   Value newAcc = map(MapKind::Add, {map(MapKind::Mul, {acc, shrink}), sum});
   next = {newM, newL, newAcc};
@@ -130,7 +148,8 @@ TileBody::TileBody(AttendOp attend) {
 }
 
 LogicalResult cpu::emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord &record) {
-  if (frame.kernel.getBody().front().getTerminator()->getOperands() != ValueRange{attend.getResult()})
+  if (frame.kernel.getBody().front().getTerminator()->getOperands() !=
+      ValueRange{attend.getResult()})
     return attend.emitOpError("expects the kernel to return exactly its result");
   Nest &nest = frame.nest;
   OpBuilder &b = nest.builder();
@@ -141,7 +160,8 @@ LogicalResult cpu::emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord 
   Block *bodies[] = {&attend->getRegion(0).front()};
   for (StringAttr axis : axesOf(attend.getType()))
     if (!sharing.axis && axis.getValue() != timeAxis && isParallel(axis, bodies) &&
-        llvm::all_of(tile.states, [&](Value s) { return llvm::is_contained(axesOf(s.getType()), axis); })) {
+        llvm::all_of(tile.states,
+                     [&](Value s) { return llvm::is_contained(axesOf(s.getType()), axis); })) {
       sharing.axis = axis;
       sharing.extent = extentOf(attend.getType(), axis.getValue());
       // The innermost axis is the one that runs in lanes.
@@ -163,7 +183,8 @@ LogicalResult cpu::emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord 
       Value lo = arith::MulIOp::create(b, loc, part, nest.i64(sharing.block));
       IndexRange range{lo, nest.after(lo, sharing.block), sharing.block};
       if (sharing.extent % sharing.block)
-        range = IndexRange{lo, arith::MinSIOp::create(b, loc, range.hi, nest.i64(sharing.extent)), std::nullopt};
+        range = IndexRange{lo, arith::MinSIOp::create(b, loc, range.hi, nest.i64(sharing.extent)),
+                           std::nullopt};
       ranges[sharing.axis] = range;
     }
     Value first = frame.firstRow(sequence), last = frame.endRow(sequence);
@@ -178,15 +199,18 @@ LogicalResult cpu::emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord 
       stateBuffers.push_back(allocator.allocate(state, Env(), ranges));
 
     nest.forLoop(first, last, queryTile, [&](Value row) {
-      Value count = arith::MinSIOp::create(b, loc, nest.i64(queryTile), arith::SubIOp::create(b, loc, last, row));
-      Value queryStart = arith::AddIOp::create(b, loc, before, arith::SubIOp::create(b, loc, row, first));
+      Value count = arith::MinSIOp::create(b, loc, nest.i64(queryTile),
+                                           arith::SubIOp::create(b, loc, last, row));
+      Value queryStart =
+          arith::AddIOp::create(b, loc, before, arith::SubIOp::create(b, loc, row, first));
       IndexRanges tileRanges = ranges;
       tileRanges[queryAxis] = IndexRange{nest.i64(0), count, std::nullopt};
       for (auto [i, state] : llvm::enumerate(tile.states)) {
         // m starts at -inf, sums at 0.
         bool isMaximum = attend.getKind() == OverKind::Softmax && i == 0;
         auto type = cast<RankedTensorType>(state.getType());
-        auto splat = DenseElementsAttr::get(type, isMaximum ? -std::numeric_limits<float>::infinity() : 0.0f);
+        auto splat = DenseElementsAttr::get(
+            type, isMaximum ? -std::numeric_limits<float>::infinity() : 0.0f);
         OpBuilder::InsertionGuard guard(b);
         OpBuilder constants(b.getContext());
         constants.setInsertionPointToStart(&tile.block);
@@ -197,13 +221,16 @@ LogicalResult cpu::emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord 
       if (attend.getCausal())
         keyEnd = arith::AddIOp::create(b, loc, queryStart, count);
       if (attend.getWindow() > 0) {
-        // The tile's first query reaches back furthest. Starts are whole tiles, so that no tile wraps in the ring.
+        // The tile's first query reaches back furthest. Starts are whole tiles, so that no tile
+        // wraps in the ring.
         Value reach = arith::SubIOp::create(b, loc, queryStart, nest.i64(attend.getWindow() - 1));
         Value bounded = arith::MaxSIOp::create(b, loc, reach, nest.i64(0));
-        keyStart = arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, bounded, nest.i64(keyTile)), nest.i64(keyTile));
+        keyStart = arith::MulIOp::create(
+            b, loc, arith::DivUIOp::create(b, loc, bounded, nest.i64(keyTile)), nest.i64(keyTile));
       }
       nest.forLoop(keyStart, keyEnd, keyTile, [&](Value keyRow) {
-        Value keyCount = arith::MinSIOp::create(b, loc, nest.i64(keyTile), arith::SubIOp::create(b, loc, keyEnd, keyRow));
+        Value keyCount = arith::MinSIOp::create(b, loc, nest.i64(keyTile),
+                                                arith::SubIOp::create(b, loc, keyEnd, keyRow));
         tileRanges[key] = IndexRange{nest.i64(0), keyCount, std::nullopt};
         nest.bindPosition(tile.queryPosition, queryStart);
         nest.bindPosition(tile.keyPosition, keyRow);
@@ -217,7 +244,9 @@ LogicalResult cpu::emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord 
           Value slot = arith::RemUIOp::create(b, loc, keyRow, frame.cacheCapacity(sequence, cache));
           Buffer whole = frame.inputBuffer(cast<BlockArgument>(attend.getKeys()[i]).getArgNumber());
           whole.base = frame.cacheBase(sequence, cache);
-          nest.bind(value, frame.fromRow(whole, cast<RankedTensorType>(attend.getKeys()[i].getType()), slot, key));
+          nest.bind(value,
+                    frame.fromRow(whole, cast<RankedTensorType>(attend.getKeys()[i].getType()),
+                                  slot, key));
         }
         int64_t inner = frame.scratch.mark();
         Program program(nest, frame.scratch, outer);
@@ -241,12 +270,15 @@ LogicalResult cpu::emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord 
         nest.bind(state, stateBuffers[i]);
       if (tile.normaliser) {
         auto scalarType = RankedTensorType::get({}, b.getF32Type());
-        Value zero = ConstantOp::create(tail, loc, scalarType, DenseElementsAttr::get(scalarType, 0.0f));
+        Value zero =
+            ConstantOp::create(tail, loc, scalarType, DenseElementsAttr::get(scalarType, 0.0f));
         Value some = MapOp::create(tail, loc, MapKind::Ne, ValueRange{tile.normaliser, zero});
-        Value ratio = MapOp::create(tail, loc, MapKind::Div, ValueRange{tile.accumulator, tile.normaliser});
+        Value ratio =
+            MapOp::create(tail, loc, MapKind::Div, ValueRange{tile.accumulator, tile.normaliser});
         out = MapOp::create(tail, loc, MapKind::Select, ValueRange{some, ratio, zero});
       }
-      Buffer target = frame.fromRow(frame.outputBuffer(0), cast<RankedTensorType>(attend.getType()), row, queryAxis);
+      Buffer target = frame.fromRow(frame.outputBuffer(0), cast<RankedTensorType>(attend.getType()),
+                                    row, queryAxis);
       if (succeeded(result))
         result = nest.emitInto(out, target, Env(), tileRanges);
     });

@@ -12,14 +12,16 @@ struct StateInfo {
   enum class Kind { Fixed, Tail, Cache } kind;
   mlir::RankedTensorType type; ///< of one token's value (Tail, Cache) or the state, without t
   int64_t tokens = 0;          ///< Tail: rows kept. Cache: the window, 0 = all
-  llvm::SmallVector<int64_t> order; ///< Fixed: the axes from the outermost in memory on; empty: as in the type
-  int64_t source = -1;         ///< Tail, Cache: the kernel operand whose rows it keeps
+  llvm::SmallVector<int64_t>
+      order;           ///< Fixed: the axes from the outermost in memory on; empty: as in the type
+  int64_t source = -1; ///< Tail, Cache: the kernel operand whose rows it keeps
 };
 
 /// The function being emitted: its arguments, the batch, its operands' addresses.
 class KernelFrame {
 public:
-  KernelFrame(mlir::func::FuncOp kernel, const Isa &isa, mlir::OpBuilder &builder, mlir::func::FuncOp function);
+  KernelFrame(mlir::func::FuncOp kernel, const Isa &isa, mlir::OpBuilder &builder,
+              mlir::func::FuncOp function);
 
   mlir::Value begin() { return function.getArgument(1); }
   mlir::Value end() { return function.getArgument(2); }
@@ -33,11 +35,11 @@ public:
 
   // Fields of rondo_batch.
   mlir::Value rows();
-  mlir::Value firstRow(mlir::Value sequence);      ///< row_begin[sequence]
-  mlir::Value endRow(mlir::Value sequence);        ///< row_begin[sequence + 1]
-  mlir::Value position(mlir::Value sequence);      ///< tokens before this piece
+  mlir::Value firstRow(mlir::Value sequence); ///< row_begin[sequence]
+  mlir::Value endRow(mlir::Value sequence);   ///< row_begin[sequence + 1]
+  mlir::Value position(mlir::Value sequence); ///< tokens before this piece
   mlir::Value sequenceOfRow(mlir::Value row);
-  mlir::Value stateBlock(mlir::Value sequence);    ///< address
+  mlir::Value stateBlock(mlir::Value sequence); ///< address
   mlir::Value cacheBase(mlir::Value sequence, mlir::Value cache);
   mlir::Value cacheCapacity(mlir::Value sequence, mlir::Value cache);
 
@@ -46,13 +48,15 @@ public:
   /// Binds positions read in the kernel, for the rows of `sequence`.
   void bindPositions(mlir::Value sequence);
 
-  /// The buffer of a kernel operand: packed as its argument says, rows of per-token values one after the other.
+  /// The buffer of a kernel operand: packed as its argument says, rows of per-token values one
+  /// after the other.
   Buffer inputBuffer(unsigned i);
   Buffer outputBuffer(unsigned i);
   /// `buffer` with its leading axis t (or c) fixed at row `row`: the axes that remain.
   Buffer atRow(const Buffer &buffer, mlir::RankedTensorType type, mlir::Value row);
   /// `buffer` from row `row` on, its leading axis renamed `axis`.
-  Buffer fromRow(const Buffer &buffer, mlir::RankedTensorType type, mlir::Value row, mlir::StringAttr axis);
+  Buffer fromRow(const Buffer &buffer, mlir::RankedTensorType type, mlir::Value row,
+                 mlir::StringAttr axis);
 
   Nest nest;
   mlir::func::FuncOp kernel;
@@ -71,14 +75,16 @@ private:
   mlir::Type pointer;
 };
 
-/// How the work of a sequence is shared out: blocks of one axis that no two blocks exchange values along.
+/// How the work of a sequence is shared out: blocks of one axis that no two blocks exchange values
+/// along.
 struct Sharing {
   mlir::StringAttr axis; ///< null: one item a sequence
   int64_t extent = 1, block = 1;
   int64_t blocks() const { return (extent + block - 1) / block; }
 };
 
-/// Whether computing `bodies` never mixes indices of `axis`: no reduction over it, no view that moves it, no running sum along it.
+/// Whether computing `bodies` never mixes indices of `axis`: no reduction over it, no view that
+/// moves it, no running sum along it.
 bool isParallel(mlir::StringAttr axis, llvm::ArrayRef<mlir::Block *> bodies);
 
 // The kinds of kernel. Each emits the body of `frame`'s function and fills the grid of the record.

@@ -1,7 +1,7 @@
 //===- Kernels.cpp - From an outlined kernel to a function of the CPU -----===//
 //
-// The frame that all kernels share (arguments, operands, batch), and the choice of emitter by the kernel's kind. Rows and product
-// kernels are here as well: they are a loop around a Program.
+// The frame that all kernels share (arguments, operands, batch), and the choice of emitter by the
+// kernel's kind. Rows and product kernels are here as well: they are a loop around a Program.
 //
 //===----------------------------------------------------------------------===//
 
@@ -41,7 +41,8 @@ static StateInfo readStateInfo(Attribute attr) {
   return info;
 }
 
-KernelFrame::KernelFrame(func::FuncOp kernel, const Isa &isa, OpBuilder &builder, func::FuncOp function)
+KernelFrame::KernelFrame(func::FuncOp kernel, const Isa &isa, OpBuilder &builder,
+                         func::FuncOp function)
     : nest(builder, kernel.getLoc(), isa), kernel(kernel), scratch(function.getArgument(3)),
       function(function), inputs(kernel.getNumArguments()) {
   pointer = LLVM::LLVMPointerType::get(builder.getContext());
@@ -63,12 +64,15 @@ KernelFrame::KernelFrame(func::FuncOp kernel, const Isa &isa, OpBuilder &builder
   }
 }
 
-Value KernelFrame::batchField(Type type, int64_t byteOffset) { return nest.loadAt(type, batch, byteOffset); }
+Value KernelFrame::batchField(Type type, int64_t byteOffset) {
+  return nest.loadAt(type, batch, byteOffset);
+}
 Value KernelFrame::rows() { return batchField(nest.builder().getI64Type(), 0); }
 
 /// field[index] for an array of `element` whose address is at `byteOffset` of the batch.
 static Value arrayElement(Nest &nest, Value array, Value index, Type element) {
-  return LLVM::LoadOp::create(nest.builder(), array.getLoc(), element, nest.addressOf(array, index, element));
+  return LLVM::LoadOp::create(nest.builder(), array.getLoc(), element,
+                              nest.addressOf(array, index, element));
 }
 Value KernelFrame::firstRow(Value sequence) {
   return arrayElement(nest, batchField(pointer, 16), sequence, nest.builder().getI64Type());
@@ -81,7 +85,9 @@ Value KernelFrame::sequenceOfRow(Value row) {
   Value narrow = arrayElement(nest, batchField(pointer, 32), row, nest.builder().getI32Type());
   return arith::ExtSIOp::create(nest.builder(), row.getLoc(), nest.builder().getI64Type(), narrow);
 }
-Value KernelFrame::stateBlock(Value sequence) { return arrayElement(nest, batchField(pointer, 40), sequence, pointer); }
+Value KernelFrame::stateBlock(Value sequence) {
+  return arrayElement(nest, batchField(pointer, 40), sequence, pointer);
+}
 
 static Value cacheSlot(KernelFrame &frame, Value caches, Value sequence, Value cache) {
   OpBuilder &b = frame.nest.builder();
@@ -116,7 +122,9 @@ void KernelFrame::bindArguments() {
 
 void KernelFrame::bindPositions(Value sequence) {
   for (PositionOp op : kernel.getBody().front().getOps<PositionOp>())
-    nest.bindPosition(op.getResult(), arith::SubIOp::create(nest.builder(), op.getLoc(), position(sequence), firstRow(sequence)));
+    nest.bindPosition(
+        op.getResult(),
+        arith::SubIOp::create(nest.builder(), op.getLoc(), position(sequence), firstRow(sequence)));
 }
 
 Buffer KernelFrame::inputBuffer(unsigned i) {
@@ -141,10 +149,12 @@ Buffer KernelFrame::atRow(const Buffer &buffer, RankedTensorType type, Value row
   OpBuilder &b = nest.builder();
   Value offset = arith::MulIOp::create(b, row.getLoc(), row, nest.i64(rowElements(type)));
   return nest.rowMajor(nest.addressOf(buffer.base, offset, buffer.element),
-                       ArrayRef(buffer.axes).drop_front(), type.getShape().drop_front(), buffer.element);
+                       ArrayRef(buffer.axes).drop_front(), type.getShape().drop_front(),
+                       buffer.element);
 }
 
-Buffer KernelFrame::fromRow(const Buffer &buffer, RankedTensorType type, Value row, StringAttr axis) {
+Buffer KernelFrame::fromRow(const Buffer &buffer, RankedTensorType type, Value row,
+                            StringAttr axis) {
   OpBuilder &b = nest.builder();
   Value offset = arith::MulIOp::create(b, row.getLoc(), row, nest.i64(rowElements(type)));
   Buffer moved = buffer;
@@ -197,7 +207,8 @@ bool cpu::isParallel(StringAttr axis, ArrayRef<Block *> bodies) {
       if (auto cumsum = dyn_cast<CumsumOp>(op); cumsum && cumsum.getAxis() == axis.getValue())
         return false;
       if (auto propagate = dyn_cast<PropagateOp>(op);
-          propagate && (propagate.getAxis() == axis.getValue() || (propagate.getMixing() && has(*propagate.getMixing()))))
+          propagate && (propagate.getAxis() == axis.getValue() ||
+                        (propagate.getMixing() && has(*propagate.getMixing()))))
         return false;
       if (auto concat = dyn_cast<ConcatOp>(op); concat && concat.getAxis() == axis.getValue())
         return false;
@@ -227,12 +238,14 @@ static void bindShift(KernelFrame &frame, ShiftOp shift, Value row, Value sequen
   Buffer whole = frame.inputBuffer(operand);
   // Rows since the sequence's first of this piece.
   Value since = arith::SubIOp::create(b, loc, row, frame.firstRow(sequence));
-  Value inPiece = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, since, nest.i64(shift.getDistance()));
+  Value inPiece = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, since,
+                                        nest.i64(shift.getDistance()));
   Buffer earlier = frame.atRow(whole, type, nest.after(row, -int64_t(shift.getDistance())));
   Value block = nest.addressOf(frame.stateBlock(sequence), frame.state(state), b.getI8Type());
   Buffer kept = whole;
   kept.base = block;
-  Buffer tail = frame.atRow(kept, type, nest.after(since, info.tokens - int64_t(shift.getDistance())));
+  Buffer tail =
+      frame.atRow(kept, type, nest.after(since, info.tokens - int64_t(shift.getDistance())));
   Buffer chosen = earlier;
   chosen.base = arith::SelectOp::create(b, loc, inPiece, earlier.base, tail.base);
   nest.bind(shift.getResult(), chosen);
@@ -273,7 +286,8 @@ LogicalResult cpu::emitRows(KernelFrame &frame, KernelRecord &record) {
       if (auto position = dyn_cast<PositionOp>(op)) {
         Value since = arith::SubIOp::create(b, op->getLoc(), row, frame.firstRow(sequenceHere()));
         Value token = arith::AddIOp::create(b, op->getLoc(), since, frame.position(sequence));
-        nest.bindScalar(position.getResult(), arith::SIToFPOp::create(b, op->getLoc(), b.getF32Type(), token));
+        nest.bindScalar(position.getResult(),
+                        arith::SIToFPOp::create(b, op->getLoc(), b.getF32Type(), token));
       }
     }
     Program program(nest, frame.scratch);
@@ -314,7 +328,8 @@ LogicalResult cpu::emitProduct(KernelFrame &frame, KernelRecord &record) {
     IndexRange range{lo, nest.after(lo, panel), panel};
     if (columns % panel) {
       Value limit = nest.i64(columns);
-      range = IndexRange{lo, arith::MinSIOp::create(b, contract.getLoc(), range.hi, limit), std::nullopt};
+      range = IndexRange{lo, arith::MinSIOp::create(b, contract.getLoc(), range.hi, limit),
+                         std::nullopt};
     }
     IndexRanges ranges;
     ranges[axesOf(type)[0]] = IndexRange{nest.i64(0), frame.rows(), std::nullopt};
@@ -358,7 +373,8 @@ FailureOr<KernelRecord> cpu::emitKernel(func::FuncOp kernel, const Isa &isa, Mod
   } else if (auto attends = body.getOps<AttendOp>(); record.kind == "attend" && !attends.empty()) {
     result = emitAttend(frame, *attends.begin(), record);
   } else {
-    return kernel.emitOpError("expects kind rows, product, scan or attend with its op, got ") << kind;
+    return kernel.emitOpError("expects kind rows, product, scan or attend with its op, got ")
+           << kind;
   }
   if (failed(result))
     return failure();

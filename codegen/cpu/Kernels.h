@@ -1,7 +1,8 @@
 //===- Kernels.h - From an outlined kernel to a function of the CPU -------===//
 //
-// A kernel (a func.func with `rondo.kernel`) becomes one llvm-lowerable function for each ISA level, with the signature of
-// runtime/abi.h: scf, arith, math, vector and llvm.ptr ops. See codegen/README.md for the conventions on operands and states.
+// A kernel (a func.func with `rondo.kernel`) becomes one llvm-lowerable function for each ISA
+// level, with the signature of runtime/abi.h: scf, arith, math, vector and llvm.ptr ops. See
+// codegen/README.md for the conventions on operands and states.
 //
 //===----------------------------------------------------------------------===//
 
@@ -17,9 +18,9 @@ namespace rondo::cpu {
 /// What the package says of a kernel (see runtime/package.fbs).
 struct KernelRecord {
   enum class Per { Once, Rows, Sequences };
-  std::string kind;         ///< rows, product, scan, attend
+  std::string kind; ///< rows, product, scan, attend
   Per per = Per::Once;
-  int64_t unit = 1;         ///< work items: ceil(count / unit) * factor
+  int64_t unit = 1; ///< work items: ceil(count / unit) * factor
   int64_t factor = 1;
   int64_t grain = 1;        ///< fewest items worth a thread
   int64_t scratchBytes = 0; ///< the larger of the levels'
@@ -28,7 +29,9 @@ struct KernelRecord {
 /// The symbol of `kernel` at `isa`.
 std::string symbolOf(mlir::func::FuncOp kernel, const Isa &isa);
 
-/// Appends the function `symbolOf(kernel, isa)` to `target` with attribute `rondo.isa`. On failure an error was reported at the op's location.
-mlir::FailureOr<KernelRecord> emitKernel(mlir::func::FuncOp kernel, const Isa &isa, mlir::ModuleOp target);
+/// Appends the function `symbolOf(kernel, isa)` to `target` with attribute `rondo.isa`. On failure
+/// an error was reported at the op's location.
+mlir::FailureOr<KernelRecord> emitKernel(mlir::func::FuncOp kernel, const Isa &isa,
+                                         mlir::ModuleOp target);
 
 } // namespace rondo::cpu

@@ -1,7 +1,7 @@
 //===- Nest.cpp - Values at an index, loads and stores --------------------===//
 //
-// The evaluation half of Nest.h: addresses as affine expressions, what they do along the lanes, and the computation of a value at an
-// index. The loops are in NestLoops.cpp.
+// The evaluation half of Nest.h: addresses as affine expressions, what they do along the lanes, and
+// the computation of a value at an index. The loops are in NestLoops.cpp.
 //
 //===----------------------------------------------------------------------===//
 
@@ -96,10 +96,14 @@ std::optional<int64_t> Nest::largest(AffineExpr expr) {
   if (!lhs || !rhs)
     return std::nullopt;
   switch (expr.getKind()) {
-  case AffineExprKind::Add: return *lhs + *rhs;
-  case AffineExprKind::Mul: return *lhs * *rhs;
-  case AffineExprKind::FloorDiv: return *rhs > 0 ? std::optional(*lhs / *rhs) : std::nullopt;
-  default: return std::nullopt;
+  case AffineExprKind::Add:
+    return *lhs + *rhs;
+  case AffineExprKind::Mul:
+    return *lhs * *rhs;
+  case AffineExprKind::FloorDiv:
+    return *rhs > 0 ? std::optional(*lhs / *rhs) : std::nullopt;
+  default:
+    return std::nullopt;
   }
 }
 
@@ -138,31 +142,40 @@ static int64_t valueOf(AffineExpr expr, unsigned moving, int64_t index) {
   if (auto dim = dyn_cast<AffineDimExpr>(expr))
     return dim.getPosition() == moving ? index : 0;
   auto binary = cast<AffineBinaryOpExpr>(expr);
-  int64_t lhs = valueOf(binary.getLHS(), moving, index), rhs = valueOf(binary.getRHS(), moving, index);
+  int64_t lhs = valueOf(binary.getLHS(), moving, index),
+          rhs = valueOf(binary.getRHS(), moving, index);
   switch (expr.getKind()) {
-  case AffineExprKind::Add: return lhs + rhs;
-  case AffineExprKind::Mul: return lhs * rhs;
-  case AffineExprKind::FloorDiv: return llvm::divideFloorSigned(lhs, rhs);
-  case AffineExprKind::Mod: return llvm::mod(lhs, rhs);
-  default: llvm_unreachable("no view makes a ceildiv or a symbol");
+  case AffineExprKind::Add:
+    return lhs + rhs;
+  case AffineExprKind::Mul:
+    return lhs * rhs;
+  case AffineExprKind::FloorDiv:
+    return llvm::divideFloorSigned(lhs, rhs);
+  case AffineExprKind::Mod:
+    return llvm::mod(lhs, rhs);
+  default:
+    llvm_unreachable("no view makes a ceildiv or a symbol");
   }
 }
 
-/// After this many indices the steps of `expr` repeat: divisions and remainders by d do so after d indices, nested ones after the product.
+/// After this many indices the steps of `expr` repeat: divisions and remainders by d do so after d
+/// indices, nested ones after the product.
 static int64_t periodOf(AffineExpr expr) {
   int64_t period = 1;
   constexpr int64_t most = int64_t(1) << 20;
   expr.walk([&](AffineExpr sub) {
     auto binary = dyn_cast<AffineBinaryOpExpr>(sub);
     auto divisor = binary ? dyn_cast<AffineConstantExpr>(binary.getRHS()) : AffineConstantExpr();
-    if (divisor && divisor.getValue() > 0 && (sub.getKind() == AffineExprKind::FloorDiv || sub.getKind() == AffineExprKind::Mod))
+    if (divisor && divisor.getValue() > 0 &&
+        (sub.getKind() == AffineExprKind::FloorDiv || sub.getKind() == AffineExprKind::Mod))
       period = std::min(most, period * divisor.getValue());
   });
   return period;
 }
 
 std::optional<int64_t> Nest::laneStride(AffineExpr expr) {
-  // Dims inside one division or remainder that also holds the lanes would need their alignment: such an index is gathered.
+  // Dims inside one division or remainder that also holds the lanes would need their alignment:
+  // such an index is gathered.
   bool divides = false, mixed = false;
   SmallVector<unsigned> moving;
   for (auto [i, dim] : llvm::enumerate(dims))
@@ -185,12 +198,15 @@ std::optional<int64_t> Nest::laneStride(AffineExpr expr) {
   int64_t extent = dims[moving[0]].extent;
   if (divides && extent < 0)
     return std::nullopt;
-  // Every block of lanes is tried (a block starts at a multiple of W), up to where divisions repeat; without divisions one is enough.
+  // Every block of lanes is tried (a block starts at a multiple of W), up to where divisions
+  // repeat; without divisions one is enough.
   auto valueAt = [&](int64_t i) { return valueOf(expr, moving[0], i); };
-  int64_t lanes = target.lanes, limit = divides ? std::min(extent, std::lcm(periodOf(expr), lanes)) : lanes;
+  int64_t lanes = target.lanes,
+          limit = divides ? std::min(extent, std::lcm(periodOf(expr), lanes)) : lanes;
   std::optional<int64_t> stride;
   for (int64_t start = 0; start < limit; start += lanes)
-    for (int64_t i = start + 1, previous = valueAt(start); i < std::min(start + lanes, limit); ++i) {
+    for (int64_t i = start + 1, previous = valueAt(start); i < std::min(start + lanes, limit);
+         ++i) {
       int64_t here = valueAt(i);
       if (stride.value_or(here - previous) != here - previous)
         return std::nullopt;
@@ -208,12 +224,17 @@ Value Nest::scalarOf(AffineExpr expr) {
   auto binary = cast<AffineBinaryOpExpr>(expr);
   Value lhs = scalarOf(binary.getLHS()), rhs = scalarOf(binary.getRHS());
   switch (expr.getKind()) {
-  case AffineExprKind::Add: return arith::AddIOp::create(b, loc, lhs, rhs);
-  case AffineExprKind::Mul: return arith::MulIOp::create(b, loc, lhs, rhs);
+  case AffineExprKind::Add:
+    return arith::AddIOp::create(b, loc, lhs, rhs);
+  case AffineExprKind::Mul:
+    return arith::MulIOp::create(b, loc, lhs, rhs);
   // Indices are never negative, so the unsigned forms are right and cheaper.
-  case AffineExprKind::FloorDiv: return arith::DivUIOp::create(b, loc, lhs, rhs);
-  case AffineExprKind::Mod: return arith::RemUIOp::create(b, loc, lhs, rhs);
-  default: llvm_unreachable("no view makes a ceildiv or a symbol");
+  case AffineExprKind::FloorDiv:
+    return arith::DivUIOp::create(b, loc, lhs, rhs);
+  case AffineExprKind::Mod:
+    return arith::RemUIOp::create(b, loc, lhs, rhs);
+  default:
+    llvm_unreachable("no view makes a ceildiv or a symbol");
   }
 }
 
@@ -222,7 +243,8 @@ Value Nest::laneNumbers() {
   for (int64_t i = 0; i < target.lanes; ++i)
     numbers[i] = i;
   return arith::ConstantOp::create(
-      b, loc, DenseElementsAttr::get(VectorType::get(target.lanes, b.getI64Type()), ArrayRef(numbers)));
+      b, loc,
+      DenseElementsAttr::get(VectorType::get(target.lanes, b.getI64Type()), ArrayRef(numbers)));
 }
 
 Value Nest::vectorOf(AffineExpr expr) {
@@ -232,16 +254,22 @@ Value Nest::vectorOf(AffineExpr expr) {
     return splat(scalarOf(expr));
   if (auto dim = dyn_cast<AffineDimExpr>(expr)) {
     Value base = splat(dims[dim.getPosition()].base);
-    return dims[dim.getPosition()].lanes ? arith::AddIOp::create(b, loc, base, laneNumbers()) : base;
+    return dims[dim.getPosition()].lanes ? arith::AddIOp::create(b, loc, base, laneNumbers())
+                                         : base;
   }
   auto binary = cast<AffineBinaryOpExpr>(expr);
   Value lhs = vectorOf(binary.getLHS()), rhs = vectorOf(binary.getRHS());
   switch (expr.getKind()) {
-  case AffineExprKind::Add: return arith::AddIOp::create(b, loc, lhs, rhs);
-  case AffineExprKind::Mul: return arith::MulIOp::create(b, loc, lhs, rhs);
-  case AffineExprKind::FloorDiv: return arith::DivUIOp::create(b, loc, lhs, rhs);
-  case AffineExprKind::Mod: return arith::RemUIOp::create(b, loc, lhs, rhs);
-  default: llvm_unreachable("no view makes a ceildiv or a symbol");
+  case AffineExprKind::Add:
+    return arith::AddIOp::create(b, loc, lhs, rhs);
+  case AffineExprKind::Mul:
+    return arith::MulIOp::create(b, loc, lhs, rhs);
+  case AffineExprKind::FloorDiv:
+    return arith::DivUIOp::create(b, loc, lhs, rhs);
+  case AffineExprKind::Mod:
+    return arith::RemUIOp::create(b, loc, lhs, rhs);
+  default:
+    llvm_unreachable("no view makes a ceildiv or a symbol");
   }
 }
 
@@ -250,18 +278,21 @@ Value Nest::toReal(AffineExpr expr) {
   if (laneStride(expr) == 0)
     return arith::SIToFPOp::create(b, loc, b.getF32Type(), scalarOf(expr));
   // 32 bits are enough for an index inside a tensor and convert in one instruction.
-  Value narrow = arith::TruncIOp::create(b, loc, VectorType::get(target.lanes, b.getI32Type()), vectorOf(expr));
+  Value narrow = arith::TruncIOp::create(b, loc, VectorType::get(target.lanes, b.getI32Type()),
+                                         vectorOf(expr));
   return arith::SIToFPOp::create(b, loc, VectorType::get(target.lanes, b.getF32Type()), narrow);
 }
 
 Value Nest::broadcast(Value scalar) {
   if (isa<VectorType>(scalar.getType()))
     return scalar;
-  return vector::BroadcastOp::create(b, loc, VectorType::get(target.lanes, scalar.getType()), scalar);
+  return vector::BroadcastOp::create(b, loc, VectorType::get(target.lanes, scalar.getType()),
+                                     scalar);
 }
 
 Value Nest::maskBelow(Value base, Value limit) {
-  Value left = arith::TruncIOp::create(b, loc, b.getI32Type(), arith::SubIOp::create(b, loc, limit, base));
+  Value left =
+      arith::TruncIOp::create(b, loc, b.getI32Type(), arith::SubIOp::create(b, loc, limit, base));
   SmallVector<int32_t> numbers(target.lanes);
   for (int64_t i = 0; i < target.lanes; ++i)
     numbers[i] = int32_t(i);
@@ -295,7 +326,8 @@ Value Nest::load(const Buffer &buffer, const Env &env) {
                                         ArrayRef<LLVM::GEPArg>{vectorOf(offset)});
   Value active = mask;
   if (!active)
-    active = arith::ConstantOp::create(b, loc, DenseElementsAttr::get(VectorType::get(target.lanes, b.getI1Type()), true));
+    active = arith::ConstantOp::create(
+        b, loc, DenseElementsAttr::get(VectorType::get(target.lanes, b.getI1Type()), true));
   Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
   return LLVM::masked_gather::create(b, loc, type, addresses, active, ValueRange{zero},
                                      b.getI32IntegerAttr(align));
@@ -316,7 +348,8 @@ void Nest::store(Value value, const Buffer &buffer, const Env &env) {
   if (getElementTypeOrSelf(value.getType()).isInteger(1) && !buffer.element.isInteger(1))
     value = vm.map(MapKind::Convert, value);
   if (stride == 0) {
-    LLVM::StoreOp::create(b, loc, value, addressOf(buffer.base, scalarOf(offset), buffer.element), align);
+    LLVM::StoreOp::create(b, loc, value, addressOf(buffer.base, scalarOf(offset), buffer.element),
+                          align);
     return;
   }
   value = broadcast(value);
@@ -333,7 +366,8 @@ void Nest::store(Value value, const Buffer &buffer, const Env &env) {
                                         ArrayRef<LLVM::GEPArg>{vectorOf(offset)});
   Value active = mask;
   if (!active)
-    active = arith::ConstantOp::create(b, loc, DenseElementsAttr::get(VectorType::get(target.lanes, b.getI1Type()), true));
+    active = arith::ConstantOp::create(
+        b, loc, DenseElementsAttr::get(VectorType::get(target.lanes, b.getI1Type()), true));
   LLVM::masked_scatter::create(b, loc, value, addresses, active, b.getI32IntegerAttr(align));
 }
 
@@ -374,7 +408,8 @@ FailureOr<Value> Nest::evaluate(Value value, const Env &env) {
   for (StringAttr axis : axesOf(value.getType())) {
     AffineExpr index = env.lookup(axis);
     if (!index && !positions.contains(value) && !scalars.contains(value))
-      return emitError(value.getLoc(), "no index for axis '") << axis.getValue() << "' where the value is read";
+      return emitError(value.getLoc(), "no index for axis '")
+             << axis.getValue() << "' where the value is read";
     key.second.push_back(index ? index : b.getAffineConstantExpr(0));
   }
   for (Memo &memo : llvm::reverse(memos))
@@ -409,10 +444,13 @@ FailureOr<Value> Nest::compute(Value value, const Env &env) {
   if (auto constant = dyn_cast<ConstantOp>(op)) {
     auto dense = dyn_cast<DenseElementsAttr>(constant.getValue());
     if (!dense || !dense.isSplat())
-      return op->emitOpError("expects a scalar or splat inside a kernel, got ") << constant.getValue();
+      return op->emitOpError("expects a scalar or splat inside a kernel, got ")
+             << constant.getValue();
     if (dense.getElementType().isF32())
-      return Value(arith::ConstantOp::create(b, loc, b.getF32FloatAttr(dense.getSplatValue<APFloat>().convertToFloat())));
-    return Value(arith::ConstantOp::create(b, loc, cast<TypedAttr>(dense.getSplatValue<Attribute>())));
+      return Value(arith::ConstantOp::create(
+          b, loc, b.getF32FloatAttr(dense.getSplatValue<APFloat>().convertToFloat())));
+    return Value(
+        arith::ConstantOp::create(b, loc, cast<TypedAttr>(dense.getSplatValue<Attribute>())));
   }
   if (isa<IndexOp>(op))
     return toReal(env.lookup(axesOf(value.getType()).front()));
@@ -435,8 +473,10 @@ FailureOr<Value> Nest::compute(Value value, const Env &env) {
         // A constant exponent or condition stays recognisable as a splat constant.
         v = isa<VectorType>(v.getType()) ? v
             : v.getDefiningOp<arith::ConstantOp>() && v.getType().isF32()
-                ? vm.splat(cast<FloatAttr>(v.getDefiningOp<arith::ConstantOp>().getValue()).getValueAsDouble(),
-                           *llvm::find_if(operands, [](Value o) { return isa<VectorType>(o.getType()); }))
+                ? vm.splat(cast<FloatAttr>(v.getDefiningOp<arith::ConstantOp>().getValue())
+                               .getValueAsDouble(),
+                           *llvm::find_if(operands,
+                                          [](Value o) { return isa<VectorType>(o.getType()); }))
                 : broadcast(v);
     return vm.map(map.getKind(), operands);
   }
@@ -466,14 +506,18 @@ FailureOr<Value> Nest::computeLookup(GatherOp gather, const Env &env) {
   int64_t extent = extentOf(gather.getTable().getType(), gather.getAxis());
   // A number that is no index (also not a number) reads element 0, and its result is not taken.
   auto lookUp = [&](Value x) -> FailureOr<Value> {
-    auto number = [&](double value) { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(float(value))); };
+    auto number = [&](double value) {
+      return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(float(value)));
+    };
     Value low = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGE, x, number(0));
-    Value high = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLE, x, number(double(extent - 1)));
+    Value high =
+        arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLE, x, number(double(extent - 1)));
     Value inside = arith::AndIOp::create(b, loc, low, high);
     Value safe = arith::SelectOp::create(b, loc, inside, x, number(0));
     Value index = arith::FPToSIOp::create(b, loc, b.getI64Type(), safe);
     Value whole = arith::SIToFPOp::create(b, loc, b.getF32Type(), index);
-    inside = arith::AndIOp::create(b, loc, inside, arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, whole, x));
+    inside = arith::AndIOp::create(
+        b, loc, inside, arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, whole, x));
     Env inner = env;
     inner.set(b.getStringAttr(gather.getAxis()), openDim(index, extent));
     FailureOr<Value> element = evaluate(gather.getTable(), inner);
@@ -525,7 +569,8 @@ void Nest::collectLoads(Value value, const Env &env, SmallVectorImpl<AffineExpr>
 }
 
 LogicalResult Nest::hoist(Value value, const Env &env) {
-  bool ready = llvm::all_of(axesOf(value.getType()), [&](StringAttr axis) { return bool(env.lookup(axis)); });
+  bool ready = llvm::all_of(axesOf(value.getType()),
+                            [&](StringAttr axis) { return bool(env.lookup(axis)); });
   if (ready)
     return success(succeeded(evaluate(value, env)));
   Operation *op = value.getDefiningOp();

@@ -1,15 +1,18 @@
 //===- Nest.h - Loop nests over named axes --------------------------------===//
 //
-// Emits the loops that compute a value of the rondo dialect into memory: scf loops over axes, the innermost one in vectors, operands
-// read straight from their buffers.
+// Emits the loops that compute a value of the rondo dialect into memory: scf loops over axes, the
+// innermost one in vectors, operands read straight from their buffers.
 //
-// The index of every axis is an affine expression in the nest's *dims*, the loop variables that are open where code is emitted. One
-// dim may run in lanes: a vector of consecutive values. Going through a `rondo.view` composes its map with the expressions, and a load asks
-// what its address does along the lanes: the same (a broadcast), consecutive (a vector load) or anything else (a gather). So splitting, merging, renaming, slicing and
-// repeating cost nothing where they keep lanes consecutive, and packed weights are just another layout.
+// The index of every axis is an affine expression in the nest's *dims*, the loop variables that are
+// open where code is emitted. One dim may run in lanes: a vector of consecutive values. Going
+// through a `rondo.view` composes its map with the expressions, and a load asks what its address
+// does along the lanes: the same (a broadcast), consecutive (a vector load) or anything else (a
+// gather). So splitting, merging, renaming, slicing and repeating cost nothing where they keep
+// lanes consecutive, and packed weights are just another layout.
 //
-// A value is computed where it is used unless it was bound to a buffer first (Program.h decides which are). Values already computed in an
-// open loop are not computed again: sharing between the tiles of a register block comes from there.
+// A value is computed where it is used unless it was bound to a buffer first (Program.h decides
+// which are). Values already computed in an open loop are not computed again: sharing between the
+// tiles of a register block comes from there.
 //
 //===----------------------------------------------------------------------===//
 
@@ -71,13 +74,22 @@ public:
   /// Row-major over `axes` with the given extents.
   Buffer rowMajor(mlir::Value base, mlir::ArrayRef<mlir::StringAttr> axes,
                   mlir::ArrayRef<int64_t> extents, mlir::Type element);
-  void bind(mlir::Value value, Buffer buffer) { buffers[value] = std::move(buffer); forget(); }
-  void unbind(mlir::Value value) { buffers.erase(value); forget(); }
+  void bind(mlir::Value value, Buffer buffer) {
+    buffers[value] = std::move(buffer);
+    forget();
+  }
+  void unbind(mlir::Value value) {
+    buffers.erase(value);
+    forget();
+  }
   const Buffer *bufferOf(mlir::Value value) const;
-  /// `value` is `offset` + the index along its one axis (positions of a block of tokens), or just `offset`.
+  /// `value` is `offset` + the index along its one axis (positions of a block of tokens), or just
+  /// `offset`.
   void bindPosition(mlir::Value value, mlir::Value offset) { positions[value] = offset; }
-  /// `value` is `source` at time `time` (+ the index along `axis`, if not null): a body's argument and the per-token value behind it.
-  void bindSlice(mlir::Value value, mlir::Value source, mlir::AffineExpr time, mlir::StringAttr axis) {
+  /// `value` is `source` at time `time` (+ the index along `axis`, if not null): a body's argument
+  /// and the per-token value behind it.
+  void bindSlice(mlir::Value value, mlir::Value source, mlir::AffineExpr time,
+                 mlir::StringAttr axis) {
     slices[value] = Slice{source, time, axis};
   }
   /// A value without axes that is already computed.
@@ -90,9 +102,11 @@ public:
   mlir::AffineExpr openDim(mlir::Value base, int64_t extent = -1, bool lanes = false);
 
   // Loops. The bodies see the loop variable's first value of each step.
-  mlir::SmallVector<mlir::Value> forLoop(mlir::Value lo, mlir::Value hi, int64_t step, mlir::ValueRange init,
-      llvm::function_ref<mlir::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)> body);
-  void forLoop(mlir::Value lo, mlir::Value hi, int64_t step, llvm::function_ref<void(mlir::Value)> body);
+  mlir::SmallVector<mlir::Value>
+  forLoop(mlir::Value lo, mlir::Value hi, int64_t step, mlir::ValueRange init,
+          llvm::function_ref<mlir::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)> body);
+  void forLoop(mlir::Value lo, mlir::Value hi, int64_t step,
+               llvm::function_ref<void(mlir::Value)> body);
   void ifThen(mlir::Value condition, llvm::function_ref<void()> body);
 
   /// Computes `value` at every index of `ranges` (its axes that `env` does not fix) into `target`.
@@ -122,17 +136,23 @@ private:
     mlir::StringAttr axis;
   };
   Env throughSlice(const Slice &slice, const Env &env);
-  /// The innermost work: `count` consecutive vectors from lane `base` on, masked in the ragged rest.
-  using LanesBody = llvm::function_ref<mlir::LogicalResult(mlir::Value base, int64_t count, bool masked)>;
+  /// The innermost work: `count` consecutive vectors from lane `base` on, masked in the ragged
+  /// rest.
+  using LanesBody =
+      llvm::function_ref<mlir::LogicalResult(mlir::Value base, int64_t count, bool masked)>;
   mlir::LogicalResult overLanes(const IndexRange &range, int64_t maxCount, LanesBody body);
   using TileBody = llvm::function_ref<mlir::LogicalResult(mlir::Value base, int64_t count)>;
   mlir::LogicalResult overTiles(const IndexRange &range, int64_t maxCount, TileBody body);
 
-  mlir::LogicalResult emitMapInto(mlir::Value, const Buffer &, const Env &, const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
-  mlir::LogicalResult emitReductionInto(mlir::Value, const Buffer &, const Env &, const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
+  mlir::LogicalResult emitMapInto(mlir::Value, const Buffer &, const Env &,
+                                  const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
+  mlir::LogicalResult emitReductionInto(mlir::Value, const Buffer &, const Env &,
+                                        const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
   /// A running sum or a linear recurrence along an axis.
-  mlir::LogicalResult emitRunningInto(mlir::Value, const Buffer &, const Env &, const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
-  mlir::LogicalResult emitConcatInto(ConcatOp, const Buffer &, const Env &, const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
+  mlir::LogicalResult emitRunningInto(mlir::Value, const Buffer &, const Env &,
+                                      const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
+  mlir::LogicalResult emitConcatInto(ConcatOp, const Buffer &, const Env &,
+                                     const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
 
   mlir::FailureOr<mlir::Value> compute(mlir::Value value, const Env &env);
   /// An element at a computed number, 0 where that is no index.
@@ -158,10 +178,13 @@ private:
   std::optional<int64_t> largest(mlir::AffineExpr expr);
 
   /// The addresses, as affine expressions, of all loads that computing `value` makes.
-  void collectLoads(mlir::Value value, const Env &env, llvm::SmallVectorImpl<mlir::AffineExpr> &loads);
+  void collectLoads(mlir::Value value, const Env &env,
+                    llvm::SmallVectorImpl<mlir::AffineExpr> &loads);
   /// Cheapest axis to run in lanes, of those given.
-  mlir::StringAttr chooseLanes(mlir::ArrayRef<mlir::StringAttr> candidates, mlir::Operation *reduction, mlir::Value value,
-                               const Buffer &target, const Env &env, const llvm::DenseMap<mlir::StringAttr, IndexRange> &ranges);
+  mlir::StringAttr chooseLanes(mlir::ArrayRef<mlir::StringAttr> candidates,
+                               mlir::Operation *reduction, mlir::Value value, const Buffer &target,
+                               const Env &env,
+                               const llvm::DenseMap<mlir::StringAttr, IndexRange> &ranges);
 
   class Scope;
   using Key = std::pair<mlir::Value, llvm::SmallVector<mlir::AffineExpr, 4>>;

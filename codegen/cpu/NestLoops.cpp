@@ -1,8 +1,10 @@
 //===- NestLoops.cpp - The loops that fill a buffer -----------------------===//
 //
-// The loop half of Nest.h. Elementwise values: plain loops, the cheapest axis in lanes. Reductions and contractions: a register tile
-// of rows times vectors of accumulators around the reduction's loops, lanes along a result axis where one is consecutive in memory, else along the
-// reduced axis with a horizontal sum at the end. The order of additions depends on shapes only, never on threads.
+// The loop half of Nest.h. Elementwise values: plain loops, the cheapest axis in lanes. Reductions
+// and contractions: a register tile of rows times vectors of accumulators around the reduction's
+// loops, lanes along a result axis where one is consecutive in memory, else along the reduced axis
+// with a horizontal sum at the end. The order of additions depends on shapes only, never on
+// threads.
 //
 //===----------------------------------------------------------------------===//
 
@@ -91,9 +93,11 @@ LogicalResult Nest::overTiles(const IndexRange &range, int64_t maxCount, TileBod
       run(end, rest);
     return result;
   }
-  // A ragged rest of unknown size is cut into powers of two, so that its largest part still shares loads.
+  // A ragged rest of unknown size is cut into powers of two, so that its largest part still shares
+  // loads.
   Value left = arith::SubIOp::create(b, loc, range.hi, range.lo);
-  Value whole = arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, left, i64(maxCount)), i64(maxCount));
+  Value whole = arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, left, i64(maxCount)),
+                                      i64(maxCount));
   Value base = arith::AddIOp::create(b, loc, range.lo, whole);
   forLoop(range.lo, base, maxCount, [&](Value i) { run(i, maxCount); });
   int64_t part = 1;
@@ -190,13 +194,16 @@ StringAttr Nest::chooseLanes(ArrayRef<StringAttr> candidates, Operation *reducti
     double cost = 0;
     for (AffineExpr load : loads)
       cost += costOf(load, 1);
-    bool reduced = !axesOf(value.getType()).empty() && !llvm::is_contained(axesOf(value.getType()), axis);
+    bool reduced =
+        !axesOf(value.getType()).empty() && !llvm::is_contained(axesOf(value.getType()), axis);
     reduced |= axesOf(value.getType()).empty();
     // A horizontal sum costs a few shuffles for each result, spread over the reduced extent.
     if (!reduction || !reduced)
-      cost += reduction ? 0.1 * costOf(offsetOf(buffer, trial), 1) : costOf(offsetOf(buffer, trial), 1);
-    int64_t extent = reduction && reduced ? extentOf(reduction->getOperand(0).getType(), axis.getValue())
-                                          : extentOf(value.getType(), axis.getValue());
+      cost +=
+          reduction ? 0.1 * costOf(offsetOf(buffer, trial), 1) : costOf(offsetOf(buffer, trial), 1);
+    int64_t extent = reduction && reduced
+                         ? extentOf(reduction->getOperand(0).getType(), axis.getValue())
+                         : extentOf(value.getType(), axis.getValue());
     if (auto it = ranges.find(axis); it != ranges.end() && it->second.extent)
       extent = *it->second.extent;
     if (extent > 0) {
@@ -218,7 +225,8 @@ StringAttr Nest::chooseLanes(ArrayRef<StringAttr> candidates, Operation *reducti
 // Elementwise values
 //===----------------------------------------------------------------------===//
 
-LogicalResult Nest::emitInto(Value value, const Buffer &buffer, const Env &env, const IndexRanges &ranges) {
+LogicalResult Nest::emitInto(Value value, const Buffer &buffer, const Env &env,
+                             const IndexRanges &ranges) {
   Scope scope(*this);
   Operation *op = bufferOf(value) ? nullptr : value.getDefiningOp();
   if (isa_and_nonnull<ReduceOp, ContractOp>(op))
@@ -230,7 +238,8 @@ LogicalResult Nest::emitInto(Value value, const Buffer &buffer, const Env &env, 
   return emitMapInto(value, buffer, env, ranges);
 }
 
-LogicalResult Nest::emitMapInto(Value value, const Buffer &buffer, const Env &env, const IndexRanges &ranges) {
+LogicalResult Nest::emitMapInto(Value value, const Buffer &buffer, const Env &env,
+                                const IndexRanges &ranges) {
   SmallVector<StringAttr> open;
   for (StringAttr axis : buffer.axes)
     if (!env.contains(axis))
@@ -243,7 +252,8 @@ LogicalResult Nest::emitMapInto(Value value, const Buffer &buffer, const Env &en
     return success();
   }
   StringAttr lanes = chooseLanes(open, nullptr, value, buffer, env, ranges);
-  std::function<LogicalResult(unsigned, Env)> level = [&](unsigned depth, Env here) -> LogicalResult {
+  std::function<LogicalResult(unsigned, Env)> level = [&](unsigned depth,
+                                                          Env here) -> LogicalResult {
     if (failed(hoist(value, here)))
       return failure();
     while (depth < open.size() && open[depth] == lanes)
@@ -259,15 +269,16 @@ LogicalResult Nest::emitMapInto(Value value, const Buffer &buffer, const Env &en
       return result;
     }
     int64_t extent = extentOf(value.getType(), lanes.getValue());
-    return overLanes(rangeOf(*this, lanes, value, ranges), 1, [&](Value base, int64_t, bool) -> LogicalResult {
-      Env inner = here;
-      inner.set(lanes, openDim(base, extent, /*lanes=*/true));
-      FailureOr<Value> result = evaluate(value, inner);
-      if (failed(result))
-        return failure();
-      store(*result, buffer, inner);
-      return success();
-    });
+    return overLanes(rangeOf(*this, lanes, value, ranges), 1,
+                     [&](Value base, int64_t, bool) -> LogicalResult {
+                       Env inner = here;
+                       inner.set(lanes, openDim(base, extent, /*lanes=*/true));
+                       FailureOr<Value> result = evaluate(value, inner);
+                       if (failed(result))
+                         return failure();
+                       store(*result, buffer, inner);
+                       return success();
+                     });
   };
   return level(0, env);
 }
@@ -290,12 +301,15 @@ struct Combiner {
                                      : vector::CombiningKind::MINNUMF;
   }
   Value apply(VectorMath &vm, Value sum, Value x) const {
-    return kind == ReduceKind::Sum ? vm.add(sum, x) : kind == ReduceKind::Max ? vm.max(x, sum) : vm.min(x, sum);
+    return kind == ReduceKind::Sum   ? vm.add(sum, x)
+           : kind == ReduceKind::Max ? vm.max(x, sum)
+                                     : vm.min(x, sum);
   }
 };
 } // namespace
 
-LogicalResult Nest::emitReductionInto(Value value, const Buffer &buffer, const Env &env, const IndexRanges &ranges) {
+LogicalResult Nest::emitReductionInto(Value value, const Buffer &buffer, const Env &env,
+                                      const IndexRanges &ranges) {
   Operation *op = value.getDefiningOp();
   auto contract = dyn_cast<ContractOp>(op);
   auto reduce = dyn_cast<ReduceOp>(op);
@@ -318,13 +332,17 @@ LogicalResult Nest::emitReductionInto(Value value, const Buffer &buffer, const E
   StringAttr lanes = chooseLanes(candidates, op, value, buffer, env, ranges);
   bool lanesReduced = llvm::is_contained(reduced, lanes);
 
-  // The tile axis: one along which some operand is shared. Without one, more vectors keep the pipeline full.
+  // The tile axis: one along which some operand is shared. Without one, more vectors keep the
+  // pipeline full.
   StringAttr tile;
   for (StringAttr axis : llvm::reverse(open))
-    if (axis != lanes && !tile && llvm::any_of(op->getOperands(), [&](Value operand) {
-          auto axes = axesOf(operand.getType());
-          return !llvm::is_contained(axes, axis);
-        }) && (ranges.contains(axis) || extentOf(value.getType(), axis.getValue()) != 1))
+    if (axis != lanes && !tile &&
+        llvm::any_of(op->getOperands(),
+                     [&](Value operand) {
+                       auto axes = axesOf(operand.getType());
+                       return !llvm::is_contained(axes, axis);
+                     }) &&
+        (ranges.contains(axis) || extentOf(value.getType(), axis.getValue()) != 1))
       tile = axis;
   int64_t rows = tile ? (lanesReduced ? 4 : target.productRows) : 1;
   int64_t vectors = lanesReduced ? 1 : tile ? 2 : 4;
@@ -353,7 +371,8 @@ LogicalResult Nest::emitReductionInto(Value value, const Buffer &buffer, const E
   // The loops over the reduced axes around `leaf`, which updates every accumulator.
   using Sums = SmallVector<Value>;
   LogicalResult result = success();
-  std::function<Sums(unsigned, Sums, SmallVector<Env>)> overReduced = [&](unsigned depth, Sums sums, SmallVector<Env> at) -> Sums {
+  std::function<Sums(unsigned, Sums, SmallVector<Env>)> overReduced =
+      [&](unsigned depth, Sums sums, SmallVector<Env> at) -> Sums {
     while (depth < reduced.size() && reduced[depth] == lanes)
       ++depth;
     if (depth < reduced.size()) {
@@ -395,13 +414,16 @@ LogicalResult Nest::emitReductionInto(Value value, const Buffer &buffer, const E
       return next;
     };
     Value left = arith::SubIOp::create(b, loc, range.hi, range.lo);
-    Value whole = arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, left, i64(target.lanes)), i64(target.lanes));
+    Value whole = arith::MulIOp::create(
+        b, loc, arith::DivUIOp::create(b, loc, left, i64(target.lanes)), i64(target.lanes));
     Value end = range.extent ? after(range.lo, *range.extent / target.lanes * target.lanes)
                              : Value(arith::AddIOp::create(b, loc, range.lo, whole));
-    sums = forLoop(range.lo, end, target.lanes, sums, [&](Value i, ValueRange carried) { return step(i, carried, false); });
+    sums = forLoop(range.lo, end, target.lanes, sums,
+                   [&](Value i, ValueRange carried) { return step(i, carried, false); });
     bool ragged = !range.extent || *range.extent % target.lanes;
     if (ragged)
-      sums = forLoop(end, range.hi, target.lanes, sums, [&](Value i, ValueRange carried) { return step(i, carried, true); });
+      sums = forLoop(end, range.hi, target.lanes, sums,
+                     [&](Value i, ValueRange carried) { return step(i, carried, true); });
     return sums;
   };
 
@@ -414,8 +436,9 @@ LogicalResult Nest::emitReductionInto(Value value, const Buffer &buffer, const E
     for (auto [sum, e] : llvm::zip(sums, at)) {
       Value final = sum;
       if (lanesReduced)
-        final = vector::ReductionOp::create(b, loc, combiner.horizontal(), sum,
-                                            arith::FastMathFlags::reassoc | arith::FastMathFlags::nnan);
+        final =
+            vector::ReductionOp::create(b, loc, combiner.horizontal(), sum,
+                                        arith::FastMathFlags::reassoc | arith::FastMathFlags::nnan);
       store(final, buffer, e);
     }
     return result;
@@ -425,23 +448,25 @@ LogicalResult Nest::emitReductionInto(Value value, const Buffer &buffer, const E
     if (lanesReduced || !lanes)
       return reduceTile(tiles, lanesReduced);
     int64_t extent = extentOf(value.getType(), lanes.getValue());
-    return overLanes(rangeOf(*this, lanes, value, ranges), vectors, [&](Value base, int64_t count, bool) -> LogicalResult {
-      SmallVector<Env> at;
-      SmallVector<AffineExpr> laneDims;
-      for (int64_t j = 0; j < count; ++j) {
-        Value start = after(base, j * target.lanes);
-        laneDims.push_back(openDim(start, extent, /*lanes=*/true));
-      }
-      for (const Env &row : tiles)
-        for (AffineExpr dim : laneDims) {
-          at.push_back(row);
-          at.back().set(lanes, dim);
-        }
-      return reduceTile(at, true);
-    });
+    return overLanes(rangeOf(*this, lanes, value, ranges), vectors,
+                     [&](Value base, int64_t count, bool) -> LogicalResult {
+                       SmallVector<Env> at;
+                       SmallVector<AffineExpr> laneDims;
+                       for (int64_t j = 0; j < count; ++j) {
+                         Value start = after(base, j * target.lanes);
+                         laneDims.push_back(openDim(start, extent, /*lanes=*/true));
+                       }
+                       for (const Env &row : tiles)
+                         for (AffineExpr dim : laneDims) {
+                           at.push_back(row);
+                           at.back().set(lanes, dim);
+                         }
+                       return reduceTile(at, true);
+                     });
   };
 
-  std::function<LogicalResult(unsigned, Env)> level = [&](unsigned depth, Env here) -> LogicalResult {
+  std::function<LogicalResult(unsigned, Env)> level = [&](unsigned depth,
+                                                          Env here) -> LogicalResult {
     while (depth < open.size() && (open[depth] == lanes || open[depth] == tile))
       ++depth;
     for (Value operand : op->getOperands())
@@ -459,15 +484,16 @@ LogicalResult Nest::emitReductionInto(Value value, const Buffer &buffer, const E
     }
     if (!tile)
       return overResultLanes(here);
-    return overTiles(rangeOf(*this, tile, value, ranges), rows, [&](Value base, int64_t count) -> LogicalResult {
-      SmallVector<Env> at;
-      for (int64_t i = 0; i < count; ++i) {
-        Value row = after(base, i);
-        at.push_back(here);
-        at.back().set(tile, openDim(row, extentOf(value.getType(), tile.getValue())));
-      }
-      return overResultLanes(at);
-    });
+    return overTiles(
+        rangeOf(*this, tile, value, ranges), rows, [&](Value base, int64_t count) -> LogicalResult {
+          SmallVector<Env> at;
+          for (int64_t i = 0; i < count; ++i) {
+            Value row = after(base, i);
+            at.push_back(here);
+            at.back().set(tile, openDim(row, extentOf(value.getType(), tile.getValue())));
+          }
+          return overResultLanes(at);
+        });
   };
   return level(0, env);
 }
@@ -476,13 +502,15 @@ LogicalResult Nest::emitReductionInto(Value value, const Buffer &buffer, const E
 // Running sums, linear recurrences and concatenation
 //===----------------------------------------------------------------------===//
 
-LogicalResult Nest::emitRunningInto(Value value, const Buffer &buffer, const Env &env, const IndexRanges &ranges) {
+LogicalResult Nest::emitRunningInto(Value value, const Buffer &buffer, const Env &env,
+                                    const IndexRanges &ranges) {
   Operation *op = value.getDefiningOp();
   auto propagate = dyn_cast<PropagateOp>(op);
   Value source = propagate ? propagate.getSource() : cast<CumsumOp>(op).getSource();
   auto along = b.getStringAttr(propagate ? propagate.getAxis() : cast<CumsumOp>(op).getAxis());
   ArrayAttr mixing = propagate ? propagate.getMixing().value_or(ArrayAttr()) : ArrayAttr();
-  auto row = mixing ? cast<StringAttr>(mixing[0]) : StringAttr(), column = mixing ? cast<StringAttr>(mixing[1]) : StringAttr();
+  auto row = mixing ? cast<StringAttr>(mixing[0]) : StringAttr(),
+       column = mixing ? cast<StringAttr>(mixing[1]) : StringAttr();
   int64_t rows = mixing ? extentOf(value.getType(), row.getValue()) : 1;
   SmallVector<StringAttr> others;
   for (StringAttr axis : buffer.axes)
@@ -490,7 +518,8 @@ LogicalResult Nest::emitRunningInto(Value value, const Buffer &buffer, const Env
       others.push_back(axis);
   StringAttr lanes;
   if (!others.empty())
-    lanes = chooseLanes(others, propagate.getOperation(), propagate ? value : source, buffer, env, ranges);
+    lanes = chooseLanes(others, propagate.getOperation(), propagate ? value : source, buffer, env,
+                        ranges);
   LogicalResult result = success();
   // The rows of one step, given those of the step before it.
   auto step = [&](const Env &here, ValueRange before) -> FailureOr<SmallVector<Value>> {
@@ -504,10 +533,12 @@ LogicalResult Nest::emitRunningInto(Value value, const Buffer &buffer, const Env
       for (int64_t j = 0; j < rows && succeeded(sum); ++j) {
         if (column)
           at.set(column, b.getAffineConstantExpr(j));
-        FailureOr<Value> factor = propagate ? evaluate(propagate.getFactors(), at) : FailureOr<Value>(Value());
+        FailureOr<Value> factor =
+            propagate ? evaluate(propagate.getFactors(), at) : FailureOr<Value>(Value());
         if (failed(factor))
           return failure();
-        sum = propagate ? vm.fma(shaped(*factor), before[j], shaped(*sum)) : vm.add(before[j], shaped(*sum));
+        sum = propagate ? vm.fma(shaped(*factor), before[j], shaped(*sum))
+                        : vm.add(before[j], shaped(*sum));
       }
       if (failed(sum))
         return failure();
@@ -518,14 +549,15 @@ LogicalResult Nest::emitRunningInto(Value value, const Buffer &buffer, const Env
   };
   auto run = [&](const Env &here, Value zero) {
     IndexRange range = rangeOf(*this, along, value, ranges);
-    forLoop(range.lo, range.hi, 1, SmallVector<Value>(rows, zero), [&](Value i, ValueRange carried) {
-      Env inner = here;
-      inner.set(along, openDim(i, extentOf(value.getType(), along.getValue())));
-      auto next = step(inner, carried);
-      if (failed(next))
-        result = failure();
-      return succeeded(next) ? *next : SmallVector<Value>(carried);
-    });
+    forLoop(range.lo, range.hi, 1, SmallVector<Value>(rows, zero),
+            [&](Value i, ValueRange carried) {
+              Env inner = here;
+              inner.set(along, openDim(i, extentOf(value.getType(), along.getValue())));
+              auto next = step(inner, carried);
+              if (failed(next))
+                result = failure();
+              return succeeded(next) ? *next : SmallVector<Value>(carried);
+            });
   };
   Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
   std::function<void(unsigned, Env)> level = [&](unsigned depth, Env here) {
@@ -542,12 +574,14 @@ LogicalResult Nest::emitRunningInto(Value value, const Buffer &buffer, const Env
     }
     if (!lanes)
       return run(here, zero);
-    LogicalResult lanesResult = overLanes(rangeOf(*this, lanes, value, ranges), 1, [&](Value base, int64_t, bool) -> LogicalResult {
-      Env inner = here;
-      inner.set(lanes, openDim(base, extentOf(value.getType(), lanes.getValue()), /*lanes=*/true));
-      run(inner, broadcast(zero));
-      return result;
-    });
+    LogicalResult lanesResult = overLanes(
+        rangeOf(*this, lanes, value, ranges), 1, [&](Value base, int64_t, bool) -> LogicalResult {
+          Env inner = here;
+          inner.set(lanes,
+                    openDim(base, extentOf(value.getType(), lanes.getValue()), /*lanes=*/true));
+          run(inner, broadcast(zero));
+          return result;
+        });
     if (failed(lanesResult))
       result = failure();
   };
@@ -555,7 +589,8 @@ LogicalResult Nest::emitRunningInto(Value value, const Buffer &buffer, const Env
   return result;
 }
 
-LogicalResult Nest::emitConcatInto(ConcatOp op, const Buffer &buffer, const Env &env, const IndexRanges &ranges) {
+LogicalResult Nest::emitConcatInto(ConcatOp op, const Buffer &buffer, const Env &env,
+                                   const IndexRanges &ranges) {
   auto along = b.getStringAttr(op.getAxis());
   auto position = llvm::find(buffer.axes, along) - buffer.axes.begin();
   int64_t start = 0;
@@ -564,7 +599,8 @@ LogicalResult Nest::emitConcatInto(ConcatOp op, const Buffer &buffer, const Env 
     SmallVector<AffineExpr> shifted;
     for (unsigned i = 0; i < buffer.axes.size(); ++i)
       shifted.push_back(b.getAffineDimExpr(i) + (int64_t(i) == position ? start : 0));
-    part.layout = AffineMap::get(buffer.axes.size(), 0, buffer.layout.getResult(0).replaceDims(shifted));
+    part.layout =
+        AffineMap::get(buffer.axes.size(), 0, buffer.layout.getResult(0).replaceDims(shifted));
     IndexRanges inner = ranges;
     int64_t extent = extentOf(source.getType(), along.getValue());
     inner[along] = fullRange(extent);

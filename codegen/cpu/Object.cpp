@@ -1,10 +1,12 @@
 //===- Object.cpp - From kernel functions to machine code -----------------===//
 //
-// Kernels call nothing, so that a package needs no library: functions are marked "no-builtins", which keeps LLVM from recognising memset and
-// memcpy in their loops, and what is left undefined in the object is an error. Kernels choose their vectors themselves, so LLVM's
-// vectorisers are off: they would only spend time on the scalar tails.
+// Kernels call nothing, so that a package needs no library: functions are marked "no-builtins",
+// which keeps LLVM from recognising memset and memcpy in their loops, and what is left undefined in
+// the object is an error. Kernels choose their vectors themselves, so LLVM's vectorisers are off:
+// they would only spend time on the scalar tails.
 //
-// Functions do not see each other, so a module is cut into as many LLVM modules as there are threads, each in a context of its own.
+// Functions do not see each other, so a module is cut into as many LLVM modules as there are
+// threads, each in a context of its own.
 //
 //===----------------------------------------------------------------------===//
 
@@ -66,23 +68,29 @@ static std::unique_ptr<llvm::TargetMachine> makeMachine(std::string &problem) {
     return nullptr;
   llvm::TargetOptions options;
   return std::unique_ptr<llvm::TargetMachine>(
-      target->createTargetMachine(triple, "x86-64", "", options, llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Default));
+      target->createTargetMachine(triple, "x86-64", "", options, llvm::Reloc::PIC_, std::nullopt,
+                                  llvm::CodeGenOptLevel::Default));
 }
 
 //===----------------------------------------------------------------------===//
 // To the LLVM dialect
 //===----------------------------------------------------------------------===//
 
-/// What LLVM is told of a kernel: its CPU, full-width vectors, and that it neither calls nor throws.
+/// What LLVM is told of a kernel: its CPU, full-width vectors, and that it neither calls nor
+/// throws.
 static LogicalResult setFunctionAttributes(func::FuncOp function) {
   auto isa = function->getAttrOfType<StringAttr>(isaAttr);
   if (!isa)
-    return function.emitError("kernel function '") << function.getName() << "' has no `" << isaAttr << "`; expected the CPU level it is emitted for";
+    return function.emitError("kernel function '") << function.getName() << "' has no `" << isaAttr
+                                                   << "`; expected the CPU level it is emitted for";
   Builder b(function.getContext());
   auto pair = [&](StringRef key, StringRef value) { return b.getStrArrayAttr({key, value}); };
   StringRef width = isa.getValue() == "x86-64-v4" ? "512" : "256";
-  function->setAttr("passthrough", b.getArrayAttr({pair("target-cpu", isa.getValue()), pair("prefer-vector-width", width), pair("no-builtins", ""),
-                                                   pair("no-trapping-math", "true"), b.getStringAttr("nounwind"), b.getStringAttr("norecurse")}));
+  function->setAttr(
+      "passthrough",
+      b.getArrayAttr({pair("target-cpu", isa.getValue()), pair("prefer-vector-width", width),
+                      pair("no-builtins", ""), pair("no-trapping-math", "true"),
+                      b.getStringAttr("nounwind"), b.getStringAttr("norecurse")}));
   function->removeAttr(isaAttr);
   return success();
 }
@@ -97,9 +105,11 @@ LogicalResult cpu::lowerToLlvm(ModuleOp target) {
       return failure(); // reported
   Builder b(target.getContext());
   target->setAttr(LLVM::LLVMDialect::getTargetTripleAttrName(), b.getStringAttr(targetTriple));
-  target->setAttr(LLVM::LLVMDialect::getDataLayoutAttrName(), b.getStringAttr(machine->createDataLayout().getStringRepresentation()));
+  target->setAttr(LLVM::LLVMDialect::getDataLayoutAttrName(),
+                  b.getStringAttr(machine->createDataLayout().getStringRepresentation()));
 
-  // No pass here may stop the others from running on several functions at once, so all that can is nested.
+  // No pass here may stop the others from running on several functions at once, so all that can is
+  // nested.
   PassManager passes(target.getContext());
   OpPassManager &perFunction = passes.nest<func::FuncOp>();
   perFunction.addPass(createCanonicalizerPass()); // folds the index arithmetic of emission
@@ -150,7 +160,8 @@ static std::string emitModule(llvm::Module &module, Emission emission, std::stri
     module.print(stream, nullptr);
   } else {
     llvm::legacy::PassManager passes;
-    auto kind = emission == Emission::Object ? llvm::CodeGenFileType::ObjectFile : llvm::CodeGenFileType::AssemblyFile;
+    auto kind = emission == Emission::Object ? llvm::CodeGenFileType::ObjectFile
+                                             : llvm::CodeGenFileType::AssemblyFile;
     if (machine->addPassesToEmitFile(passes, stream, nullptr, kind)) {
       problem = "LLVM's target emits no file of this kind";
       return {};
@@ -161,7 +172,8 @@ static std::string emitModule(llvm::Module &module, Emission emission, std::stri
 }
 
 /// Emits the functions of `lowered` in `parts` modules, in parallel.
-static FailureOr<std::vector<std::string>> emitParts(ModuleOp lowered, Emission emission, unsigned parts) {
+static FailureOr<std::vector<std::string>> emitParts(ModuleOp lowered, Emission emission,
+                                                     unsigned parts) {
   registerBuiltinDialectTranslation(*lowered.getContext());
   registerLLVMDialectTranslation(*lowered.getContext());
 
@@ -178,7 +190,9 @@ static FailureOr<std::vector<std::string>> emitParts(ModuleOp lowered, Emission 
   }
   parts = std::max<size_t>(1, std::min<size_t>(parts, functions.size()));
   if (parts > 1)
-    llvm::sort(functions, [](const Piece &a, const Piece &b) { return std::pair(b.length, a.place) < std::pair(a.length, b.place); });
+    llvm::sort(functions, [](const Piece &a, const Piece &b) {
+      return std::pair(b.length, a.place) < std::pair(a.length, b.place);
+    });
   SmallVector<OwningOpRef<ModuleOp>> modules;
   SmallVector<size_t> lengths(parts);
   for (unsigned i = 0; i < parts; ++i) {
@@ -236,25 +250,30 @@ FailureOr<std::string> cpu::emitAssembly(ModuleOp lowered, const ObjectOptions &
 
 /// Kernels call nothing: a symbol that another object would have to define is an error.
 static LogicalResult checkNothingUndefined(StringRef object, Location location) {
-  auto file = llvm::object::ObjectFile::createObjectFile(llvm::MemoryBufferRef(object, "kernels.o"));
+  auto file =
+      llvm::object::ObjectFile::createObjectFile(llvm::MemoryBufferRef(object, "kernels.o"));
   if (!file)
-    return emitError(location) << "the kernels' object cannot be read back: " << llvm::toString(file.takeError());
+    return emitError(location) << "the kernels' object cannot be read back: "
+                               << llvm::toString(file.takeError());
   SmallVector<std::string> missing;
   for (const llvm::object::SymbolRef &symbol : (*file)->symbols()) {
     llvm::Expected<uint32_t> flags = symbol.getFlags();
     if (!flags)
-      return emitError(location) << "the kernels' object has a bad symbol: " << llvm::toString(flags.takeError());
+      return emitError(location) << "the kernels' object has a bad symbol: "
+                                 << llvm::toString(flags.takeError());
     if (!(*flags & llvm::object::SymbolRef::SF_Undefined))
       continue;
     llvm::Expected<StringRef> name = symbol.getName();
     if (!name)
-      return emitError(location) << "the kernels' object has a bad symbol: " << llvm::toString(name.takeError());
+      return emitError(location) << "the kernels' object has a bad symbol: "
+                                 << llvm::toString(name.takeError());
     // _GLOBAL_OFFSET_TABLE_ is the linker's own.
     if (!name->empty() && *name != "_GLOBAL_OFFSET_TABLE_")
       missing.push_back(name->str());
   }
   if (!missing.empty())
-    return emitError(location) << "kernels must call nothing, but their code needs " << llvm::join(missing, ", ");
+    return emitError(location) << "kernels must call nothing, but their code needs "
+                               << llvm::join(missing, ", ");
   return success();
 }
 
@@ -266,12 +285,13 @@ static FailureOr<std::string> findLinker(Location location, const cpu::ObjectOpt
   for (StringRef name : {"ld.lld-22", "ld.lld"})
     if (llvm::ErrorOr<std::string> found = llvm::sys::findProgramByName(name))
       return *found;
-  return emitError(location) << "found no linker; expected " << RONDO_LINKER << ", or ld.lld-22 or ld.lld on PATH";
+  return emitError(location) << "found no linker; expected " << RONDO_LINKER
+                             << ", or ld.lld-22 or ld.lld on PATH";
 }
 
 /// Runs the linker on `objects` with `arguments`; the linked file's bytes.
-static FailureOr<std::string> link(ArrayRef<std::string> objects, ArrayRef<StringRef> arguments, Location location,
-                                   const cpu::ObjectOptions &options) {
+static FailureOr<std::string> link(ArrayRef<std::string> objects, ArrayRef<StringRef> arguments,
+                                   Location location, const cpu::ObjectOptions &options) {
   FailureOr<std::string> linker = findLinker(location, options);
   if (failed(linker))
     return failure(); // reported
@@ -291,7 +311,8 @@ static FailureOr<std::string> link(ArrayRef<std::string> objects, ArrayRef<Strin
       return llvm::Error::success();
     });
     if (error)
-      return emitError(location) << "cannot write " << paths.back() << ": " << llvm::toString(std::move(error));
+      return emitError(location) << "cannot write " << paths.back() << ": "
+                                 << llvm::toString(std::move(error));
   }
   std::string linked = (folder + "/linked").str(), log = (folder + "/log").str();
   SmallVector<StringRef> command{*linker, "-o", linked};
@@ -305,14 +326,16 @@ static FailureOr<std::string> link(ArrayRef<std::string> objects, ArrayRef<Strin
       problem += (*said)->getBuffer().trim();
     return emitError(location) << *linker << " failed: " << problem;
   }
-  auto bytes = llvm::MemoryBuffer::getFile(linked, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  auto bytes =
+      llvm::MemoryBuffer::getFile(linked, /*IsText=*/false, /*RequiresNullTerminator=*/false);
   if (!bytes)
     return emitError(location) << "cannot read " << linked << ": " << bytes.getError().message();
   return (*bytes)->getBuffer().str();
 }
 
 FailureOr<std::string> cpu::emitObject(ModuleOp lowered, const ObjectOptions &options) {
-  FailureOr<std::vector<std::string>> parts = emitParts(lowered, Emission::Object, threadCount(options));
+  FailureOr<std::vector<std::string>> parts =
+      emitParts(lowered, Emission::Object, threadCount(options));
   if (failed(parts))
     return failure(); // reported
   for (const std::string &part : *parts)
@@ -323,6 +346,10 @@ FailureOr<std::string> cpu::emitObject(ModuleOp lowered, const ObjectOptions &op
   return link(*parts, {"-r"}, lowered.getLoc(), options);
 }
 
-FailureOr<std::string> cpu::linkShared(StringRef object, Location location, const ObjectOptions &options) {
-  return link({object.str()}, {"-shared", "--hash-style=gnu", "--strip-all", "--no-undefined", "-z", "noexecstack", "--build-id=none"}, location, options);
+FailureOr<std::string> cpu::linkShared(StringRef object, Location location,
+                                       const ObjectOptions &options) {
+  return link({object.str()},
+              {"-shared", "--hash-style=gnu", "--strip-all", "--no-undefined", "-z", "noexecstack",
+               "--build-id=none"},
+              location, options);
 }

@@ -1,7 +1,7 @@
 //===- Program.cpp - Which values of a body get memory, and in what order -===//
 //
-// See Program.h. Sound because a value that is not stored is a pure function of stored and bound values, and the order keeps every
-// read of a state's old value before the store of its new one.
+// See Program.h. Sound because a value that is not stored is a pure function of stored and bound
+// values, and the order keeps every read of a state's old value before the store of its new one.
 //
 //===----------------------------------------------------------------------===//
 
@@ -49,10 +49,20 @@ Buffer Program::allocate(Value value, const Env &env, const IndexRanges &ranges)
 /// How much work computing an element takes, in additions; transcendental functions are dear.
 static int64_t costOf(MapOp op) {
   switch (op.getKind()) {
-  case MapKind::Exp: case MapKind::Log: case MapKind::Sin: case MapKind::Cos: case MapKind::Tanh:
-  case MapKind::Erf: case MapKind::Sigmoid: case MapKind::Softplus: case MapKind::Pow:
+  case MapKind::Exp:
+  case MapKind::Log:
+  case MapKind::Sin:
+  case MapKind::Cos:
+  case MapKind::Tanh:
+  case MapKind::Erf:
+  case MapKind::Sigmoid:
+  case MapKind::Softplus:
+  case MapKind::Pow:
     return 16;
-  case MapKind::Div: case MapKind::Sqrt: case MapKind::Rsqrt: case MapKind::Mod:
+  case MapKind::Div:
+  case MapKind::Sqrt:
+  case MapKind::Rsqrt:
+  case MapKind::Mod:
     return 8;
   default:
     return 1;
@@ -129,7 +139,8 @@ void Program::collectReads(Value value, Value own, bool moved, Store &store) {
 // The order
 //===----------------------------------------------------------------------===//
 
-bool Program::order(SmallVectorImpl<Store> &stores, SmallVectorImpl<unsigned> &sequence, int &blocked) {
+bool Program::order(SmallVectorImpl<Store> &stores, SmallVectorImpl<unsigned> &sequence,
+                    int &blocked) {
   unsigned count = stores.size();
   sequence.clear();
   SmallVector<bool> done(count, false);
@@ -138,10 +149,12 @@ bool Program::order(SmallVectorImpl<Store> &stores, SmallVectorImpl<unsigned> &s
       if (j == i || done[j])
         continue;
       // Data: what it reads is written first (a copy reads the first store of its value).
-      bool produces = !stores[j].copies &&
-                      (llvm::is_contained(stores[i].reads, stores[j].value) || (stores[i].copies && stores[i].value == stores[j].value));
+      bool produces =
+          !stores[j].copies && (llvm::is_contained(stores[i].reads, stores[j].value) ||
+                                (stores[i].copies && stores[i].value == stores[j].value));
       // In place: others read the old state first.
-      bool readsOld = stores[i].state >= 0 && llvm::is_contained(stores[j].reads, states[stores[i].state].old);
+      bool readsOld =
+          stores[i].state >= 0 && llvm::is_contained(stores[j].reads, states[stores[i].state].old);
       if (produces || readsOld)
         return false;
     }
@@ -179,7 +192,9 @@ LogicalResult Program::emit(ArrayRef<Operation *> ops, const Env &env, const Ind
   llvm::DenseSet<Value> placed;
   auto place = [&](Value value, Buffer buffer, int state) {
     bool bound = nest.bufferOf(value) != nullptr;
-    Store store{value, std::move(buffer), state, /*copies=*/bound || !placed.insert(value).second, {}, true};
+    Store store{value, std::move(buffer),
+                state, /*copies=*/bound || !placed.insert(value).second,
+                {},    true};
     stores.push_back(std::move(store));
   };
   for (auto [i, s] : llvm::enumerate(states))

@@ -1,8 +1,9 @@
 //===- Program.h - Which values of a body get memory, and in what order ---===//
 //
-// Turns a straight list of rondo ops into calls of Nest::emitInto. Decides which values are stored (results that are asked for,
-// reductions, and values that would be computed again and again), puts the others where they are used, and orders the stores so that a
-// state is overwritten in place only after its last read; where no order does that, the new state is built aside and copied.
+// Turns a straight list of rondo ops into calls of Nest::emitInto. Decides which values are stored
+// (results that are asked for, reductions, and values that would be computed again and again), puts
+// the others where they are used, and orders the stores so that a state is overwritten in place
+// only after its last read; where no order does that, the new state is built aside and copied.
 //
 //===----------------------------------------------------------------------===//
 
@@ -31,19 +32,24 @@ private:
 
 class Program {
 public:
-  /// `outer`: an axis that scratch layouts put first (the one that work items share out); may be null.
+  /// `outer`: an axis that scratch layouts put first (the one that work items share out); may be
+  /// null.
   Program(Nest &nest, Scratch &scratch, mlir::StringAttr outer = {})
       : nest(nest), scratch(scratch), outer(outer) {}
 
   /// `value` must end in `buffer`.
-  void addTarget(mlir::Value value, Buffer buffer) { targets.push_back({value, std::move(buffer)}); }
+  void addTarget(mlir::Value value, Buffer buffer) {
+    targets.push_back({value, std::move(buffer)});
+  }
   /// `next` replaces the state `old`, which is bound to `buffer`.
   void addState(mlir::Value old, mlir::Value next, Buffer buffer) {
     states.push_back({old, next, std::move(buffer)});
   }
 
-  /// Emits what targets and states need of `ops`, at the fixed indices of `env`, over `ranges` or whole axes.
-  mlir::LogicalResult emit(mlir::ArrayRef<mlir::Operation *> ops, const Env &env, const IndexRanges &ranges);
+  /// Emits what targets and states need of `ops`, at the fixed indices of `env`, over `ranges` or
+  /// whole axes.
+  mlir::LogicalResult emit(mlir::ArrayRef<mlir::Operation *> ops, const Env &env,
+                           const IndexRanges &ranges);
 
   /// A buffer in scratch for all axes of `value` that `env` does not fix.
   Buffer allocate(mlir::Value value, const Env &env, const IndexRanges &ranges);
@@ -61,14 +67,15 @@ private:
   struct Store {
     mlir::Value value;
     Buffer buffer;
-    int state = -1;              ///< the state it replaces
-    bool copies = false;         ///< the value is stored elsewhere too
+    int state = -1;                       ///< the state it replaces
+    bool copies = false;                  ///< the value is stored elsewhere too
     llvm::SmallVector<mlir::Value> reads; ///< stored or bound values that computing it reads
-    bool pointwise = true;       ///< reads of its own old state are at the index written
+    bool pointwise = true;                ///< reads of its own old state are at the index written
   };
   void chooseStored(mlir::ArrayRef<mlir::Operation *> ops);
   void collectReads(mlir::Value value, mlir::Value own, bool moved, Store &store);
-  bool order(llvm::SmallVectorImpl<Store> &stores, llvm::SmallVectorImpl<unsigned> &sequence, int &blocked);
+  bool order(llvm::SmallVectorImpl<Store> &stores, llvm::SmallVectorImpl<unsigned> &sequence,
+             int &blocked);
 
   Nest &nest;
   Scratch &scratch;

@@ -1,11 +1,14 @@
 //===- ScanKernel.cpp - A recurrence over the tokens of a sequence --------===//
 //
-// A work item is one sequence and one block of an axis along which the recurrence exchanges nothing (heads, channels). It walks
-// the sequence's tokens of this piece in order, whole blocks of `chunk` tokens by the scan's block body and the ragged rest by its token body; the states stay in the
-// sequence's state block and are updated in place. Sound because both bodies mean the same (dialect/RondoOps.td, scan).
+// A work item is one sequence and one block of an axis along which the recurrence exchanges nothing
+// (heads, channels). It walks the sequence's tokens of this piece in order, whole blocks of `chunk`
+// tokens by the scan's block body and the ragged rest by its token body; the states stay in the
+// sequence's state block and are updated in place. Sound because both bodies mean the same
+// (dialect/RondoOps.td, scan).
 //
-// With `every`, the piece is cut where a group of tokens ends, counted from the sequence's first token, and the states are copied aside where one begins. Blocks may
-// begin anywhere in a group; they end in it.
+// With `every`, the piece is cut where a group of tokens ends, counted from the sequence's first
+// token, and the states are copied aside where one begins. Blocks may begin anywhere in a group;
+// they end in it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -18,24 +21,28 @@ using namespace mlir;
 using namespace rondo;
 using namespace rondo::cpu;
 
-/// The axis shared out among work items: of those in every state and output that nothing is exchanged along, the first.
+/// The axis shared out among work items: of those in every state and output that nothing is
+/// exchanged along, the first.
 static Sharing shareScan(ScanOp scan, ArrayRef<Block *> bodies) {
   Sharing sharing;
   for (StringAttr axis : axesOf(scan.getInits().front().getType())) {
     auto everywhere = [&](ValueRange values) {
-      return llvm::all_of(values, [&](Value v) { return llvm::is_contained(axesOf(v.getType()), axis); });
+      return llvm::all_of(values,
+                          [&](Value v) { return llvm::is_contained(axesOf(v.getType()), axis); });
     };
     if (!everywhere(scan.getInits()) || !everywhere(scan.getOutputs()) || !isParallel(axis, bodies))
       continue;
     sharing.axis = axis;
     sharing.extent = extentOf(scan.getInits().front().getType(), axis.getValue());
-    // A block is worth a few thousand state elements, and a multiple of the longest vector unless it is single indices.
+    // A block is worth a few thousand state elements, and a multiple of the longest vector unless
+    // it is single indices.
     int64_t perIndex = 0;
     for (Value init : scan.getInits())
       perIndex += elementsPerToken(init.getType()) / sharing.extent;
     constexpr int64_t enough = 2048, lanes = 16;
     if (perIndex < enough)
-      sharing.block = std::min(sharing.extent, (enough / std::max<int64_t>(1, perIndex) + lanes - 1) / lanes * lanes);
+      sharing.block = std::min(
+          sharing.extent, (enough / std::max<int64_t>(1, perIndex) + lanes - 1) / lanes * lanes);
     return sharing;
   }
   return sharing;
@@ -74,7 +81,8 @@ struct BodyEmitter {
     for (auto [i, value] : llvm::enumerate(yield.getOutputs())) {
       auto type = cast<RankedTensorType>(scan.getOutputs()[i].getType());
       Buffer whole = frame.outputBuffer(i);
-      program.addTarget(value, count ? frame.fromRow(whole, type, row, blockTokens) : frame.atRow(whole, type, row));
+      program.addTarget(value, count ? frame.fromRow(whole, type, row, blockTokens)
+                                     : frame.atRow(whole, type, row));
     }
     SmallVector<Operation *> ops;
     for (Operation &op : body.without_terminator())
@@ -95,7 +103,8 @@ struct BodyEmitter {
     if (!block.empty()) {
       int64_t chunk = scan.getChunk();
       Value length = arith::SubIOp::create(b, loc, last, first);
-      Value whole = arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, length, nest.i64(chunk)), nest.i64(chunk));
+      Value whole = arith::MulIOp::create(
+          b, loc, arith::DivUIOp::create(b, loc, length, nest.i64(chunk)), nest.i64(chunk));
       rest = arith::AddIOp::create(b, loc, first, whole);
       nest.forLoop(first, rest, chunk, [&](Value row) { result = emit(block, row, chunk); });
     }
@@ -112,12 +121,16 @@ struct BodyEmitter {
     Value every = nest.i64(*scan.getEvery());
     Value inGroup = arith::RemUIOp::create(b, loc, position, every);
     Value origin = arith::SubIOp::create(b, loc, first, inGroup);
-    Value groups = arith::CeilDivUIOp::create(b, loc, arith::SubIOp::create(b, loc, last, origin), every);
+    Value groups =
+        arith::CeilDivUIOp::create(b, loc, arith::SubIOp::create(b, loc, last, origin), every);
     // An empty piece begins no group.
-    groups = arith::SelectOp::create(b, loc, arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, first, last), groups, nest.i64(0));
+    groups = arith::SelectOp::create(
+        b, loc, arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, first, last), groups,
+        nest.i64(0));
     LogicalResult result = success();
     nest.forLoop(nest.i64(0), groups, 1, [&](Value group) {
-      Value begin = arith::AddIOp::create(b, loc, origin, arith::MulIOp::create(b, loc, group, every));
+      Value begin =
+          arith::AddIOp::create(b, loc, origin, arith::MulIOp::create(b, loc, group, every));
       Value lo = arith::MaxSIOp::create(b, loc, begin, first);
       Value hi = arith::MinSIOp::create(b, loc, arith::AddIOp::create(b, loc, begin, every), last);
       Value begins = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, begin, lo);
@@ -167,7 +180,8 @@ LogicalResult cpu::emitScan(KernelFrame &frame, ScanOp scan, KernelRecord &recor
       Value lo = arith::MulIOp::create(b, loc, part, nest.i64(sharing.block));
       IndexRange range{lo, nest.after(lo, sharing.block), sharing.block};
       if (sharing.extent % sharing.block)
-        range = IndexRange{lo, arith::MinSIOp::create(b, loc, range.hi, nest.i64(sharing.extent)), std::nullopt};
+        range = IndexRange{lo, arith::MinSIOp::create(b, loc, range.hi, nest.i64(sharing.extent)),
+                           std::nullopt};
       ranges[sharing.axis] = range;
     }
     frame.bindPositions(sequence);
@@ -181,12 +195,14 @@ LogicalResult cpu::emitScan(KernelFrame &frame, ScanOp scan, KernelRecord &recor
         axes.push_back(axesOf(info.type)[axis]);
         extents.push_back(info.type.getDimSize(axis));
       }
-      stateBuffers.push_back(nest.rowMajor(nest.addressOf(stateBlock, frame.state(i), b.getI8Type()), axes, extents,
-                                           info.type.getElementType()));
+      stateBuffers.push_back(
+          nest.rowMajor(nest.addressOf(stateBlock, frame.state(i), b.getI8Type()), axes, extents,
+                        info.type.getElementType()));
     }
     BodyEmitter emitter{frame, scan, sharing, ranges, stateBuffers};
     Value first = frame.firstRow(sequence), last = frame.endRow(sequence);
-    result = scan.getEvery() ? emitter.emitGroups(first, last, frame.position(sequence)) : emitter.emitRows(first, last);
+    result = scan.getEvery() ? emitter.emitGroups(first, last, frame.position(sequence))
+                             : emitter.emitRows(first, last);
   });
   return result;
 }

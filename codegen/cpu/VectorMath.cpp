@@ -1,7 +1,7 @@
 //===- VectorMath.cpp - Elementary functions on vectors of f32 ------------===//
 //
-// Each function reduces its argument to a small interval, evaluates a least-squares polynomial fitted for relative error there and
-// scales back. Selects replace branches; NaN stays NaN.
+// Each function reduces its argument to a small interval, evaluates a least-squares polynomial
+// fitted for relative error there and scales back. Selects replace branches; NaN stays NaN.
 //
 //===----------------------------------------------------------------------===//
 
@@ -82,14 +82,15 @@ Value VectorMath::polynomial(Value x, ArrayRef<double> coefficients) {
 }
 
 Value VectorMath::exp(Value x) {
-  // Outside [-104, 89] the result is 0 or inf already; the bounds keep 2^n representable in two factors.
+  // Outside [-104, 89] the result is 0 or inf already; the bounds keep 2^n representable in two
+  // factors.
   Value bounded = max(splat(-104, x), min(splat(89, x), x));
   Value n = math::RoundEvenOp::create(b, loc, mul(bounded, splat(1.44269504088896341, x)));
   // ln 2 in two parts: n times the first is exact.
   Value r = fma(n, splat(-0.693359375, x), bounded);
   r = fma(n, splat(2.12194440054690583e-4, x), r);
-  Value p = polynomial(r, {4.999999341e-01, 1.666652010e-01, 4.166839420e-02, 8.368780737e-03,
-                           1.381446811e-03});
+  Value p = polynomial(
+      r, {4.999999341e-01, 1.666652010e-01, 4.166839420e-02, 8.368780737e-03, 1.381446811e-03});
   Value e = add(fma(p, mul(r, r), r), splat(1, x));
   Value k = arith::FPToSIOp::create(b, loc, shapedLike(x, b.getI32Type()), n);
   Value half = arith::ShRSIOp::create(b, loc, k, splatInt(1, x));
@@ -110,8 +111,8 @@ Value VectorMath::log(Value x) {
   // Subtracting sqrt(1/2)'s bits puts the mantissa in [sqrt(1/2), sqrt(2)).
   Value shifted = arith::SubIOp::create(b, loc, bits, splatInt(0x3f3504f3, x));
   Value exponent = arith::ShRSIOp::create(b, loc, shifted, splatInt(23, x));
-  Value mantissaBits = arith::SubIOp::create(
-      b, loc, bits, arith::ShLIOp::create(b, loc, exponent, splatInt(23, x)));
+  Value mantissaBits =
+      arith::SubIOp::create(b, loc, bits, arith::ShLIOp::create(b, loc, exponent, splatInt(23, x)));
   Value f = sub(asFloat(mantissaBits), splat(1, x));
   Value n = arith::SIToFPOp::create(b, loc, shapedLike(x, b.getF32Type()), exponent);
   n = sub(n, select(tiny, splat(23, x), splat(0, x)));
@@ -147,14 +148,16 @@ Value VectorMath::sinusoid(Value x, int64_t quadrant) {
   r = fma(n, splat(-7.54978941586159635335e-8, x), r);
   r = fma(n, splat(-5.39030285815811905290e-15, x), r);
   Value s = mul(r, r);
-  Value sine = fma(mul(r, s), polynomial(s, {-1.666665459e-01, 8.332155037e-03, -1.951408325e-04}), r);
+  Value sine =
+      fma(mul(r, s), polynomial(s, {-1.666665459e-01, 8.332155037e-03, -1.951408325e-04}), r);
   Value cosine = fma(mul(s, s), polynomial(s, {4.166664627e-02, -1.388733705e-03, 2.443484319e-05}),
                      fma(s, splat(-0.5, x), splat(1, x)));
   Value q = arith::FPToSIOp::create(b, loc, shapedLike(x, b.getI32Type()), n);
   q = arith::AddIOp::create(b, loc, q, splatInt(quadrant, x));
   auto bit = [&](int64_t mask) -> Value {
     return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne,
-                                 arith::AndIOp::create(b, loc, q, splatInt(mask, x)), splatInt(0, x));
+                                 arith::AndIOp::create(b, loc, q, splatInt(mask, x)),
+                                 splatInt(0, x));
   };
   Value y = select(bit(1), cosine, sine);
   return select(bit(2), neg(y), y);
@@ -164,8 +167,10 @@ Value VectorMath::cos(Value x) { return sinusoid(x, 1); }
 
 Value VectorMath::tanh(Value x) {
   Value s = mul(x, x);
-  Value small = fma(mul(x, s), polynomial(s, {-3.333328392e-01, 1.333149123e-01, -5.374349377e-02,
-                                              2.065057463e-02, -5.717032098e-03}), x);
+  Value small = fma(mul(x, s),
+                    polynomial(s, {-3.333328392e-01, 1.333149123e-01, -5.374349377e-02,
+                                   2.065057463e-02, -5.717032098e-03}),
+                    x);
   Value e = exp(mul(abs(x), splat(-2, x)));
   Value large = div(sub(splat(1, x), e), add(splat(1, x), e));
   large = math::CopySignOp::create(b, loc, large, x);
@@ -175,9 +180,9 @@ Value VectorMath::tanh(Value x) {
 Value VectorMath::erf(Value x) {
   Value a = abs(x);
   Value s = mul(x, x);
-  Value small = mul(x, polynomial(s, {1.128379166e+00, -3.761262714e-01, 1.128360017e-01,
-                                      -2.685444448e-02, 5.189535138e-03, -8.020839609e-04,
-                                      7.889114241e-05}));
+  Value small =
+      mul(x, polynomial(s, {1.128379166e+00, -3.761262714e-01, 1.128360017e-01, -2.685444448e-02,
+                            5.189535138e-03, -8.020839609e-04, 7.889114241e-05}));
   // -log erfc on [0.9, 4]; beyond 4, erf is 1 in f32.
   Value bounded = min(splat(4, x), a);
   Value large = sub(splat(1, x),
@@ -188,13 +193,9 @@ Value VectorMath::erf(Value x) {
   return select(compare(int(arith::CmpFPredicate::OLT), a, splat(1, x)), small, large);
 }
 
-Value VectorMath::sigmoid(Value x) {
-  return div(splat(1, x), add(splat(1, x), exp(neg(x))));
-}
+Value VectorMath::sigmoid(Value x) { return div(splat(1, x), add(splat(1, x), exp(neg(x)))); }
 
-Value VectorMath::softplus(Value x) {
-  return add(max(x, splat(0, x)), log1p(exp(neg(abs(x)))));
-}
+Value VectorMath::softplus(Value x) { return add(max(x, splat(0, x)), log1p(exp(neg(abs(x))))); }
 
 Value VectorMath::pow(Value x, Value y) {
   // Small whole exponents are products, exact in sign and cheaper.
@@ -227,37 +228,62 @@ Value VectorMath::pow(Value x, Value y) {
   Value odd = compare(int(arith::CmpFPredicate::ONE), floor(half), half);
   Value nan = splat(std::numeric_limits<double>::quiet_NaN(), x);
   Value negative = select(whole, select(odd, neg(magnitude), magnitude), nan);
-  Value result = select(compare(int(arith::CmpFPredicate::OLT), x, splat(0, x)), negative, magnitude);
+  Value result =
+      select(compare(int(arith::CmpFPredicate::OLT), x, splat(0, x)), negative, magnitude);
   return select(compare(int(arith::CmpFPredicate::OEQ), y, splat(0, y)), splat(1, x), result);
 }
 
 Value VectorMath::map(MapKind kind, ValueRange v) {
   auto isBool = [](Value x) { return getElementTypeOrSelf(x.getType()).isInteger(1); };
   switch (kind) {
-  case MapKind::Add: return add(v[0], v[1]);
-  case MapKind::Sub: return sub(v[0], v[1]);
-  case MapKind::Mul: return mul(v[0], v[1]);
-  case MapKind::Div: return div(v[0], v[1]);
-  case MapKind::Min: return min(v[0], v[1]);
-  case MapKind::Max: return max(v[0], v[1]);
-  case MapKind::Pow: return pow(v[0], v[1]);
-  case MapKind::Mod: return fma(neg(floor(div(v[0], v[1]))), v[1], v[0]);
-  case MapKind::Neg: return neg(v[0]);
-  case MapKind::Abs: return abs(v[0]);
-  case MapKind::Exp: return exp(v[0]);
-  case MapKind::Log: return log(v[0]);
-  case MapKind::Sqrt: return sqrt(v[0]);
-  case MapKind::Rsqrt: return div(splat(1, v[0]), sqrt(v[0]));
-  case MapKind::Sin: return sin(v[0]);
-  case MapKind::Cos: return cos(v[0]);
-  case MapKind::Tanh: return tanh(v[0]);
-  case MapKind::Erf: return erf(v[0]);
-  case MapKind::Sigmoid: return sigmoid(v[0]);
-  case MapKind::Softplus: return softplus(v[0]);
-  case MapKind::Floor: return floor(v[0]);
-  case MapKind::Sign: return sign(v[0]);
-  case MapKind::Lt: return compare(int(arith::CmpFPredicate::OLT), v[0], v[1]);
-  case MapKind::Le: return compare(int(arith::CmpFPredicate::OLE), v[0], v[1]);
+  case MapKind::Add:
+    return add(v[0], v[1]);
+  case MapKind::Sub:
+    return sub(v[0], v[1]);
+  case MapKind::Mul:
+    return mul(v[0], v[1]);
+  case MapKind::Div:
+    return div(v[0], v[1]);
+  case MapKind::Min:
+    return min(v[0], v[1]);
+  case MapKind::Max:
+    return max(v[0], v[1]);
+  case MapKind::Pow:
+    return pow(v[0], v[1]);
+  case MapKind::Mod:
+    return fma(neg(floor(div(v[0], v[1]))), v[1], v[0]);
+  case MapKind::Neg:
+    return neg(v[0]);
+  case MapKind::Abs:
+    return abs(v[0]);
+  case MapKind::Exp:
+    return exp(v[0]);
+  case MapKind::Log:
+    return log(v[0]);
+  case MapKind::Sqrt:
+    return sqrt(v[0]);
+  case MapKind::Rsqrt:
+    return div(splat(1, v[0]), sqrt(v[0]));
+  case MapKind::Sin:
+    return sin(v[0]);
+  case MapKind::Cos:
+    return cos(v[0]);
+  case MapKind::Tanh:
+    return tanh(v[0]);
+  case MapKind::Erf:
+    return erf(v[0]);
+  case MapKind::Sigmoid:
+    return sigmoid(v[0]);
+  case MapKind::Softplus:
+    return softplus(v[0]);
+  case MapKind::Floor:
+    return floor(v[0]);
+  case MapKind::Sign:
+    return sign(v[0]);
+  case MapKind::Lt:
+    return compare(int(arith::CmpFPredicate::OLT), v[0], v[1]);
+  case MapKind::Le:
+    return compare(int(arith::CmpFPredicate::OLE), v[0], v[1]);
   case MapKind::Eq:
     if (isBool(v[0]))
       return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, v[0], v[1]);
@@ -266,8 +292,10 @@ Value VectorMath::map(MapKind kind, ValueRange v) {
     if (isBool(v[0]))
       return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, v[0], v[1]);
     return compare(int(arith::CmpFPredicate::UNE), v[0], v[1]);
-  case MapKind::And: return arith::AndIOp::create(b, loc, v[0], v[1]);
-  case MapKind::Or: return arith::OrIOp::create(b, loc, v[0], v[1]);
+  case MapKind::And:
+    return arith::AndIOp::create(b, loc, v[0], v[1]);
+  case MapKind::Or:
+    return arith::OrIOp::create(b, loc, v[0], v[1]);
   case MapKind::Not: {
     Type type = v[0].getType();
     TypedAttr one = b.getBoolAttr(true);
@@ -275,7 +303,8 @@ Value VectorMath::map(MapKind kind, ValueRange v) {
       one = DenseElementsAttr::get(vector, true);
     return arith::XOrIOp::create(b, loc, v[0], arith::ConstantOp::create(b, loc, one));
   }
-  case MapKind::Select: return select(v[0], v[1], v[2]);
+  case MapKind::Select:
+    return select(v[0], v[1], v[2]);
   case MapKind::Convert:
     if (isBool(v[0]))
       return arith::UIToFPOp::create(b, loc, shapedLike(v[0], b.getF32Type()), v[0]);

@@ -1,7 +1,8 @@
 //===- VectorMath.h - Elementary functions on vectors of f32 --------------===//
 //
-// LLVM turns math.exp and its kin into scalar library calls at the widths used here, so each function is a short polynomial of
-// arith and math.fma ops. They work on f32 and on vector<Nxf32> alike.
+// LLVM turns math.exp and its kin into scalar library calls at the widths used here, so each
+// function is a short polynomial of arith and math.fma ops. They work on f32 and on vector<Nxf32>
+// alike.
 //
 //===----------------------------------------------------------------------===//
 
@@ -33,16 +34,17 @@ public:
   mlir::Value sqrt(mlir::Value x);
   mlir::Value sign(mlir::Value x);
 
-  // Largest errors against f64 over the stated range, measured by test/codegen/vector-math.test: ulp unless said.
-  mlir::Value exp(mlir::Value x);      ///< 2 ulp; 0 below -104, inf above 88.73
-  mlir::Value log(mlir::Value x);      ///< 2 ulp; -inf at 0, NaN below
-  mlir::Value log1p(mlir::Value x);    ///< 4 ulp for x >= 0
-  mlir::Value sin(mlir::Value x);      ///< 1e-7 absolute for |x| < 1e6
-  mlir::Value cos(mlir::Value x);      ///< as sin
-  mlir::Value tanh(mlir::Value x);     ///< 4 ulp
-  mlir::Value erf(mlir::Value x);      ///< 4 ulp
-  mlir::Value sigmoid(mlir::Value x);  ///< 4 ulp
-  mlir::Value softplus(mlir::Value x); ///< 4 ulp
+  // Largest errors against f64 over the stated range, measured by test/codegen/vector-math.test:
+  // ulp unless said.
+  mlir::Value exp(mlir::Value x);                ///< 2 ulp; 0 below -104, inf above 88.73
+  mlir::Value log(mlir::Value x);                ///< 2 ulp; -inf at 0, NaN below
+  mlir::Value log1p(mlir::Value x);              ///< 4 ulp for x >= 0
+  mlir::Value sin(mlir::Value x);                ///< 1e-7 absolute for |x| < 1e6
+  mlir::Value cos(mlir::Value x);                ///< as sin
+  mlir::Value tanh(mlir::Value x);               ///< 4 ulp
+  mlir::Value erf(mlir::Value x);                ///< 4 ulp
+  mlir::Value sigmoid(mlir::Value x);            ///< 4 ulp
+  mlir::Value softplus(mlir::Value x);           ///< 4 ulp
   mlir::Value pow(mlir::Value x, mlir::Value y); ///< exp(y log x); negative x with integral y only
 
   /// `kind` applied to operands already brought to one shape.

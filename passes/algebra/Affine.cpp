@@ -29,10 +29,10 @@ bool Expander::isRead(Expr e) const {
 }
 
 AtomKind Expander::kindOf(Expr atom) const {
-  return isState(pool[atom])                ? AtomKind::State
-         : isRead(atom)                     ? AtomKind::Read
+  return isState(pool[atom])               ? AtomKind::State
+         : isRead(atom)                    ? AtomKind::Read
          : pool[atom].kind == Kind::Answer ? AtomKind::Answer
-                                            : AtomKind::Opaque;
+                                           : AtomKind::Opaque;
 }
 
 /// Splits a product into its state-free part and the factors that depend on states.

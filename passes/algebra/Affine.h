@@ -59,7 +59,8 @@ private:
 
 std::vector<Term> expand(Pool &pool, Expr e, StateSet own = allStates);
 
-/// A read's parts: sum[over](vector * state). A state itself is read over nothing, with the vector 1.
+/// A read's parts: sum[over](vector * state). A state itself is read over nothing, with the
+/// vector 1.
 struct ReadParts {
   int state;
   bool isNew;
@@ -71,7 +72,8 @@ ReadParts partsOf(Pool &pool, Expr read);
 /// The product of a coefficient and an atom.
 Expr termExpr(Pool &pool, const Term &term);
 
-/// The expression with each state's new value, where one is given (not 0), in the place of newState.
+/// The expression with each state's new value, where one is given (not 0), in the place of
+/// newState.
 Expr withNewStates(Pool &pool, Expr e, const std::vector<Expr> &next);
 
 } // namespace rondo::algebra

@@ -204,8 +204,8 @@ Expr Pool::sum(AxisSet over, Expr e) {
   if (inside.empty())
     return mul(outside);
   // sum[k](a sum[v](b)) is sum[k v](a b) where a does not have v and the inner sum is not over a
-  // name that is used outside of it. Not where a reads states as well: what b answers is a vector that
-  // another state is read with.
+  // name that is used outside of it. Not where a reads states as well: what b answers is a vector
+  // that another state is read with.
   AxisSet inner = 0;
   for (size_t i = 0; i < inside.size(); ++i) {
     const Node node = (*this)[inside[i]];

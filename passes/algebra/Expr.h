@@ -59,7 +59,7 @@ struct Node {
   int index = -1;
   AxisSet summed = 0;
   StateSet states = 0;   // of each State and NewState below
-  bool perToken = false;   // some per-token leaf or state below
+  bool perToken = false; // some per-token leaf or state below
 };
 
 struct LeafInfo {

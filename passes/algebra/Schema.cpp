@@ -44,7 +44,8 @@ Cost sequentialCost(const Body &body, const TransitionClass &transition, const M
   return cost;
 }
 
-/// What is multiplied up between the tokens of a block: for each pair and index of a group's decays.
+/// What is multiplied up between the tokens of a block: for each pair and index of a group's
+/// decays.
 static double pairsOf(const Body &body, const StateGroup &group, double tokens) {
   AxisSet axes = 0;
   bool decays = false;

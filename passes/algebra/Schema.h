@@ -9,8 +9,8 @@
 // programs on one AVX-512 core (specs of eight heads, `rondo bench -p 1024 -t 1`, with
 // `rondoc --form S=chunk` and `--form S=sequential`; AVX2 is scaled by lanes). Where they cross:
 // with a decay per head a state of 16 x 16 is faster token by token, one of 32 x 64 in blocks; a
-// decay per channel costs the pairs of a block for each channel: 64 x 64 is faster token by token, 256 x 512 in
-// blocks; the delta rule costs a triangular system as well.
+// decay per channel costs the pairs of a block for each channel: 64 x 64 is faster token by token,
+// 256 x 512 in blocks; the delta rule costs a triangular system as well.
 //
 //===----------------------------------------------------------------------===//
 

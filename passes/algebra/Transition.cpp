@@ -122,8 +122,9 @@ private:
       place(place, i);
   }
 
-  /// The outputs read what a state that does not hold itself was made of, not that state: W' = W0 - A'
-  /// is read as W0 and A'. When nothing else reads it, it need exist after a block's last token only.
+  /// The outputs read what a state that does not hold itself was made of, not that state: W' = W0 -
+  /// A' is read as W0 and A'. When nothing else reads it, it need exist after a block's last token
+  /// only.
   void seeThroughStates() {
     StateSet used = 0;
     for (size_t i = 0; i < body.next.size(); ++i) {
@@ -181,7 +182,8 @@ private:
     if (!(node.states & group.own))
       return true;
     if (node.kind == Kind::Function && node.name == "max")
-      return isRunningMaximum(group, node.arguments[0], state, holdsState) && isRunningMaximum(group, node.arguments[1], state, holdsState);
+      return isRunningMaximum(group, node.arguments[0], state, holdsState) &&
+             isRunningMaximum(group, node.arguments[1], state, holdsState);
     for (Expr term : pool.terms(e))
       if (pool[term].states & group.own && term != state)
         return false;
@@ -191,11 +193,16 @@ private:
   void classifyGroup(StateGroup &group) {
     size_t m = group.states.size();
     int first = group.states[0];
-    if (bool holdsState = false; m == 1 && pool[body.next[first]].kind == Kind::Function &&
-                                 isRunningMaximum(group, body.next[first], pool.state(first, body.axes[first]), holdsState) && holdsState) {
+    if (bool holdsState = false;
+        m == 1 && pool[body.next[first]].kind == Kind::Function &&
+        isRunningMaximum(group, body.next[first], pool.state(first, body.axes[first]),
+                         holdsState) &&
+        holdsState) {
       group.matrix = {{pool.constant(1)}};
       result.states[first].decay = {DecayKind::Maximum, 0, pool.constant(1), false};
-      refuse(first, "it is a running maximum, no sum of updates: one pass over few numbers, token by token");
+      refuse(
+          first,
+          "it is a running maximum, no sum of updates: one pass over few numbers, token by token");
       return;
     }
     group.matrix.assign(m, std::vector<Expr>(m, pool.constant(0)));
@@ -205,8 +212,9 @@ private:
       std::vector<Expr> products;
       for (const Term &term : next[i]) {
         if (term.kind == AtomKind::State) {
-          size_t column = std::find(group.states.begin(), group.states.end(),
-                                    pool[term.atom].index) - group.states.begin();
+          size_t column =
+              std::find(group.states.begin(), group.states.end(), pool[term.atom].index) -
+              group.states.begin();
           group.matrix[row][column] = term.coefficient;
           group.isMatrix |= column != row;
           continue;
@@ -354,13 +362,13 @@ private:
     bool isElementwise = state.key == 0 && decay.axes == state.axes;
     bool overKey = decay.axes & state.key || isElementwise;
     bool overValue = decay.axes & state.value || isElementwise;
-    decay.kind = isRow                               ? DecayKind::Matrix
+    decay.kind = isRow                             ? DecayKind::Matrix
                  : pool.isConstant(decay.value, 0) ? DecayKind::Forgets
                  : pool.isConstant(decay.value, 1) ? DecayKind::None
-                 : overKey && overValue              ? DecayKind::Elementwise
-                 : overKey                           ? DecayKind::PerKey
-                 : overValue                         ? DecayKind::PerValue
-                                                     : DecayKind::PerHead;
+                 : overKey && overValue            ? DecayKind::Elementwise
+                 : overKey                         ? DecayKind::PerKey
+                 : overValue                       ? DecayKind::PerValue
+                                                   : DecayKind::PerHead;
   }
 
   Body &body;

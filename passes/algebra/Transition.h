@@ -9,15 +9,15 @@
 //
 //   S' = decay * S + sum of updates (key x value)
 //
-// because then no token's state need exist. Inside a block that starts at S0, with P[t,i] the product
-// of the decays of the tokens after i up to t, and P[t] that of all up to t,
+// because then no token's state need exist. Inside a block that starts at S0, with P[t,i] the
+// product of the decays of the tokens after i up to t, and P[t] that of all up to t,
 //
 //   S[t]      = P[t] S0 + sum over i <= t of P[t,i] key[i] x value[i]
 //   x[t].S[t] = (x[t] P[t]).S0 + sum over i <= t of D[t,i] value[i],
 //   D[t,i]    = sum[k] x[t] P[t,i] key[i]
 //
-// so every read sum[k](x * S) is one product with the entering state and one with a masked matrix of
-// scores, and the leaving state is one more product. P is a linear recurrence over t itself
+// so every read sum[k](x * S) is one product with the entering state and one with a masked matrix
+// of scores, and the leaving state is one more product. P is a linear recurrence over t itself
 // (rondo.propagate): it is multiplied up, never divided, so a decay may be zero or negative, and no
 // factor is larger than what the token loop multiplies up too.
 //
@@ -44,14 +44,14 @@
 // The updates. A key or value may depend on reads of states. Of other groups: those are finished
 // first, in the order of who reads whom (`groups`), and the dependence may be any function. Of the
 // group's own previous values, linearly: the delta rule. With y[i] the r reads of a token and
-// value[i] = v[i] + c[i] y[i], the reads of a block are the unknowns of a unit lower triangular system
-// of r rows a token,
+// value[i] = v[i] + c[i] y[i], the reads of a block are the unknowns of a unit lower triangular
+// system of r rows a token,
 //
 //   y[t] = what S0 and the v answer + sum over i < t of D[t,i] c[i] y[i]
 //
-// which is solved once. Several steps in one token (S1 = S + k1 (v1 - k1.S), S' = S1 + k2 (v2 - k2.S1))
-// have one such row each: k2.S1 is an answer (Affine.h) that depends on the earlier rows of its
-// token. In any other way: not affine, no block form; `refusal` names the term.
+// which is solved once. Several steps in one token (S1 = S + k1 (v1 - k1.S), S' = S1 + k2 (v2 -
+// k2.S1)) have one such row each: k2.S1 is an answer (Affine.h) that depends on the earlier rows of
+// its token. In any other way: not affine, no block form; `refusal` names the term.
 //
 // Seeing through spelling. S - b*k*dot[k](S, k) + b*k*v and S + b*k*(v - dot[k](S, k)) must be one
 // class. What depends on a state is multiplied out (Affine.h), so that each term holds at most one
@@ -126,10 +126,10 @@ struct StateClass {
   std::vector<Update> updates;
   std::vector<int> readsStates; // whose reads the updates depend on
   bool isDelta = false;         // the updates depend linearly on reads of this state
-  bool isDefined = false;       // made of other states and inputs anew, and read by nobody: W' = W0 - A'
-  std::vector<Expr> ownReads;   // the group's reads that they depend on
-  bool isAffine = true;         // in the states of its group
-  std::string refusal;          // why it has no block form; empty: it has one
+  bool isDefined = false; // made of other states and inputs anew, and read by nobody: W' = W0 - A'
+  std::vector<Expr> ownReads; // the group's reads that they depend on
+  bool isAffine = true;       // in the states of its group
+  std::string refusal;        // why it has no block form; empty: it has one
 };
 
 /// States that depend on each other's previous values: next[i] = sum over j of matrix[i][j] *
@@ -140,8 +140,8 @@ struct StateGroup {
   std::vector<std::vector<Expr>> matrix; // the constant 0 where a state does not hold the other
   bool isMatrix = false;                 // something beside the diagonal
   bool isComplex = false;                // [[a, -b], [b, a]]: multiplication by a + ib
-  /// The reads and answers that the updates depend on: unknowns of a block's triangular system, each
-  /// after those of its token that it depends on.
+  /// The reads and answers that the updates depend on: unknowns of a block's triangular system,
+  /// each after those of its token that it depends on.
   std::vector<Expr> unknowns;
 };
 

@@ -78,7 +78,8 @@ TEST(Transition, DecayPerHead) {
   Example e;
   auto transition =
       e.of(e.pool.add({e.pool.mul({e.exp(e.gate), e.S}), e.pool.mul({e.key, e.val})}));
-  EXPECT_EQ(transition.print(e.pool), "S[h k v]: decay per head [h], rank 1, read over [k] after, that is scalar decay");
+  EXPECT_EQ(transition.print(e.pool),
+            "S[h k v]: decay per head [h], rank 1, read over [k] after, that is scalar decay");
   EXPECT_EQ(transition.refusal, "");
   EXPECT_EQ(transition.states[0].updates[0].key, e.key);
   EXPECT_EQ(transition.states[0].updates[0].value, e.val);
@@ -246,8 +247,9 @@ TEST(Transition, NormaliserIsAStateOfItsOwn) {
   e.outputs = {p.mul({e.dot(e.k, e.after(0), e.query), p.function("reciprocal", {norm})})};
   auto transition = classify(e);
   EXPECT_EQ(transition.refusal, "");
-  EXPECT_EQ(transition.print(p), "S[h k v]: decay per head [h], rank 1, read over [k] after, that is scalar decay; "
-                                 "z[h k]: decay per head [h], rank 1, read over [k] after, that is scalar decay");
+  EXPECT_EQ(transition.print(p),
+            "S[h k v]: decay per head [h], rank 1, read over [k] after, that is scalar decay; "
+            "z[h k]: decay per head [h], rank 1, read over [k] after, that is scalar decay");
   EXPECT_EQ(transition.groups.size(), 2u);
 }
 
@@ -347,9 +349,10 @@ TEST(Transition, StatesThatHoldEachOtherAreASmallMatrix) {
             p.add({p.mul({b, e.S}), p.mul({a, M})})};
   transition = classify(e);
   EXPECT_TRUE(transition.groups[0].isComplex);
-  EXPECT_EQ(transition.print(p), "S[h k v]: matrix of decays [h], rank 1, read over [k] after, that "
-                                 "is complex pair (S, M); M[h k v]: matrix of decays [h], rank 0, "
-                                 "that is complex pair (S, M)");
+  EXPECT_EQ(transition.print(p),
+            "S[h k v]: matrix of decays [h], rank 1, read over [k] after, that "
+            "is complex pair (S, M); M[h k v]: matrix of decays [h], rank 0, "
+            "that is complex pair (S, M)");
 }
 
 TEST(Transition, StepsOfATokenAreNotMultipliedOut) {
@@ -427,8 +430,9 @@ TEST(Transition, EqualSpellingsAreOneClass) {
 }
 
 TEST(Transition, EqualSpellingsOfStepsAndMomentumAreOneClass) {
-  // Two delta rules in a token, or a memory with momentum: errors factored or multiplied out, complements as such or by subtraction, the
-  // momentum's new value by name or written out, a gradient's sign in either place.
+  // Two delta rules in a token, or a memory with momentum: errors factored or multiplied out,
+  // complements as such or by subtraction, the momentum's new value by name or written out, a
+  // gradient's sign in either place.
   for (unsigned seed = 0; seed < 300; ++seed) {
     std::mt19937 random(seed);
     auto coin = [&] { return random() % 2 == 0; };
@@ -441,18 +445,23 @@ TEST(Transition, EqualSpellingsOfStepsAndMomentumAreOneClass) {
         return flip() ? p.sub(S, p.mul({p.sub(e.one(), kept), S})) : p.mul({kept, S});
       };
       auto step = [&](Expr S, Expr key, Expr val) {
-        Expr read = flip() ? p.mul({p.constant(2), p.sum(e.k, p.mul({p.constant(0.5), key, S}))}) : e.dot(e.k, S, key);
+        Expr read = flip() ? p.mul({p.constant(2), p.sum(e.k, p.mul({p.constant(0.5), key, S}))})
+                           : e.dot(e.k, S, key);
         if (flip())
           return p.add({S, p.mul({rate, key, val}), p.neg(p.mul({key, p.mul({read, rate})}))});
-        return flip() ? p.sub(S, p.mul({rate, key, p.sub(read, val)})) : p.add({S, p.mul({rate, key, p.sub(val, read)})});
+        return flip() ? p.sub(S, p.mul({rate, key, p.sub(read, val)}))
+                      : p.add({S, p.mul({rate, key, p.sub(val, read)})});
       };
       if (!hasMomentum) {
         e.next = {step(step(decayed(e.S), e.key, e.val), e.key2, e.val2)};
       } else {
         int other = e.addState("M", e.axes[0]);
         Expr M = p.state(other, e.axes[other]), error = p.sub(e.dot(e.k, e.S, e.key), e.val);
-        Expr gradient = flip() ? p.add({p.mul({e.key, e.dot(e.k, e.S, e.key)}), p.neg(p.mul({e.key, e.val}))}) : p.mul({e.key, error});
-        Expr newM = flip() ? p.add({p.mul({kept, M}), p.mul({rate, p.neg(gradient)})}) : p.sub(p.mul({kept, M}), p.mul({rate, gradient}));
+        Expr gradient =
+            flip() ? p.add({p.mul({e.key, e.dot(e.k, e.S, e.key)}), p.neg(p.mul({e.key, e.val}))})
+                   : p.mul({e.key, error});
+        Expr newM = flip() ? p.add({p.mul({kept, M}), p.mul({rate, p.neg(gradient)})})
+                           : p.sub(p.mul({kept, M}), p.mul({rate, gradient}));
         e.next = {p.add({decayed(e.S), flip() ? newM : e.after(other)}), newM};
       }
       e.outputs = {e.dot(e.k, e.after(0), e.query)};
@@ -461,7 +470,8 @@ TEST(Transition, EqualSpellingsOfStepsAndMomentumAreOneClass) {
       return transition.print(p);
     };
     Example plain, other;
-    EXPECT_EQ(spell(other, false), spell(plain, true)) << "seed " << seed << ": " << other.pool.print(other.next[0], other.names);
+    EXPECT_EQ(spell(other, false), spell(plain, true))
+        << "seed " << seed << ": " << other.pool.print(other.next[0], other.names);
     if (HasFailure())
       return;
   }

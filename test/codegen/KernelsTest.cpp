@@ -1,7 +1,8 @@
 //===- KernelsTest.cpp - Emitted kernels against the interpreter ----------===//
 //
-// Each case is a kernel in text. It is emitted for every level that this machine has, run on packed random sequences that go on from
-// a random past, and compared with the reference interpreter in f64: outputs and the states it leaves.
+// Each case is a kernel in text. It is emitted for every level that this machine has, run on packed
+// random sequences that go on from a random past, and compared with the reference interpreter in
+// f64: outputs and the states it leaves.
 //
 //===----------------------------------------------------------------------===//
 
@@ -29,8 +30,8 @@ namespace {
 
 struct Case {
   const char *name;
-  const char *kernel; ///< the text of one func.func @k
-  double bound;       ///< largest absolute difference; values are of order 1
+  const char *kernel;        ///< the text of one func.func @k
+  double bound;              ///< largest absolute difference; values are of order 1
   double low = -1, high = 1; ///< range of the random inputs
 };
 
@@ -57,7 +58,8 @@ const char *aliases = R"(
 #cs = #rondo.axes<[c, s]>
 )";
 
-// The tolerance of a case follows from its arithmetic: elementwise functions 4 ulp of values below 4; sums of n terms of order 1: n/2 ulp.
+// The tolerance of a case follows from its arithmetic: elementwise functions 4 ulp of values below
+// 4; sums of n terms of order 1: n/2 ulp.
 const Case cases[] = {
     {"rms_norm_of_a_ragged_row", R"(
 func.func private @k(%x: tensor<?x61xf32, #td>, %w: tensor<61xf32, #d>) -> tensor<?x61xf32, #td> attributes {rondo.kernel = "rows"} {
@@ -71,18 +73,21 @@ func.func private @k(%x: tensor<?x61xf32, #td>, %w: tensor<61xf32, #d>) -> tenso
   %y = rondo.map mul(%x, %r) : (tensor<?x61xf32, #td>, tensor<?xf32, #t>) -> tensor<?x61xf32, #td>
   %z = rondo.map mul(%y, %w) : (tensor<?x61xf32, #td>, tensor<61xf32, #d>) -> tensor<?x61xf32, #td>
   return %z : tensor<?x61xf32, #td>
-})", 2e-6},
+})",
+     2e-6},
     {"product_with_packed_weights", R"(
 func.func private @k(%x: tensor<?x61xf32, #td>, %w: tensor<70x61xf32, #nd> {rondo.layout = "panels32"}) -> tensor<?x70xf32, #tn> attributes {rondo.kernel = "product"} {
   %y = rondo.contract %x, %w over [d] : tensor<?x61xf32, #td>, tensor<70x61xf32, #nd> -> tensor<?x70xf32, #tn>
   return %y : tensor<?x70xf32, #tn>
-})", 8e-6},
+})",
+     8e-6},
     {"product_of_merged_heads", R"(
 func.func private @k(%x: tensor<?x3x21xf32, #thp>, %w: tensor<64x63xf32, #nd> {rondo.layout = "panels32"}) -> tensor<?x64xf32, #tn> attributes {rondo.kernel = "product"} {
   %m = rondo.view %x by affine_map<(d) -> (d floordiv 21, d mod 21)> : tensor<?x3x21xf32, #thp> -> tensor<?x63xf32, #td>
   %y = rondo.contract %m, %w over [d] : tensor<?x63xf32, #td>, tensor<64x63xf32, #nd> -> tensor<?x64xf32, #tn>
   return %y : tensor<?x64xf32, #tn>
-})", 8e-6},
+})",
+     8e-6},
     {"views_split_slice_repeat_and_swap", R"(
 func.func private @k(%x: tensor<?x61xf32, #td>, %y: tensor<?x3xf32, #rondo.axes<[t, g]>>) -> (tensor<?x6x5xf32, #thp>, tensor<?x6xf32, #th>, tensor<?x61xf32, #td>) attributes {rondo.kernel = "rows"} {
   %a = rondo.view %x by affine_map<(h, p) -> (h * 5 + p + 2)> : tensor<?x61xf32, #td> -> tensor<?x6x5xf32, #thp>
@@ -90,7 +95,8 @@ func.func private @k(%x: tensor<?x61xf32, #td>, %y: tensor<?x3xf32, #rondo.axes<
   %c = rondo.map mul(%a, %b) : (tensor<?x6x5xf32, #thp>, tensor<?x6xf32, #th>) -> tensor<?x6x5xf32, #thp>
   %e = rondo.view %x by affine_map<(d) -> ((d * 7) mod 61)> : tensor<?x61xf32, #td> -> tensor<?x61xf32, #td>
   return %c, %b, %e : tensor<?x6x5xf32, #thp>, tensor<?x6xf32, #th>, tensor<?x61xf32, #td>
-})", 1e-6},
+})",
+     1e-6},
     {"elementwise_functions", R"(
 func.func private @k(%x: tensor<?x61xf32, #td>) -> (tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>) attributes {rondo.kernel = "rows"} {
   %a = rondo.map exp(%x) : (tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
@@ -101,19 +107,22 @@ func.func private @k(%x: tensor<?x61xf32, #td>) -> (tensor<?x61xf32, #td>, tenso
   %f = rondo.map sin(%x) : (tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
   %g = rondo.map cos(%x) : (tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
   return %a, %b, %c, %d, %e, %f, %g : tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>, tensor<?x61xf32, #td>
-})", 8e-6, -4, 4},
+})",
+     8e-6, -4, 4},
     {"log_of_positive_values", R"(
 func.func private @k(%x: tensor<?x61xf32, #td>) -> (tensor<?x61xf32, #td>, tensor<?x61xf32, #td>) attributes {rondo.kernel = "rows"} {
   %a = rondo.map log(%x) : (tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
   %p = rondo.constant dense<0.37> : tensor<f32>
   %b = rondo.map pow(%x, %p) : (tensor<?x61xf32, #td>, tensor<f32>) -> tensor<?x61xf32, #td>
   return %a, %b : tensor<?x61xf32, #td>, tensor<?x61xf32, #td>
-})", 4e-6, 0.001, 30},
+})",
+     4e-6, 0.001, 30},
     {"sine_of_large_angles", R"(
 func.func private @k(%x: tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td> attributes {rondo.kernel = "rows"} {
   %f = rondo.map sin(%x) : (tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
   return %f : tensor<?x61xf32, #td>
-})", 2e-7, -100000, 100000},
+})",
+     2e-7, -100000, 100000},
     {"shifts_reach_into_the_tail", R"(
 func.func private @k(%x: tensor<?x21xf32, #td>, %w: tensor<21x3xf32, #rondo.axes<[d, w]>>) -> tensor<?x21xf32, #td> attributes {rondo.kernel = "rows", rondo.states = ["s"],
     rondo.state_info = [{init = -1 : i64, kind = "tail", source = 0 : i64, tokens = 2 : i64, type = tensor<21xf32, #d>}]} {
@@ -125,7 +134,8 @@ func.func private @k(%x: tensor<?x21xf32, #td>, %w: tensor<21x3xf32, #rondo.axes
   %b = rondo.map mul(%2, %w2) : (tensor<?x21xf32, #td>, tensor<21xf32, #d>) -> tensor<?x21xf32, #td>
   %c = rondo.map add(%a, %b) : (tensor<?x21xf32, #td>, tensor<?x21xf32, #td>) -> tensor<?x21xf32, #td>
   return %c : tensor<?x21xf32, #td>
-})", 1e-6},
+})",
+     1e-6},
     {"positions_count_from_the_sequence", R"(
 func.func private @k(%x: tensor<?x21xf32, #td>) -> tensor<?x21xf32, #td> attributes {rondo.kernel = "rows"} {
   %p = rondo.position : tensor<?xf32, #t>
@@ -133,19 +143,22 @@ func.func private @k(%x: tensor<?x21xf32, #td>) -> tensor<?x21xf32, #td> attribu
   %a = rondo.map add(%p, %i) : (tensor<?xf32, #t>, tensor<21xf32, #d>) -> tensor<?x21xf32, #td>
   %b = rondo.map mul(%a, %x) : (tensor<?x21xf32, #td>, tensor<?x21xf32, #td>) -> tensor<?x21xf32, #td>
   return %b : tensor<?x21xf32, #td>
-})", 2e-5},
+})",
+     2e-5},
     {"concat_and_running_sums", R"(
 func.func private @k(%x: tensor<?x21xf32, #td>, %y: tensor<?x5xf32, #td>) -> tensor<?x26xf32, #td> attributes {rondo.kernel = "rows"} {
   %c = rondo.concat %x, %y along d : (tensor<?x21xf32, #td>, tensor<?x5xf32, #td>) -> tensor<?x26xf32, #td>
   %s = rondo.cumsum %c along d : tensor<?x26xf32, #td>
   return %s : tensor<?x26xf32, #td>
-})", 4e-6},
+})",
+     4e-6},
     {"linear_recurrence_along_an_axis", R"(
 func.func private @k(%x: tensor<?x21xf32, #td>, %a: tensor<?xf32, #t>) -> tensor<?x21xf32, #td> attributes {rondo.kernel = "rows"} {
   %f = rondo.map tanh(%a) : (tensor<?xf32, #t>) -> tensor<?xf32, #t>
   %s = rondo.propagate %f, %x along d : tensor<?xf32, #t>, tensor<?x21xf32, #td> -> tensor<?x21xf32, #td>
   return %s : tensor<?x21xf32, #td>
-})", 4e-6},
+})",
+     4e-6},
     {"small_matrices_multiplied_along_an_axis", R"(
 func.func private @k(%x: tensor<?x21xf32, #td>, %a: tensor<2x2x5xf32, #rondo.axes<[i, j, h]>>) -> tensor<?x2x21x5xf32, #rondo.axes<[t, i, d, h]>> attributes {rondo.kernel = "rows"} {
   %i = rondo.index : tensor<2xf32, #rondo.axes<[i]>>
@@ -155,7 +168,8 @@ func.func private @k(%x: tensor<?x21xf32, #td>, %a: tensor<2x2x5xf32, #rondo.axe
   %g = rondo.map mul(%f, %half) : (tensor<2x2x5xf32, #rondo.axes<[i, j, h]>>, tensor<f32>) -> tensor<2x2x5xf32, #rondo.axes<[i, j, h]>>
   %s = rondo.propagate %g, %b along d mixing [i, j] : tensor<2x2x5xf32, #rondo.axes<[i, j, h]>>, tensor<?x21x2xf32, #rondo.axes<[t, d, i]>> -> tensor<?x2x21x5xf32, #rondo.axes<[t, i, d, h]>>
   return %s : tensor<?x2x21x5xf32, #rondo.axes<[t, i, d, h]>>
-})", 4e-6},
+})",
+     4e-6},
     {"maximum_and_softmax", R"(
 func.func private @k(%x: tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td> attributes {rondo.kernel = "rows"} {
   %m = rondo.reduce max %x over [d] : tensor<?x61xf32, #td> -> tensor<?xf32, #t>
@@ -164,7 +178,8 @@ func.func private @k(%x: tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td> attribu
   %s = rondo.reduce sum %e over [d] : tensor<?x61xf32, #td> -> tensor<?xf32, #t>
   %y = rondo.map div(%e, %s) : (tensor<?x61xf32, #td>, tensor<?xf32, #t>) -> tensor<?x61xf32, #td>
   return %y : tensor<?x61xf32, #td>
-})", 1e-6, -5, 5},
+})",
+     1e-6, -5, 5},
     {"scan_with_a_decay_per_head", R"(
 func.func private @k(%x: tensor<?x3x10xf32, #thp>, %b: tensor<?x21xf32, #tn>, %q: tensor<?x21xf32, #tn>, %a: tensor<?x3xf32, #th>) -> tensor<?x3x10xf32, #thp> attributes {rondo.kernel = "scan", rondo.states = ["r.S"],
     rondo.state_info = [{init = -1 : i64, kind = "fixed", source = -1 : i64, tokens = 0 : i64, type = tensor<3x10x21xf32, #hpn>}]} {
@@ -179,7 +194,8 @@ func.func private @k(%x: tensor<?x3x10xf32, #thp>, %b: tensor<?x21xf32, #tn>, %q
     rondo.yield (%2 : tensor<3x10x21xf32, #hpn>) (%3 : tensor<3x10xf32, #hp>)
   }
   return %y : tensor<?x3x10xf32, #thp>
-})", 1e-5},
+})",
+     1e-5},
     {"scan_with_a_state_stored_in_another_order", R"(
 func.func private @k(%x: tensor<?x3x10xf32, #thp>, %b: tensor<?x21xf32, #tn>) -> tensor<?x3x10xf32, #thp> attributes {rondo.kernel = "scan", rondo.states = ["r.S"],
     rondo.state_info = [{init = -1 : i64, kind = "fixed", order = array<i64: 0, 2, 1>, source = -1 : i64, tokens = 0 : i64, type = tensor<3x10x21xf32, #hpn>}]} {
@@ -193,7 +209,8 @@ func.func private @k(%x: tensor<?x3x10xf32, #thp>, %b: tensor<?x21xf32, #tn>) ->
     rondo.yield (%2 : tensor<3x10x21xf32, #hpn>) (%3 : tensor<3x10xf32, #hp>)
   }
   return %y : tensor<?x3x10xf32, #thp>
-})", 1e-5},
+})",
+     1e-5},
     {"two_states_exchange_their_values", R"(
 func.func private @k(%x: tensor<?x21xf32, #tn>) -> (tensor<?x21xf32, #tn>, tensor<?xf32, #t>) attributes {rondo.kernel = "scan", rondo.states = ["r.A", "r.B"],
     rondo.state_info = [{init = -1 : i64, kind = "fixed", source = -1 : i64, tokens = 0 : i64, type = tensor<21xf32, #n>}, {init = -1 : i64, kind = "fixed", source = -1 : i64, tokens = 0 : i64, type = tensor<21xf32, #n>}]} {
@@ -208,7 +225,8 @@ func.func private @k(%x: tensor<?x21xf32, #tn>) -> (tensor<?x21xf32, #tn>, tenso
     rondo.yield (%1, %3 : tensor<21xf32, #n>, tensor<21xf32, #n>) (%B, %4 : tensor<21xf32, #n>, tensor<f32>)
   }
   return %y, %z : tensor<?x21xf32, #tn>, tensor<?xf32, #t>
-})", 4e-5},
+})",
+     4e-5},
     {"blocks_and_a_ragged_rest", R"(
 func.func private @k(%x: tensor<?x21xf32, #tn>) -> tensor<?x21xf32, #tn> attributes {rondo.kernel = "scan", rondo.states = ["r.S"],
     rondo.state_info = [{init = -1 : i64, kind = "fixed", source = -1 : i64, tokens = 0 : i64, type = tensor<21xf32, #n>}]} {
@@ -228,7 +246,8 @@ func.func private @k(%x: tensor<?x21xf32, #tn>) -> tensor<?x21xf32, #tn> attribu
     rondo.yield (%2 : tensor<21xf32, #n>) (%1 : tensor<4x21xf32, #cn>)
   }
   return %y : tensor<?x21xf32, #tn>
-})", 2e-5},
+})",
+     2e-5},
     {"windowed_attention_with_grouped_heads", R"(
 func.func private @k(%q: tensor<?x4x10xf32, #thk>, %k: tensor<?x2x10xf32, #tgk>, %v: tensor<?x2x10xf32, #tgk>) -> tensor<?x4x10xf32, #thk> attributes {rondo.kernel = "attend", rondo.states = ["a.key0", "a.key1"],
     rondo.state_info = [{init = -1 : i64, kind = "cache", source = 1 : i64, tokens = 9 : i64, type = tensor<2x10xf32, #rondo.axes<[g, k]>>}, {init = -1 : i64, kind = "cache", source = 2 : i64, tokens = 9 : i64, type = tensor<2x10xf32, #rondo.axes<[g, k]>>}]} {
@@ -242,7 +261,8 @@ func.func private @k(%q: tensor<?x4x10xf32, #thk>, %k: tensor<?x2x10xf32, #tgk>,
     rondo.yield () (%all, %e, %vv : tensor<i1>, tensor<?x4x?xf32, #ths>, tensor<?x4x10xf32, #shk>)
   }
   return %y : tensor<?x4x10xf32, #thk>
-})", 4e-6},
+})",
+     4e-6},
     {"sum_over_the_past_with_a_distance_weight", R"(
 func.func private @k(%v: tensor<?x4x10xf32, #thk>) -> tensor<?x4x10xf32, #thk> attributes {rondo.kernel = "attend", rondo.states = ["a.key0"],
     rondo.state_info = [{init = -1 : i64, kind = "cache", source = 0 : i64, tokens = 0 : i64, type = tensor<4x10xf32, #rondo.axes<[h, k]>>}]} {
@@ -257,16 +277,20 @@ func.func private @k(%v: tensor<?x4x10xf32, #thk>) -> tensor<?x4x10xf32, #thk> a
     rondo.yield () (%all, %zero, %p : tensor<i1>, tensor<f32>, tensor<?x?x4x10xf32, #rondo.axes<[t, s, h, k]>>)
   }
   return %y : tensor<?x4x10xf32, #thk>
-})", 8e-6},
+})",
+     8e-6},
 };
 
-/// Elements of a state [h, p, n] moved between the order of its axes and storage in the order h, n, p.
-std::vector<float> swapLastTwo(const std::vector<float> &from, ArrayRef<int64_t> shape, bool toStorage) {
+/// Elements of a state [h, p, n] moved between the order of its axes and storage in the order h, n,
+/// p.
+std::vector<float> swapLastTwo(const std::vector<float> &from, ArrayRef<int64_t> shape,
+                               bool toStorage) {
   std::vector<float> to(from.size());
   for (int64_t h = 0; h < shape[0]; ++h)
     for (int64_t p = 0; p < shape[1]; ++p)
       for (int64_t n = 0; n < shape[2]; ++n) {
-        int64_t plain = (h * shape[1] + p) * shape[2] + n, stored = (h * shape[2] + n) * shape[1] + p;
+        int64_t plain = (h * shape[1] + p) * shape[2] + n,
+                stored = (h * shape[2] + n) * shape[1] + p;
         to[toStorage ? stored : plain] = from[toStorage ? plain : stored];
       }
   return to;
@@ -275,8 +299,8 @@ std::vector<float> swapLastTwo(const std::vector<float> &from, ArrayRef<int64_t>
 class Kernels : public ::testing::TestWithParam<Case> {
 protected:
   void SetUp() override {
-    context.loadDialect<RondoDialect, func::FuncDialect, arith::ArithDialect, LLVM::LLVMDialect, scf::SCFDialect,
-                        math::MathDialect, vector::VectorDialect>();
+    context.loadDialect<RondoDialect, func::FuncDialect, arith::ArithDialect, LLVM::LLVMDialect,
+                        scf::SCFDialect, math::MathDialect, vector::VectorDialect>();
     module = parseSourceString<ModuleOp>(std::string(aliases) + GetParam().kernel, &context);
     ASSERT_TRUE(module);
     kernel = module->lookupSymbol<func::FuncOp>("k");
@@ -376,12 +400,16 @@ TEST_P(Kernels, EqualTheInterpreter) {
       int64_t blockBytes = 64, cacheCount = 0;
       for (size_t i = 0; states && i < states.size(); ++i) {
         auto info = cast<DictionaryAttr>(infos[i]);
-        int64_t elements = cast<RankedTensorType>(info.getAs<TypeAttr>("type").getValue()).getNumElements();
-        bool cache = info.getAs<StringAttr>("kind").getValue() == "cache", tail = info.getAs<StringAttr>("kind").getValue() == "tail";
+        int64_t elements =
+            cast<RankedTensorType>(info.getAs<TypeAttr>("type").getValue()).getNumElements();
+        bool cache = info.getAs<StringAttr>("kind").getValue() == "cache",
+             tail = info.getAs<StringAttr>("kind").getValue() == "tail";
         offsets.push_back(cache ? cacheCount++ : blockBytes);
         operands.push_back(reinterpret_cast<void *>(offsets.back()));
         if (!cache)
-          blockBytes += (elements * (tail ? info.getAs<IntegerAttr>("tokens").getInt() : 1) * 4 + 63) / 64 * 64;
+          blockBytes +=
+              (elements * (tail ? info.getAs<IntegerAttr>("tokens").getInt() : 1) * 4 + 63) / 64 *
+              64;
       }
       std::vector<char *> blockAddresses, cacheAddresses;
       std::vector<int64_t> capacities;
@@ -390,7 +418,8 @@ TEST_P(Kernels, EqualTheInterpreter) {
         blockAddresses.push_back(reinterpret_cast<char *>(blocks.back().data()));
         for (size_t i = 0; states && i < states.size(); ++i) {
           std::string name = cast<StringAttr>(states[i]).getValue().str();
-          bool cache = cast<DictionaryAttr>(infos[i]).getAs<StringAttr>("kind").getValue() == "cache";
+          bool cache =
+              cast<DictionaryAttr>(infos[i]).getAs<StringAttr>("kind").getValue() == "cache";
           // A cache holds the piece's rows already.
           const auto &values = cache ? reference[s].values : before[s].values;
           auto it = values.find(name);
@@ -421,11 +450,20 @@ TEST_P(Kernels, EqualTheInterpreter) {
         position.push_back(before[s].position);
         sequenceOfRow.insert(sequenceOfRow.end(), lengths[1][s], int32_t(s));
       }
-      rondo_batch batch{rows, int64_t(sequences), rowBegin.data(), position.data(), sequenceOfRow.data(),
-                        blockAddresses.data(), cacheAddresses.data(), capacities.data(), cacheCount};
+      rondo_batch batch{rows,
+                        int64_t(sequences),
+                        rowBegin.data(),
+                        position.data(),
+                        sequenceOfRow.data(),
+                        blockAddresses.data(),
+                        cacheAddresses.data(),
+                        capacities.data(),
+                        cacheCount};
       rondo_call call{operands.data(), &batch};
       AlignedBytes scratch(record.scratchBytes + 64);
-      int64_t count = record.per == cpu::KernelRecord::Per::Rows ? rows : record.per == cpu::KernelRecord::Per::Sequences ? int64_t(sequences) : 1;
+      int64_t count = record.per == cpu::KernelRecord::Per::Rows        ? rows
+                      : record.per == cpu::KernelRecord::Per::Sequences ? int64_t(sequences)
+                                                                        : 1;
       rondo_kernel function = code->find(symbol);
       ASSERT_TRUE(function) << symbol;
       function(&call, 0, (count + record.unit - 1) / record.unit * record.factor, scratch.data());
@@ -433,7 +471,9 @@ TEST_P(Kernels, EqualTheInterpreter) {
       for (auto [o, result] : llvm::enumerate(*expected)) {
         auto *found = reinterpret_cast<const float *>(outputs[o].data());
         for (size_t i = 0; i < result.data.size(); ++i)
-          ASSERT_NEAR(found[i], result.data[i], GetParam().bound * std::max(1.0, std::fabs(result.data[i]))) << level << ", result " << o << ", element " << i;
+          ASSERT_NEAR(found[i], result.data[i],
+                      GetParam().bound * std::max(1.0, std::fabs(result.data[i])))
+              << level << ", result " << o << ", element " << i;
       }
       for (size_t i = 0; states && i < states.size(); ++i) {
         if (cast<DictionaryAttr>(infos[i]).getAs<StringAttr>("kind").getValue() != "fixed")
@@ -445,7 +485,9 @@ TEST_P(Kernels, EqualTheInterpreter) {
           if (cast<DictionaryAttr>(infos[i]).contains("order"))
             found = swapLastTwo(found, left.shape, false);
           for (size_t j = 0; j < left.data.size(); ++j)
-            ASSERT_NEAR(found[j], left.data[j], GetParam().bound * std::max(1.0, std::fabs(left.data[j]))) << level << ", state " << i << ", element " << j;
+            ASSERT_NEAR(found[j], left.data[j],
+                        GetParam().bound * std::max(1.0, std::fabs(left.data[j])))
+                << level << ", state " << i << ", element " << j;
         }
       }
     }
@@ -453,6 +495,8 @@ TEST_P(Kernels, EqualTheInterpreter) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Codegen, Kernels, ::testing::ValuesIn(cases),
-                         [](const ::testing::TestParamInfo<Case> &info) { return std::string(info.param.name); });
+                         [](const ::testing::TestParamInfo<Case> &info) {
+                           return std::string(info.param.name);
+                         });
 
 } // namespace

@@ -2,7 +2,6 @@
 
 #include "codegen/cpu/Object.h"
 
-#include "runtime/abi.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -11,6 +10,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
+#include "runtime/abi.h"
 #include "gtest/gtest.h"
 #include <cstdio>
 #include <dlfcn.h>
@@ -20,7 +20,8 @@ using namespace mlir;
 using namespace rondo;
 
 namespace {
-/// out[i] = fma(a[i], b[i], out[i]) in vectors of eight, and a plain loop that fills with zeros, which LLVM would like to make a memset.
+/// out[i] = fma(a[i], b[i], out[i]) in vectors of eight, and a plain loop that fills with zeros,
+/// which LLVM would like to make a memset.
 constexpr llvm::StringLiteral twoKernels = R"mlir(
 func.func @accumulate_v3(%call: !llvm.ptr, %begin: i64, %end: i64, %scratch: !llvm.ptr) attributes {rondo.isa = "x86-64-v3"} {
   %operands = llvm.load %call : !llvm.ptr -> !llvm.ptr
@@ -58,7 +59,8 @@ func.func @zero_v4(%call: !llvm.ptr, %begin: i64, %end: i64, %scratch: !llvm.ptr
 class Object : public testing::Test {
 protected:
   Object() {
-    context.loadDialect<func::FuncDialect, scf::SCFDialect, arith::ArithDialect, math::MathDialect, vector::VectorDialect, LLVM::LLVMDialect>();
+    context.loadDialect<func::FuncDialect, scf::SCFDialect, arith::ArithDialect, math::MathDialect,
+                        vector::VectorDialect, LLVM::LLVMDialect>();
     context.getDiagEngine().registerHandler([&](Diagnostic &diagnostic) {
       errors += diagnostic.str() + "\n";
       return success();
@@ -77,7 +79,8 @@ protected:
 /// A shared object loaded from its bytes.
 class Loaded {
 public:
-  explicit Loaded(const std::string &bytes) : path(testing::TempDir() + "rondo-object-" + std::to_string(getpid()) + ".so") {
+  explicit Loaded(const std::string &bytes)
+      : path(testing::TempDir() + "rondo-object-" + std::to_string(getpid()) + ".so") {
     FILE *file = fopen(path.c_str(), "wb");
     fwrite(bytes.data(), 1, bytes.size(), file);
     fclose(file);
@@ -89,7 +92,9 @@ public:
       dlclose(handle);
     remove(path.c_str());
   }
-  rondo_kernel kernel(const char *name) { return reinterpret_cast<rondo_kernel>(dlsym(handle, name)); }
+  rondo_kernel kernel(const char *name) {
+    return reinterpret_cast<rondo_kernel>(dlsym(handle, name));
+  }
 
 private:
   std::string path;
@@ -148,11 +153,13 @@ TEST_F(Object, NamesTheFunctionThatALibraryWouldHaveToDefine) {
       return
     })mlir");
   EXPECT_TRUE(failed(cpu::emitObject(*module)));
-  EXPECT_NE(errors.find("kernels must call nothing, but their code needs expf"), std::string::npos) << errors;
+  EXPECT_NE(errors.find("kernels must call nothing, but their code needs expf"), std::string::npos)
+      << errors;
 }
 
 TEST_F(Object, RefusesAFunctionWithoutALevel) {
-  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>("func.func @k(%call: !llvm.ptr) { return }", &context);
+  OwningOpRef<ModuleOp> module =
+      parseSourceString<ModuleOp>("func.func @k(%call: !llvm.ptr) { return }", &context);
   EXPECT_TRUE(failed(cpu::lowerToLlvm(*module)));
   EXPECT_NE(errors.find("kernel function 'k' has no `rondo.isa`"), std::string::npos) << errors;
 }

@@ -23,7 +23,8 @@ TEST(Arena, LiveValuesNeverOverlap) {
     int64_t steps = 1 + upTo(60);
     for (int64_t n = upTo(120); n > 0; --n) {
       int64_t first = upTo(steps);
-      lives.push_back({1 + upTo(seed % 2 ? 100 : 100000), first, std::min(steps, first + upTo(10))});
+      lives.push_back(
+          {1 + upTo(seed % 2 ? 100 : 100000), first, std::min(steps, first + upTo(10))});
     }
     ArenaPlan plan = planArena(lives);
     int64_t least = 0;
@@ -40,7 +41,8 @@ TEST(Arena, LiveValuesNeverOverlap) {
       EXPECT_LE(plan.offsets[i] + lives[i].bytes, plan.bytes) << "seed " << seed;
       for (size_t j = 0; j < i; ++j) {
         bool together = lives[i].first <= lives[j].last && lives[j].first <= lives[i].last;
-        bool overlap = plan.offsets[i] < plan.offsets[j] + lives[j].bytes && plan.offsets[j] < plan.offsets[i] + lives[i].bytes;
+        bool overlap = plan.offsets[i] < plan.offsets[j] + lives[j].bytes &&
+                       plan.offsets[j] < plan.offsets[i] + lives[i].bytes;
         EXPECT_FALSE(together && overlap) << "seed " << seed << ": values " << i << " and " << j;
       }
     }
@@ -77,7 +79,8 @@ protected:
   std::string errors;
 };
 
-// Two layers that are one function: a product, a shift, a recurrence; then the last rows and a head whose table is the embedding's.
+// Two layers that are one function: a product, a shift, a recurrence; then the last rows and a head
+// whose table is the embedding's.
 constexpr llvm::StringLiteral twoLayers = R"mlir(
 !row = tensor<?x8xf32, #rondo.axes<[t, d]>>
 !matrix = tensor<8x8xf32, #rondo.axes<[j, d]>>
@@ -125,8 +128,9 @@ TEST_F(PlanModule, FlattensCallsIntoSteps) {
   for (PlannedStep &step : entry.steps)
     kinds.push_back(step.kind);
   // The tail is kept after its reader, in each layer.
-  EXPECT_EQ(kinds, (std::vector<Kind>{Kind::Launch, Kind::Launch, Kind::Launch, Kind::Tail, Kind::Launch, Kind::Launch, Kind::Launch,
-                                      Kind::Tail, Kind::Launch, Kind::Last, Kind::Launch}));
+  EXPECT_EQ(kinds, (std::vector<Kind>{Kind::Launch, Kind::Launch, Kind::Launch, Kind::Tail,
+                                      Kind::Launch, Kind::Launch, Kind::Launch, Kind::Tail,
+                                      Kind::Launch, Kind::Last, Kind::Launch}));
   EXPECT_EQ(result->kernels.size(), 5u);
   EXPECT_EQ(entry.steps[1].kernel, entry.steps[5].kernel);
   EXPECT_EQ(entry.steps[0].operands.front(), (Operand{Operand::Kind::Input, 0}));
@@ -146,7 +150,8 @@ TEST_F(PlanModule, NamesStatesByScopeAndPlacesThem) {
     names.push_back(state.name);
     EXPECT_EQ(state.offset % 64, 0);
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"layers.0.conv", "layers.0.S", "layers.0.M", "layers.1.conv", "layers.1.S", "layers.1.M"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"layers.0.conv", "layers.0.S", "layers.0.M",
+                                             "layers.1.conv", "layers.1.S", "layers.1.M"}));
   // 3 rows of 32 bytes, 128 bytes, 32 bytes, each rounded up to 64.
   EXPECT_EQ(result->stateBytes, 2 * (128 + 128 + 64));
   ASSERT_GE(result->states[2].init, 0);
@@ -159,8 +164,11 @@ TEST_F(PlanModule, AWeightIsStoredOnceThoughItIsLookedUpAndMultipliedWith) {
   std::vector<std::pair<std::string, std::string>> weights;
   for (PlannedWeight &weight : result->weights)
     weights.push_back({result->constants[weight.constant].name, weight.layout});
-  EXPECT_EQ(weights, (std::vector<std::pair<std::string, std::string>>{
-                         {"embed.weight", "panels32"}, {"layers.0.w", "panels32"}, {"exp.b", "rows"}, {"layers.1.w", "panels32"}}));
+  EXPECT_EQ(weights,
+            (std::vector<std::pair<std::string, std::string>>{{"embed.weight", "panels32"},
+                                                              {"layers.0.w", "panels32"},
+                                                              {"exp.b", "rows"},
+                                                              {"layers.1.w", "panels32"}}));
 }
 
 TEST_F(PlanModule, ACacheIsFilledBeforeItIsRead) {
@@ -223,7 +231,8 @@ TEST_F(PlanModule, RefusesMixedSpaces) {
       %y = rondo.launch @a(%x, %l) : (!row, !row) -> !row
       return %y : !row
     })mlir")));
-  EXPECT_NE(errors.find("mixes values of all tokens with values of last tokens"), std::string::npos) << errors;
+  EXPECT_NE(errors.find("mixes values of all tokens with values of last tokens"), std::string::npos)
+      << errors;
 }
 
 TEST_F(PlanModule, RefusesAModuleWithoutEntry) {

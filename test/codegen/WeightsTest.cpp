@@ -1,7 +1,7 @@
 //===- WeightsTest.cpp - What weights hold ------------------------------===//
 
-#include "codegen/common/Initialise.h"
 #include "codegen/common/Weights.h"
+#include "codegen/common/Initialise.h"
 
 #include "mlir/Parser/Parser.h"
 #include "gtest/gtest.h"
@@ -41,11 +41,14 @@ protected:
         %y = rondo.call @layer(%x, %b) at "first" : (!row, !vector) -> !row
         %z = rondo.call @layer(%y, %a) at "second" : (!row, !vector) -> !row
         return %z : !row
-      })mlir", &context);
+      })mlir",
+                                         &context);
     EXPECT_TRUE(module) << messages;
   }
-  TensorView tensor(std::string name, std::vector<int64_t> shape, const std::vector<float> &values, DType dtype = DType::F32) {
-    return {std::move(name), dtype, std::move(shape), std::as_bytes(std::span(values)), "model.safetensors"};
+  TensorView tensor(std::string name, std::vector<int64_t> shape, const std::vector<float> &values,
+                    DType dtype = DType::F32) {
+    return {std::move(name), dtype, std::move(shape), std::as_bytes(std::span(values)),
+            "model.safetensors"};
   }
   MLIRContext context;
   OwningOpRef<ModuleOp> module;
@@ -56,7 +59,8 @@ protected:
 
 TEST_F(Binding, ComputesDerivedWeightsAtEachCall) {
   // Published tensors may carry axes of extent 1.
-  FailureOr<Weights> weights = Weights::bind(*module, {{tensor("layers.0.w", {2, 1, 3}, w), tensor("layers.0.a", {3}, a)}, "folder", {}});
+  FailureOr<Weights> weights = Weights::bind(
+      *module, {{tensor("layers.0.w", {2, 1, 3}, w), tensor("layers.0.a", {3}, a)}, "folder", {}});
   ASSERT_TRUE(succeeded(weights)) << messages;
   FailureOr<Plan> plan = planModule(*module);
   ASSERT_TRUE(succeeded(plan)) << messages;
@@ -79,19 +83,36 @@ TEST_F(Binding, DrawsParametersWithoutACheckpoint) {
 }
 
 TEST_F(Binding, NamesWhatIsMissingAndWhatIsNear) {
-  EXPECT_TRUE(failed(Weights::bind(*module, {{tensor("model.layers.0.w", {2, 3}, w), tensor("layers.0.b", {3}, a)}, "folder", {}})));
-  EXPECT_NE(messages.find("folder: no tensor 'layers.0.w', expected [h = 2, k = 3]; did you mean 'model.layers.0.w'?"), std::string::npos) << messages;
-  EXPECT_NE(messages.find("folder: no tensor 'layers.0.a', expected [k = 3]; did you mean 'layers.0.b'?"), std::string::npos) << messages;
+  EXPECT_TRUE(failed(Weights::bind(
+      *module,
+      {{tensor("model.layers.0.w", {2, 3}, w), tensor("layers.0.b", {3}, a)}, "folder", {}})));
+  EXPECT_NE(messages.find("folder: no tensor 'layers.0.w', expected [h = 2, k = 3]; did you mean "
+                          "'model.layers.0.w'?"),
+            std::string::npos)
+      << messages;
+  EXPECT_NE(
+      messages.find("folder: no tensor 'layers.0.a', expected [k = 3]; did you mean 'layers.0.b'?"),
+      std::string::npos)
+      << messages;
 }
 
 TEST_F(Binding, RefusesAnotherShape) {
-  EXPECT_TRUE(failed(Weights::bind(*module, {{tensor("layers.0.w", {3, 2}, w), tensor("layers.0.a", {3}, a)}, "folder", {}})));
-  EXPECT_NE(messages.find("model.safetensors: tensor 'layers.0.w' has shape [3, 2]; expected [h = 2, k = 3]"), std::string::npos) << messages;
+  EXPECT_TRUE(failed(Weights::bind(
+      *module, {{tensor("layers.0.w", {3, 2}, w), tensor("layers.0.a", {3}, a)}, "folder", {}})));
+  EXPECT_NE(messages.find(
+                "model.safetensors: tensor 'layers.0.w' has shape [3, 2]; expected [h = 2, k = 3]"),
+            std::string::npos)
+      << messages;
 }
 
 TEST_F(Binding, RemarksOnWhatNothingReads) {
-  EXPECT_TRUE(succeeded(Weights::bind(*module, {{tensor("layers.0.w", {2, 3}, w), tensor("layers.0.a", {3}, a), tensor("rope.inv_freq", {3}, a)}, "folder", {}})));
-  EXPECT_NE(messages.find("folder: nothing reads 1 tensor: 'rope.inv_freq'"), std::string::npos) << messages;
+  EXPECT_TRUE(succeeded(
+      Weights::bind(*module, {{tensor("layers.0.w", {2, 3}, w), tensor("layers.0.a", {3}, a),
+                               tensor("rope.inv_freq", {3}, a)},
+                              "folder",
+                              {}})));
+  EXPECT_NE(messages.find("folder: nothing reads 1 tensor: 'rope.inv_freq'"), std::string::npos)
+      << messages;
 }
 
 //===----------------------------------------------------------------------===//
@@ -140,7 +161,8 @@ TEST(Initialiser, RefusesWhatItDoesNotKnow) {
     EXPECT_LE(std::abs(value), 0.5f);
   std::string why;
   EXPECT_FALSE(Initialiser::parse("gaussian(1)", why));
-  EXPECT_EQ(why, "found 'gaussian(1)'; expected a number, zeros, ones, constant(c), uniform(a), uniform(a, b) or normal(sigma)");
+  EXPECT_EQ(why, "found 'gaussian(1)'; expected a number, zeros, ones, constant(c), uniform(a), "
+                 "uniform(a, b) or normal(sigma)");
   why.clear();
   EXPECT_FALSE(Initialiser::parse("normal(x)", why));
   EXPECT_EQ(why, "expected a number, found 'x'");

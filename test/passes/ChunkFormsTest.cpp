@@ -114,8 +114,8 @@ std::string moduleOf(const Case &c) {
   for (size_t i = 0; c.every && i < states.names.size(); ++i)
     names += ", %" + states.names[i].str() + "_start";
   text += "  %y = rondo.recur \"R\" inputs(" + operands + " : " + types + ") states(" + inits +
-          " : " + stateTypes + ")" + group + " -> (" + result + ") body(" + names + ") {\n" + withTypes(c.body) +
-          "\n  }\n  return %y : " + result + "\n}\n";
+          " : " + stateTypes + ")" + group + " -> (" + result + ") body(" + names + ") {\n" +
+          withTypes(c.body) + "\n  }\n  return %y : " + result + "\n}\n";
   return text;
 }
 
@@ -241,9 +241,10 @@ TEST_P(ChunkForms, EqualTheTokenLoop) {
   }
 }
 
-/// A recurrence that nobody listed: one to three states with random decays (of any sign, zero, over any axes, small matrices over states that hold each
-/// other), updates in one to three steps a token, and reads before, between and after them, of each other too. The updates that read their own state are
-/// contractions, so that nothing grows without bound.
+/// A recurrence that nobody listed: one to three states with random decays (of any sign, zero, over
+/// any axes, small matrices over states that hold each other), updates in one to three steps a
+/// token, and reads before, between and after them, of each other too. The updates that read their
+/// own state are contractions, so that nothing grows without bound.
 class Generator {
 public:
   explicit Generator(unsigned seed) : random(seed) {}
@@ -271,9 +272,13 @@ public:
               "hv");
     }
     if (pick(8) == 0) // a state that is used whole
-      y = map("add", {y, read(map("tanh", {next[0]}, {"hkv"}, "hkv"), "hkv", "q")}, {"hv", "hv"}, "hv");
+      y = map("add", {y, read(map("tanh", {next[0]}, {"hkv"}, "hkv"), "hkv", "q")}, {"hv", "hv"},
+              "hv");
     if (pick(8) == 0) // read along both axes
-      y = map("add", {y, contract(contract(next[0], "hkv", "val", "hv", "v", "hk"), "hk", "q", "hk", "k", "h")}, {"hv", "h"}, "hv");
+      y = map("add",
+              {y, contract(contract(next[0], "hkv", "val", "hv", "v", "hk"), "hk", "q", "hk", "k",
+                           "h")},
+              {"hv", "h"}, "hv");
     for (int i = 0; i < all; ++i)
       types += (i ? ", @{" : "@{") + axes[i] + "}", names += (i ? ", %" : "%") + next[i];
     c.body = text + "    rondo.yield (" + names + " : " + types + ") (%" + y + " : @{hv})";
@@ -305,8 +310,8 @@ private:
     return map("mul", {value, constant(by)}, {of, ""}, of);
   }
 
-  std::string contract(const std::string &a, const std::string &ofA, const std::string &b, const std::string &ofB,
-                       const std::string &over, const std::string &result) {
+  std::string contract(const std::string &a, const std::string &ofA, const std::string &b,
+                       const std::string &ofB, const std::string &over, const std::string &result) {
     std::string name = "n" + std::to_string(count++);
     text += "    %" + name + " = rondo.contract %" + a + ", %" + b + " over [" + over + "] : @{" +
             ofA + "}, @{" + ofB + "} -> @{" + result + "}\n";
@@ -336,22 +341,26 @@ private:
       return {map("tanh", {gate}, {over}, over), over};
     case 3: { // zero now and then
       std::string zero = constant("0.0");
-      text += "    %c" + std::to_string(count) + " = rondo.map lt(%" + gate + ", %" + zero + ") : (@{" + over +
-              "}, @{}) -> #{" + over + "}\n";
+      text += "    %c" + std::to_string(count) + " = rondo.map lt(%" + gate + ", %" + zero +
+              ") : (@{" + over + "}, @{}) -> #{" + over + "}\n";
       std::string name = "n" + std::to_string(count), condition = "c" + std::to_string(count);
       ++count;
       std::string kept = map("sigmoid", {gate}, {over}, over);
-      text += "    %" + name + " = rondo.map select(%" + condition + ", %" + zero + ", %" + kept + ") : (#{" + over +
-              "}, @{}, @{" + over + "}) -> @{" + over + "}\n";
+      text += "    %" + name + " = rondo.map select(%" + condition + ", %" + zero + ", %" + kept +
+              ") : (#{" + over + "}, @{}, @{" + over + "}) -> @{" + over + "}\n";
       return {name, over};
     }
     case 4:
       if (of == "hkv") // over all axes
-        return {map("mul", {map("sigmoid", {"ghk"}, {"hk"}, "hk"), map("tanh", {"ghv"}, {"hv"}, "hv")}, {"hk", "hv"}, "hkv"),
+        return {map("mul",
+                    {map("sigmoid", {"ghk"}, {"hk"}, "hk"), map("tanh", {"ghv"}, {"hv"}, "hv")},
+                    {"hk", "hv"}, "hkv"),
                 "hkv"};
       [[fallthrough]];
     case 5:
-      return {map("exp", {map("neg", {map("softplus", {gate}, {over}, over)}, {over}, over)}, {over}, over), over};
+      return {map("exp", {map("neg", {map("softplus", {gate}, {over}, over)}, {over}, over)},
+                  {over}, over),
+              over};
     default:
       return {map("sigmoid", {gate}, {over}, over), over};
     }
@@ -359,7 +368,9 @@ private:
 
   std::string decayed(const std::string &state, const std::string &of) {
     if (pick(5) == 0) // (1 - a) S as S - a S
-      return map("sub", {state, map("mul", {map("sigmoid", {"gh"}, {"h"}, "h"), state}, {"h", of}, of)}, {of, of}, of);
+      return map("sub",
+                 {state, map("mul", {map("sigmoid", {"gh"}, {"h"}, "h"), state}, {"h", of}, of)},
+                 {of, of}, of);
     auto [factor, over] = decay(of);
     return factor.empty() ? state : map("mul", {factor, state}, {over, of}, of);
   }
@@ -371,7 +382,10 @@ private:
     if (i > 0 && axes[0] == of && pick(3) == 0)
       state = plus(state, scaled(pick(2) ? next[0] : old[0], of, "0.1"), of);
     else if (i == 0 && axes.size() > 1 && axes[1] == of && pick(3) == 0)
-      state = plus(state, map("mul", {map("tanh", {"gh"}, {"h"}, "h"), scaled(old[1], of, "0.1")}, {"h", of}, of), of);
+      state = plus(
+          state,
+          map("mul", {map("tanh", {"gh"}, {"h"}, "h"), scaled(old[1], of, "0.1")}, {"h", of}, of),
+          of);
     int steps = pick(3) ? 1 : 2 + pick(2);
     const char *keys[] = {"key", "key2", "q"};
     for (int step = 0; step < steps; ++step) {
@@ -394,7 +408,8 @@ private:
     switch (pick(5)) {
     case 0:
     case 1: // the error of the state's own answer: as it is now or was before the token
-      value = map("sub", {value, read(pick(3) && !state.empty() ? state : old[i], of, key)}, {valueOf, valueOf}, valueOf);
+      value = map("sub", {value, read(pick(3) && !state.empty() ? state : old[i], of, key)},
+                  {valueOf, valueOf}, valueOf);
       break;
     case 2: // what another state answers, before or after its update, as it is or bent
       if (i > 0 && axes[0] == of) {
@@ -411,7 +426,9 @@ private:
     std::string weight = map("mul", {small, key}, {"h", "hk"}, "hk");
     std::string term = map("mul", {weight, value}, {"hk", valueOf}, of);
     if (pick(3) == 0)
-      term = map("add", {term, map("mul", {"key2", of == "hkv" ? "val" : "b"}, {"hk", valueOf}, of)}, {of, of}, of);
+      term =
+          map("add", {term, map("mul", {"key2", of == "hkv" ? "val" : "b"}, {"hk", valueOf}, of)},
+              {of, of}, of);
     return term;
   }
 

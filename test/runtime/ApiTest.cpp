@@ -1,4 +1,5 @@
-// ApiTest.cpp - The C API gives what the classes under it give, and says what is wrong with an argument.
+// ApiTest.cpp - The C API gives what the classes under it give, and says what is wrong with an
+// argument.
 
 #include "runtime/rondo.h"
 #include "test/runtime/Scratch.h"
@@ -26,17 +27,21 @@ protected:
     rondo_state_free(state);
     rondo_close(model);
   }
-  int run(rondo_state *on, std::vector<int64_t> tokens, std::vector<float> &out, const char *entry = "forward") {
+  int run(rondo_state *on, std::vector<int64_t> tokens, std::vector<float> &out,
+          const char *entry = "forward") {
     auto length = static_cast<int64_t>(tokens.size());
-    int64_t rows = std::string(entry) == "forward" ? length : 1, inShape[] = {length}, outShape[] = {rows, width};
+    int64_t rows = std::string(entry) == "forward" ? length : 1, inShape[] = {length},
+            outShape[] = {rows, width};
     out.assign(static_cast<size_t>(rows) * width, -1);
-    rondo_tensor in = {"tokens", RONDO_I64, 1, inShape, tokens.data()}, result = {"logits", RONDO_F32, 2, outShape, out.data()};
+    rondo_tensor in = {"tokens", RONDO_I64, 1, inShape, tokens.data()},
+                 result = {"logits", RONDO_F32, 2, outShape, out.data()};
     return rondo_run(model, entry, &on, &length, 1, &in, 1, &result, 1);
   }
   template <class... Words> void failed(int result, const Words &...words) {
     EXPECT_EQ(result, RONDO_ERROR);
     for (std::string_view word : {std::string_view(words)...})
-      EXPECT_NE(std::string_view(rondo_last_error()).find(word), std::string_view::npos) << rondo_last_error() << "\nexpected in it: " << word;
+      EXPECT_NE(std::string_view(rondo_last_error()).find(word), std::string_view::npos)
+          << rondo_last_error() << "\nexpected in it: " << word;
   }
 
   Scratch scratch;
@@ -116,25 +121,33 @@ TEST_F(Api, GeneratesGreedily) {
   int64_t prompt[] = {1, 2}, ids[6];
   size_t count = 0;
   std::vector<int64_t> seen;
-  auto collect = [](void *context, int64_t id) { return static_cast<std::vector<int64_t> *>(context)->push_back(id), 0; };
-  ASSERT_EQ(rondo_generate(model, state, prompt, 2, nullptr, 6, collect, &seen, ids, &count), RONDO_OK) << rondo_last_error();
+  auto collect = [](void *context, int64_t id) {
+    return static_cast<std::vector<int64_t> *>(context)->push_back(id), 0;
+  };
+  ASSERT_EQ(rondo_generate(model, state, prompt, 2, nullptr, 6, collect, &seen, ids, &count),
+            RONDO_OK)
+      << rondo_last_error();
   EXPECT_EQ(std::vector<int64_t>(ids, ids + count), expected);
   EXPECT_EQ(seen, expected);
   EXPECT_EQ(rondo_state_position(state), 2 + 5);
 
   // A callback ends it.
   auto stop = [](void *, int64_t) { return 1; };
-  ASSERT_EQ(rondo_generate(model, state, ids + 5, 1, nullptr, 6, stop, nullptr, ids, &count), RONDO_OK);
+  ASSERT_EQ(rondo_generate(model, state, ids + 5, 1, nullptr, 6, stop, nullptr, ids, &count),
+            RONDO_OK);
   EXPECT_EQ(count, 1u);
 }
 
 TEST_F(Api, GenerationThatFailsLeavesTheState) {
   int64_t prompt[] = {1, 99}, ids[4];
   size_t count = 77;
-  failed(rondo_generate(model, state, prompt, 2, nullptr, 4, nullptr, nullptr, ids, &count), "id 99", "0 to 15");
-  failed(rondo_generate(model, state, prompt, 0, nullptr, 4, nullptr, nullptr, ids, &count), "prompt", "at least one");
+  failed(rondo_generate(model, state, prompt, 2, nullptr, 4, nullptr, nullptr, ids, &count),
+         "id 99", "0 to 15");
+  failed(rondo_generate(model, state, prompt, 0, nullptr, 4, nullptr, nullptr, ids, &count),
+         "prompt", "at least one");
   rondo_sampling sampling = {-1, 1, 1};
-  failed(rondo_generate(model, state, prompt, 1, &sampling, 4, nullptr, nullptr, ids, &count), "temperature");
+  failed(rondo_generate(model, state, prompt, 1, &sampling, 4, nullptr, nullptr, ids, &count),
+         "temperature");
   EXPECT_EQ(count, 77u);
   EXPECT_EQ(rondo_state_position(state), 0);
 }
@@ -142,7 +155,8 @@ TEST_F(Api, GenerationThatFailsLeavesTheState) {
 TEST_F(Api, SaysWhatIsWrongWithATensor) {
   int64_t tokens[] = {1, 2}, length = 2, two[] = {2}, three[] = {3}, outShape[] = {2, width};
   float logits[8];
-  rondo_tensor in = {"tokens", RONDO_I64, 1, two, tokens}, out = {"logits", RONDO_F32, 2, outShape, logits};
+  rondo_tensor in = {"tokens", RONDO_I64, 1, two, tokens},
+               out = {"logits", RONDO_F32, 2, outShape, logits};
   auto call = [&] { return rondo_run(model, "forward", &state, &length, 1, &in, 1, &out, 1); };
   ASSERT_EQ(call(), RONDO_OK) << rondo_last_error();
   in.shape = three;
@@ -163,7 +177,8 @@ TEST_F(Api, SaysWhatIsWrongWithATensor) {
   failed(call(), "length -1");
   length = 2;
   rondo_tensor twice[] = {in, in};
-  failed(rondo_run(model, "forward", &state, &length, 1, twice, 2, &out, 1), "2 inputs", "expected 1 and 1");
+  failed(rondo_run(model, "forward", &state, &length, 1, twice, 2, &out, 1), "2 inputs",
+         "expected 1 and 1");
   EXPECT_EQ(rondo_state_position(state), 2);
 }
 
@@ -224,7 +239,8 @@ TEST_F(Api, CallsFromManyThreadsWaitForEachOther) {
       for (int i = 0; i < 20; ++i) {
         rondo_state *own = nullptr;
         std::vector<float> out;
-        if (rondo_state_new(model, &own) == RONDO_OK && run(own, {1, 2, 3, 4, 5}, out) == RONDO_OK && out == expected)
+        if (rondo_state_new(model, &own) == RONDO_OK &&
+            run(own, {1, 2, 3, 4, 5}, out) == RONDO_OK && out == expected)
           ++right;
         rondo_state_free(own);
       }

@@ -40,5 +40,6 @@ TEST(Code, LoadsAnotherAfterOneIsGone) {
 
 TEST(Code, RefusesWhatIsNoSharedObject) {
   std::string text(5000, 'x');
-  expectError(KernelCode::load(std::as_bytes(std::span(text)), "m.rpk"), "m.rpk", "code section", "expected");
+  expectError(KernelCode::load(std::as_bytes(std::span(text)), "m.rpk"), "m.rpk", "code section",
+              "expected");
 }

@@ -1,4 +1,5 @@
-// CpuTest.cpp - A level that the machine lacks, and a symbol that the code lacks, are refused by name.
+// CpuTest.cpp - A level that the machine lacks, and a symbol that the code lacks, are refused by
+// name.
 
 #include "runtime/cpu.h"
 #include "runtime/executor.h"
@@ -14,7 +15,8 @@ using rondo::test::Scratch;
 
 namespace {
 
-Result<std::shared_ptr<const Program>> loadChanged(const std::function<void(package::PackageT &)> &change, const std::string &isa = {}) {
+Result<std::shared_ptr<const Program>>
+loadChanged(const std::function<void(package::PackageT &)> &change, const std::string &isa = {}) {
   Scratch scratch;
   std::string path = scratch / "m.rpk";
   RONDO_CHECK(test::writeSmall(path, change));
@@ -32,9 +34,13 @@ TEST(Cpu, LevelsAreThoseOfTheSystem) {
     if (line.starts_with("flags"))
       flags = line + " ";
   ASSERT_FALSE(flags.empty());
-  auto has = [&](const char *flag) { return flags.find(std::string(" ") + flag + " ") != std::string::npos; };
-  bool v3 = has("avx2") && has("fma") && has("bmi1") && has("bmi2") && has("f16c") && has("movbe") && has("abm");
-  bool v4 = v3 && has("avx512f") && has("avx512bw") && has("avx512cd") && has("avx512dq") && has("avx512vl");
+  auto has = [&](const char *flag) {
+    return flags.find(std::string(" ") + flag + " ") != std::string::npos;
+  };
+  bool v3 = has("avx2") && has("fma") && has("bmi1") && has("bmi2") && has("f16c") &&
+            has("movbe") && has("abm");
+  bool v4 = v3 && has("avx512f") && has("avx512bw") && has("avx512cd") && has("avx512dq") &&
+            has("avx512vl");
   std::vector<std::string> levels = supportedIsas(), expected;
   if (v4)
     expected.push_back("x86-64-v4");
@@ -51,19 +57,26 @@ TEST(Cpu, TakesTheBestLevelThatAllKernelsHave) {
       m.kernels[i]->variants.push_back(std::move(variant));
     }
   };
-  EXPECT_EQ((*loadChanged([&](auto &m) { addV4(m, m.kernels.size()); }))->isa(), supportedIsas().front());
+  EXPECT_EQ((*loadChanged([&](auto &m) { addV4(m, m.kernels.size()); }))->isa(),
+            supportedIsas().front());
   EXPECT_EQ((*loadChanged([&](auto &m) { addV4(m, 1); }))->isa(), "x86-64-v3");
-  EXPECT_EQ((*loadChanged([&](auto &m) { addV4(m, m.kernels.size()); }, "x86-64-v3"))->isa(), "x86-64-v3");
+  EXPECT_EQ((*loadChanged([&](auto &m) { addV4(m, m.kernels.size()); }, "x86-64-v3"))->isa(),
+            "x86-64-v3");
 }
 
-TEST(Cpu, RefusesUnknownLevels) { expectError(loadChanged({}, "avx9000"), "--isa", "'avx9000'", "x86-64"); }
+TEST(Cpu, RefusesUnknownLevels) {
+  expectError(loadChanged({}, "avx9000"), "--isa", "'avx9000'", "x86-64");
+}
 
 TEST(Cpu, RefusesKernelsOfOtherProcessorsOnly) {
-  expectError(loadChanged([](package::PackageT &m) { m.kernels[1]->variants[0]->isa = "riscv64"; }), "m.rpk", "no kernels for this machine", "expected variants for x86-64");
+  expectError(loadChanged([](package::PackageT &m) { m.kernels[1]->variants[0]->isa = "riscv64"; }),
+              "m.rpk", "no kernels for this machine", "expected variants for x86-64");
 }
 
 TEST(Cpu, RefusesMissingSymbols) {
-  expectError(loadChanged([](package::PackageT &m) { m.kernels[1]->variants[0]->symbol = "nowhere"; }), "m.rpk", "code", "'nowhere'");
+  expectError(
+      loadChanged([](package::PackageT &m) { m.kernels[1]->variants[0]->symbol = "nowhere"; }),
+      "m.rpk", "code", "'nowhere'");
 }
 
 TEST(Cpu, RefusesCodeThatIsNoLibrary) {
@@ -71,7 +84,9 @@ TEST(Cpu, RefusesCodeThatIsNoLibrary) {
   package::PackageT manifest = test::smallManifest();
   std::string text = "not an ELF file", path = scratch / "m.rpk";
   ASSERT_TRUE(writePackage(path, manifest, std::as_bytes(std::span(text)),
-                           [&](size_t i) -> Result<std::vector<std::byte>> { return std::vector<std::byte>(manifest.weights[i]->bytes); }));
+                           [&](size_t i) -> Result<std::vector<std::byte>> {
+                             return std::vector<std::byte>(manifest.weights[i]->bytes);
+                           }));
   auto package = Package::open(path);
   ASSERT_TRUE(package);
   expectError(Program::load(*std::move(package)), "m.rpk", "code", "expected a shared object");

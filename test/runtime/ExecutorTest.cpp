@@ -1,4 +1,5 @@
-// ExecutorTest.cpp - However a batch is cut into pieces, calls and threads, each sequence gets the rows that it gets alone.
+// ExecutorTest.cpp - However a batch is cut into pieces, calls and threads, each sequence gets the
+// rows that it gets alone.
 
 #include "runtime/executor.h"
 #include "test/runtime/Scratch.h"
@@ -54,7 +55,8 @@ protected:
   State newState() { return *State::create(program); }
 
   /// Runs sequences at once; gives the outputs one after the other.
-  Status run(std::vector<State *> states, const std::vector<std::vector<int64_t>> &sequences, std::vector<float> &out, int64_t piece = 0) {
+  Status run(std::vector<State *> states, const std::vector<std::vector<int64_t>> &sequences,
+             std::vector<float> &out, int64_t piece = 0) {
     std::vector<int64_t> tokens, lengths;
     for (const auto &sequence : sequences) {
       tokens.insert(tokens.end(), sequence.begin(), sequence.end());
@@ -108,7 +110,8 @@ TEST_F(ExecutorTest, CallsDoNotMatter) {
   for (size_t at = 0; at < tokens.size();) {
     size_t count = std::min<size_t>(random() % 20, tokens.size() - at);
     std::vector<float> out;
-    ASSERT_TRUE(run({&state}, {{tokens.begin() + long(at), tokens.begin() + long(at + count)}}, out));
+    ASSERT_TRUE(
+        run({&state}, {{tokens.begin() + long(at), tokens.begin() + long(at + count)}}, out));
     all.insert(all.end(), out.begin(), out.end());
     at += count;
   }
@@ -161,7 +164,9 @@ TEST_F(ExecutorTest, LastRowsStandBesideEachOther) {
     for (size_t i = 0; i < sequences.size(); ++i) {
       auto forward = test::expectForward(sequences[i]);
       for (size_t j = 0; j < width; ++j)
-        EXPECT_EQ(out[i * width + j], sequences[i].empty() ? 0 : 2 * forward[forward.size() - width + j]) << i;
+        EXPECT_EQ(out[i * width + j],
+                  sequences[i].empty() ? 0 : 2 * forward[forward.size() - width + j])
+            << i;
     }
   }
 }
@@ -185,7 +190,8 @@ TEST_F(ExecutorTest, RefusesSizesThatDoNotMatch) {
   std::vector<float> out(3 * width);
   State state = newState();
   State *states[] = {&state};
-  auto refuse = [&](std::vector<int64_t> lengths, size_t inputBytes, size_t outputBytes, const char *what, const char *expected) {
+  auto refuse = [&](std::vector<int64_t> lengths, size_t inputBytes, size_t outputBytes,
+                    const char *what, const char *expected) {
     std::span<const std::byte> inputs[] = {std::as_bytes(std::span(tokens)).first(inputBytes)};
     std::span<std::byte> outputs[] = {std::as_writable_bytes(std::span(out)).first(outputBytes)};
     expectError(executor->run(*entry, states, lengths, inputs, outputs), "forward", what, expected);
@@ -203,7 +209,8 @@ TEST_F(ExecutorTest, RefusesIdsOutOfRange) {
   State state = newState();
   std::vector<float> out;
   for (int64_t bad : {int64_t(16), int64_t(-1), INT64_MAX, INT64_MIN}) {
-    expectError(run({&state}, {{1, 2, bad}}, out), "forward", "'tokens'", "element 2", std::to_string(bad).c_str(), "expected 0 to 15");
+    expectError(run({&state}, {{1, 2, bad}}, out), "forward", "'tokens'", "element 2",
+                std::to_string(bad).c_str(), "expected 0 to 15");
     EXPECT_EQ(state.position(), 0);
     EXPECT_EQ(out[0], -1);
   }
@@ -221,7 +228,8 @@ TEST_F(ExecutorTest, RefusesSplitsWhereATokenReadsLaterOnes) {
   State a = newState(), b = newState();
   std::vector<float> out;
   ASSERT_TRUE(run({&a, &b}, {{1, 2, 3, 4, 5, 6}, {1, 2, 3, 4, 5, 6, 7, 8}}, out, 2));
-  EXPECT_EQ(std::vector<float>(out.begin() + 6 * width, out.end()), test::expectForward({1, 2, 3, 4, 5, 6, 7, 8}));
+  EXPECT_EQ(std::vector<float>(out.begin() + 6 * width, out.end()),
+            test::expectForward({1, 2, 3, 4, 5, 6, 7, 8}));
   expectError(run({&a}, {{1}}, out), "whole", "cannot go on from a state");
   State c = newState();
   expectError(run({&c}, {randomTokens(9, 1)}, out), "at most 8 tokens", "got 9");

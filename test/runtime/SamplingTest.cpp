@@ -1,4 +1,5 @@
-// SamplingTest.cpp - Greedy takes the first of the largest; sampling follows the probabilities, and the seed alone.
+// SamplingTest.cpp - Greedy takes the first of the largest; sampling follows the probabilities, and
+// the seed alone.
 
 #include "runtime/sampling.h"
 #include "test/runtime/Scratch.h"
@@ -39,7 +40,8 @@ TEST(Sampling, TopPKeepsTheLikeliest) {
 
 TEST(Sampling, TopPTakesAsFewAsReachIt) {
   // 0.4, 0.3, 0.2, 0.1, not in order: 0.65 needs two of them, and equals go by id.
-  std::vector<float> logits{std::log(0.1f), std::log(0.3f), std::log(0.4f), std::log(0.2f)}, equal(100, 1.0f);
+  std::vector<float> logits{std::log(0.1f), std::log(0.3f), std::log(0.4f), std::log(0.2f)},
+      equal(100, 1.0f);
   auto seen = [](const std::vector<float> &logits, float topP) {
     auto sampler = *Sampler::create({1, topP, 11});
     std::set<int64_t> ids;
@@ -54,7 +56,8 @@ TEST(Sampling, TopPTakesAsFewAsReachIt) {
 }
 
 TEST(Sampling, SameIdsOnEveryMachine) {
-  // By the published definition of mt19937-64, the upper 53 bits of each draw; no draw is near a boundary.
+  // By the published definition of mt19937-64, the upper 53 bits of each draw; no draw is near a
+  // boundary.
   std::vector<float> logits{0, 1, 2, 1, 0};
   auto sampler = *Sampler::create({1, 1, 42});
   std::vector<int64_t> ids;

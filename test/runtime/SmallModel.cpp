@@ -17,7 +17,9 @@ std::unique_ptr<AxisT> axis(const char *name, int64_t extent) {
   return result;
 }
 
-std::unique_ptr<ValueT> value(const char *name, package::DType dtype, std::vector<std::pair<const char *, int64_t>> axes, int64_t limit = 0) {
+std::unique_ptr<ValueT> value(const char *name, package::DType dtype,
+                              std::vector<std::pair<const char *, int64_t>> axes,
+                              int64_t limit = 0) {
   auto result = std::make_unique<ValueT>();
   result->name = name;
   result->dtype = dtype;
@@ -28,7 +30,8 @@ std::unique_ptr<ValueT> value(const char *name, package::DType dtype, std::vecto
   return result;
 }
 
-std::unique_ptr<StateT> state(const char *name, StateKind kind, int64_t offset, int64_t tokens, int init = -1) {
+std::unique_ptr<StateT> state(const char *name, StateKind kind, int64_t offset, int64_t tokens,
+                              int init = -1) {
   auto result = std::make_unique<StateT>();
   result->name = name;
   result->kind = kind;
@@ -50,7 +53,8 @@ std::unique_ptr<WeightT> weight(const char *name, std::vector<int64_t> shape, co
   return result;
 }
 
-std::unique_ptr<KernelT> kernel(const char *name, const char *kind, Per per, int64_t unit = 1, int64_t factor = 1) {
+std::unique_ptr<KernelT> kernel(const char *name, const char *kind, Per per, int64_t unit = 1,
+                                int64_t factor = 1) {
   auto result = std::make_unique<KernelT>();
   result->name = name;
   result->kind = kind;
@@ -66,7 +70,8 @@ std::unique_ptr<KernelT> kernel(const char *name, const char *kind, Per per, int
   return result;
 }
 
-std::unique_ptr<StepT> step(StepKind kind, int kernelIndex, std::vector<Operand> operands, int64_t bytes = 0, Space space = Space::Tokens) {
+std::unique_ptr<StepT> step(StepKind kind, int kernelIndex, std::vector<Operand> operands,
+                            int64_t bytes = 0, Space space = Space::Tokens) {
   auto result = std::make_unique<StepT>();
   result->kind = kind;
   result->kernel = kernelIndex;
@@ -77,7 +82,13 @@ std::unique_ptr<StepT> step(StepKind kind, int kernelIndex, std::vector<Operand>
 }
 
 constexpr int64_t rowBytesOfX = width * 4, bufferBytes = pieceRows * rowBytesOfX;
-enum Buffers : int64_t { x = 0, y = bufferBytes, e = 2 * bufferBytes, all = 3 * bufferBytes, last = 4 * bufferBytes };
+enum Buffers : int64_t {
+  x = 0,
+  y = bufferBytes,
+  e = 2 * bufferBytes,
+  all = 3 * bufferBytes,
+  last = 4 * bufferBytes
+};
 
 std::unique_ptr<EntryT> entry(const char *name, Operand out) {
   using K = OperandKind;
@@ -88,12 +99,14 @@ std::unique_ptr<EntryT> entry(const char *name, Operand out) {
   result->arena = 5 * bufferBytes;
   result->max_rows = pieceRows;
   Operand ax(K::Arena, x), ay(K::Arena, y), ae(K::Arena, e);
-  result->steps.push_back(step(StepKind::Launch, 0, {Operand(K::Input, 0), Operand(K::Weight, 0), ax}));
+  result->steps.push_back(
+      step(StepKind::Launch, 0, {Operand(K::Input, 0), Operand(K::Weight, 0), ax}));
   result->steps.push_back(step(StepKind::Launch, 1, {ax, Operand(K::State, 0), ay}));
   result->steps.push_back(step(StepKind::Launch, 2, {ax, Operand(K::State, 1), ae}));
   result->steps.push_back(step(StepKind::Append, -1, {ax, Operand(K::State, 2)}, rowBytesOfX));
   result->steps.push_back(step(StepKind::Append, -1, {ax, Operand(K::State, 3)}, rowBytesOfX));
-  result->steps.push_back(step(StepKind::Launch, 3, {ay, ae, Operand(K::State, 2), Operand(K::State, 3), out}));
+  result->steps.push_back(
+      step(StepKind::Launch, 3, {ay, ae, Operand(K::State, 2), Operand(K::State, 3), out}));
   result->steps.push_back(step(StepKind::Tail, -1, {ax, Operand(K::State, 1)}, rowBytesOfX));
   return result;
 }
@@ -125,8 +138,10 @@ PackageT smallManifest() {
     package.entries.push_back(entry(name, Operand(K::Arena, all)));
     auto &added = *package.entries.back();
     added.outputs_in_last_space = true;
-    added.steps.push_back(step(StepKind::Last, -1, {Operand(K::Arena, all), Operand(K::Arena, last)}, rowBytesOfX));
-    added.steps.push_back(step(StepKind::Launch, 4, {Operand(K::Arena, last), Operand(K::Output, 0)}, 0, Space::Last));
+    added.steps.push_back(
+        step(StepKind::Last, -1, {Operand(K::Arena, all), Operand(K::Arena, last)}, rowBytesOfX));
+    added.steps.push_back(step(StepKind::Launch, 4,
+                               {Operand(K::Arena, last), Operand(K::Output, 0)}, 0, Space::Last));
   };
   addLast("prefill");
   addLast("step");
@@ -155,13 +170,16 @@ Status writeSmall(const std::string &path, const std::function<void(PackageT &)>
   std::vector<std::vector<float>> rows{smallTable(), smallInitial(), {1, 2, 3, 4, 5, 6}};
   return writePackage(path, manifest, code.bytes(), [&](size_t i) {
     const WeightT &w = *manifest.weights[i];
-    return packWeight({w.name, rondo::DType::F32, w.shape, std::as_bytes(std::span(rows[i])), {}}, w.layout);
+    return packWeight({w.name, rondo::DType::F32, w.shape, std::as_bytes(std::span(rows[i])), {}},
+                      w.layout);
   });
 }
 
 std::vector<float> expectForward(const std::vector<int64_t> &tokens) {
   std::vector<float> table = smallTable(), S = smallInitial(), out;
-  auto at = [&](int64_t t, int64_t i) { return t < 0 ? 0.0f : table[static_cast<size_t>(tokens[static_cast<size_t>(t)] * width + i)]; };
+  auto at = [&](int64_t t, int64_t i) {
+    return t < 0 ? 0.0f : table[static_cast<size_t>(tokens[static_cast<size_t>(t)] * width + i)];
+  };
   for (int64_t t = 0; t < int64_t(tokens.size()); ++t)
     for (int64_t i = 0; i < width; ++i) {
       float &s = S[static_cast<size_t>(i)];
@@ -171,7 +189,8 @@ std::vector<float> expectForward(const std::vector<int64_t> &tokens) {
         sum += at(p, i);
       for (int64_t p = t < 2 ? 0 : t - 2; p <= t; ++p)
         window += at(p, i);
-      out.push_back(s + (at(t, i) + at(t - 2, i)) * 1000 + sum * 10 + window + static_cast<float>(t) / 16);
+      out.push_back(s + (at(t, i) + at(t - 2, i)) * 1000 + sum * 10 + window +
+                    static_cast<float>(t) / 16);
     }
   return out;
 }

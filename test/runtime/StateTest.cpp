@@ -1,4 +1,5 @@
-// StateTest.cpp - A state that was copied, saved and loaded, or put back goes on as the one it was taken from.
+// StateTest.cpp - A state that was copied, saved and loaded, or put back goes on as the one it was
+// taken from.
 
 #include "runtime/executor.h"
 #include "runtime/safetensors.h"
@@ -35,14 +36,17 @@ protected:
     std::vector<float> out(static_cast<size_t>(end - begin) * width);
     State *states[] = {&state};
     int64_t lengths[] = {end - begin};
-    std::span<const std::byte> inputs[] = {std::as_bytes(std::span(tokens).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)))};
+    std::span<const std::byte> inputs[] = {std::as_bytes(
+        std::span(tokens).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)))};
     std::span<std::byte> outputs[] = {std::as_writable_bytes(std::span(out))};
     Status status = executor->run(*program->entry("forward"), states, lengths, inputs, outputs);
     ASSERT_TRUE(status) << status.error().message;
-    EXPECT_EQ(out, std::vector<float>(expected.begin() + begin * width, expected.begin() + end * width));
+    EXPECT_EQ(out,
+              std::vector<float>(expected.begin() + begin * width, expected.begin() + end * width));
   }
   /// The saved state with one tensor changed is refused.
-  template <class... Words> void refused(const std::function<void(std::vector<Tensor> &)> &change, const Words &...words) {
+  template <class... Words>
+  void refused(const std::function<void(std::vector<Tensor> &)> &change, const Words &...words) {
     State state = after(5);
     std::vector<Tensor> tensors = *state.save();
     change(tensors);
@@ -104,7 +108,8 @@ TEST_F(StateTest, SavesItsParts) {
   EXPECT_EQ(parts[3].shape, (std::vector<int64_t>{20, 4}));
   EXPECT_EQ(parts[4].shape, (std::vector<int64_t>{3, 4}));
   for (size_t i = 0; i < 4; ++i) {
-    EXPECT_EQ(parts[2].as<float>()[i], test::smallTable()[static_cast<size_t>(tokens[18]) * 4 + i]); // oldest first
+    EXPECT_EQ(parts[2].as<float>()[i],
+              test::smallTable()[static_cast<size_t>(tokens[18]) * 4 + i]); // oldest first
     EXPECT_EQ(parts[4].as<float>()[i], test::smallTable()[static_cast<size_t>(tokens[17]) * 4 + i]);
   }
 }
@@ -122,7 +127,8 @@ TEST_F(StateTest, StartsFromAGivenState) {
   expectError(state.set("mixer.S", wrong.view()), "'mixer.S'", "[5]", "expected F32 [4]");
 }
 
-/// What attention kernels rely on: a tile of 64 tokens never wraps, and a piece can be appended without losing the window.
+/// What attention kernels rely on: a tile of 64 tokens never wraps, and a piece can be appended
+/// without losing the window.
 TEST_F(StateTest, CachesAreMultiplesOfATile) {
   State state = *State::create(program);
   ASSERT_TRUE(state.reserve(1));
@@ -146,11 +152,34 @@ TEST_F(StateTest, RefusesRoomThatDoesNotFit) {
   go(state, 3, 9);
 }
 
-TEST_F(StateTest, RefusesAMissingTensor) { refused([](Tensors t) { t[2].name = "other"; }, "'mixer.shift' is missing"); }
-TEST_F(StateTest, RefusesAFurtherTensor) { refused([](Tensors t) { t.push_back(*makeTensor("more", DType::F32, {1})); }, "found 6 tensors", "expected 5"); }
-TEST_F(StateTest, RefusesAnotherShape) { refused([](Tensors t) { t[1] = *makeTensor("mixer.S", DType::F32, {2, 2}); }, "'mixer.S'", "[2, 2]", "expected F32 [4]"); }
-TEST_F(StateTest, RefusesAnotherType) { refused([](Tensors t) { t[1] = *makeTensor("mixer.S", DType::I32, {4}); }, "'mixer.S'", "found I32", "expected F32"); }
-TEST_F(StateTest, RefusesAPositionThatNoCacheBacks) { refused([](Tensors t) { t[0].as<int64_t>()[0] = 1 << 30; }, "'mixer.all'", "expected F32 [1073741824, 4]"); }
-TEST_F(StateTest, RefusesANegativePosition) { refused([](Tensors t) { t[0].as<int64_t>()[0] = -1; }, "position", "found -1"); }
-TEST_F(StateTest, RefusesAHugePosition) { refused([](Tensors t) { t[0].as<int64_t>()[0] = INT64_MAX; }, "position", "from 0 to"); }
-TEST_F(StateTest, RefusesAPositionOfReals) { refused([](Tensors t) { t[0] = *makeTensor("position", DType::F32, {1}); }, "position", "I64"); }
+TEST_F(StateTest, RefusesAMissingTensor) {
+  refused([](Tensors t) { t[2].name = "other"; }, "'mixer.shift' is missing");
+}
+TEST_F(StateTest, RefusesAFurtherTensor) {
+  refused([](Tensors t) { t.push_back(*makeTensor("more", DType::F32, {1})); }, "found 6 tensors",
+          "expected 5");
+}
+TEST_F(StateTest, RefusesAnotherShape) {
+  refused(
+      [](Tensors t) {
+        t[1] = *makeTensor("mixer.S", DType::F32, {2, 2});
+      },
+      "'mixer.S'", "[2, 2]", "expected F32 [4]");
+}
+TEST_F(StateTest, RefusesAnotherType) {
+  refused([](Tensors t) { t[1] = *makeTensor("mixer.S", DType::I32, {4}); }, "'mixer.S'",
+          "found I32", "expected F32");
+}
+TEST_F(StateTest, RefusesAPositionThatNoCacheBacks) {
+  refused([](Tensors t) { t[0].as<int64_t>()[0] = 1 << 30; }, "'mixer.all'",
+          "expected F32 [1073741824, 4]");
+}
+TEST_F(StateTest, RefusesANegativePosition) {
+  refused([](Tensors t) { t[0].as<int64_t>()[0] = -1; }, "position", "found -1");
+}
+TEST_F(StateTest, RefusesAHugePosition) {
+  refused([](Tensors t) { t[0].as<int64_t>()[0] = INT64_MAX; }, "position", "from 0 to");
+}
+TEST_F(StateTest, RefusesAPositionOfReals) {
+  refused([](Tensors t) { t[0] = *makeTensor("position", DType::F32, {1}); }, "position", "I64");
+}

@@ -1,4 +1,5 @@
-// ComparisonTest.cpp - What counts as equal in `rondo verify`: nothing that is missing, misshapen, not finite or beyond its bound.
+// ComparisonTest.cpp - What counts as equal in `rondo verify`: nothing that is missing, misshapen,
+// not finite or beyond its bound.
 
 #include "tools/rondo/Comparison.h"
 
@@ -8,9 +9,13 @@
 using namespace rondo;
 using namespace rondo::cli;
 
-static Comparison compareValues(std::vector<double> expected, std::vector<double> found, double bound) {
-  auto size = [](const std::vector<double> &v) { return std::vector<int64_t>{static_cast<int64_t>(v.size())}; };
-  return compare("c", {{"y", size(expected), expected}}, {{"y", size(found), found}}, {bound, "a reason"});
+static Comparison compareValues(std::vector<double> expected, std::vector<double> found,
+                                double bound) {
+  auto size = [](const std::vector<double> &v) {
+    return std::vector<int64_t>{static_cast<int64_t>(v.size())};
+  };
+  return compare("c", {{"y", size(expected), expected}}, {{"y", size(found), found}},
+                 {bound, "a reason"});
 }
 
 TEST(Comparison, EqualBitsPassABoundOfZero) {
@@ -43,17 +48,20 @@ TEST(Comparison, NumbersThatAreNotFiniteFailEvenWhenEqual) {
 
 TEST(Comparison, MissingAndMisshapenTensorsFail) {
   EXPECT_EQ(compare("c", {{"y", {1}, {1}}}, {{"z", {1}, {1}}}, {1, "r"}).verdict, Verdict::Failed);
-  EXPECT_EQ(compare("c", {{"y", {1, 2}, {1, 2}}}, {{"y", {2, 1}, {1, 2}}}, {1, "r"}).verdict, Verdict::Failed);
+  EXPECT_EQ(compare("c", {{"y", {1, 2}, {1, 2}}}, {{"y", {2, 1}, {1, 2}}}, {1, "r"}).verdict,
+            Verdict::Failed);
   EXPECT_EQ(compare("c", {}, {}, {1, "r"}).verdict, Verdict::Failed);
 }
 
 TEST(Comparison, OneBadTensorAmongGoodOnesFails) {
-  Comparison c = compare("c", {{"a", {1}, {1}}, {"b", {1}, {5}}, {"c", {1}, {1}}}, {{"a", {1}, {1}}, {"b", {1}, {6}}, {"c", {1}, {1}}}, {1e-3, "r"});
+  Comparison c = compare("c", {{"a", {1}, {1}}, {"b", {1}, {5}}, {"c", {1}, {1}}},
+                         {{"a", {1}, {1}}, {"b", {1}, {6}}, {"c", {1}, {1}}}, {1e-3, "r"});
   EXPECT_EQ(c.verdict, Verdict::Failed);
   EXPECT_NE(c.note.find("b[0]"), std::string::npos) << c.note;
 }
 
 TEST(Comparison, ThePlaceIsInTheTensorsAxes) {
-  Comparison c = compare("c", {{"y", {2, 3}, {9, 9, 9, 9, 9, 9}}}, {{"y", {2, 3}, {9, 9, 9, 9, 9, 8}}}, {1e-3, "r"});
+  Comparison c = compare("c", {{"y", {2, 3}, {9, 9, 9, 9, 9, 9}}},
+                         {{"y", {2, 3}, {9, 9, 9, 9, 9, 8}}}, {1e-3, "r"});
   EXPECT_NE(c.note.find("y[1, 2]"), std::string::npos) << c.note;
 }

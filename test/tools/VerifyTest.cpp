@@ -1,4 +1,5 @@
-// VerifyTest.cpp - `rondo verify` finds what is wrong with a package: each case breaks one promise of a model made by hand.
+// VerifyTest.cpp - `rondo verify` finds what is wrong with a package: each case breaks one promise
+// of a model made by hand.
 
 #include "test/runtime/Scratch.h"
 #include "test/runtime/SmallModel.h"
@@ -26,12 +27,15 @@ struct Verified {
 };
 
 /// The model with `change`, verified; the interpreter has no meaning to compare with.
-Verified verify(const std::function<void(package::PackageT &)> &change, const std::string &flags = "--no-reference") {
+Verified verify(const std::function<void(package::PackageT &)> &change,
+                const std::string &flags = "--no-reference") {
   Scratch scratch;
   std::string path = scratch / "small.rpk", output = scratch / "report.json";
   Status written = writeSmall(path, change);
   EXPECT_TRUE(written) << (written ? "" : written.error().message);
-  int status = std::system((std::string(RONDO_PROGRAM) + " verify " + path + " --json " + flags + " >" + output + " 2>/dev/null").c_str());
+  int status = std::system((std::string(RONDO_PROGRAM) + " verify " + path + " --json " + flags +
+                            " >" + output + " 2>/dev/null")
+                               .c_str());
   Verified result;
   result.exitCode = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   std::ifstream file(output);
@@ -41,7 +45,9 @@ Verified verify(const std::function<void(package::PackageT &)> &change, const st
 
 /// Its prefill and step give twice the last row, which is another function than forward.
 void keepForward(package::PackageT &package) {
-  std::erase_if(package.entries, [](const auto &entry) { return entry->name == "prefill" || entry->name == "step"; });
+  std::erase_if(package.entries, [](const auto &entry) {
+    return entry->name == "prefill" || entry->name == "step";
+  });
 }
 
 void dropSteps(package::PackageT &package, package::StepKind kind) {
@@ -82,7 +88,8 @@ TEST(Verify, FindsAMissingInterpreterUnlessToldToLeaveItOut) {
   Scratch scratch;
   std::filesystem::copy(RONDO_PROGRAM, scratch / "rondo");
   ASSERT_TRUE(writeSmall(scratch / "small.rpk", keepForward));
-  std::string command = "PATH= " + (scratch / "rondo") + " verify " + (scratch / "small.rpk") + " >" + (scratch / "out") + " 2>&1";
+  std::string command = "PATH= " + (scratch / "rondo") + " verify " + (scratch / "small.rpk") +
+                        " >" + (scratch / "out") + " 2>&1";
   int status = std::system(command.c_str());
   EXPECT_EQ(WEXITSTATUS(status), 1);
   std::ifstream file(scratch / "out");

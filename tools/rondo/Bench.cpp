@@ -1,5 +1,7 @@
-// Bench.cpp - `rondo bench`: tokens a second of prompts (ppN) and of generation (tgN), in the columns that such tables have elsewhere (model, size, params, backend, threads, test, t/s).
-// A package of a module, which has no prompts, is timed on random inputs: all tokens at once (fwN) and one by one (stN).
+// Bench.cpp - `rondo bench`: tokens a second of prompts (ppN) and of generation (tgN), in the
+// columns that such tables have elsewhere (model, size, params, backend, threads, test, t/s). A
+// package of a module, which has no prompts, is timed on random inputs: all tokens at once (fwN)
+// and one by one (stN).
 
 #include "tools/rondo/Command.h"
 #include "tools/rondo/Console.h"
@@ -46,17 +48,21 @@ struct Measured {
     return std::sqrt(sum / static_cast<double>(seconds.size() - 1));
   }
   /// Of the speed at which the machine could read the weights of every token; 0: not measured.
-  double share() const { return readBandwidth > 0 ? mean() * static_cast<double>(bytesPerToken) / readBandwidth : 0; }
+  double share() const {
+    return readBandwidth > 0 ? mean() * static_cast<double>(bytesPerToken) / readBandwidth : 0;
+  }
 };
 
-/// Bytes of the weights of all products of one step: each is read once a token. Tables of which a token reads one row do not count, nor does the state, so
-/// the share of the machine's limit is never too high.
+/// Bytes of the weights of all products of one step: each is read once a token. Tables of which a
+/// token reads one row do not count, nor does the state, so the share of the machine's limit is
+/// never too high.
 uint64_t productBytes(const package::Package &manifest, const package::Entry &entry) {
   std::set<int64_t> seen;
   uint64_t bytes = 0;
   for (const package::Step *step : *entry.steps()) {
     if (step->kind() != package::StepKind::Launch ||
-        manifest.kernels()->Get(static_cast<unsigned>(step->kernel()))->kind()->string_view() != "product")
+        manifest.kernels()->Get(static_cast<unsigned>(step->kernel()))->kind()->string_view() !=
+            "product")
       continue;
     for (const package::Operand *operand : *step->operands())
       if (operand->kind() == package::OperandKind::Weight && seen.insert(operand->index()).second)
@@ -82,25 +88,31 @@ std::string processorName() {
   return name;
 }
 
-void printMarkdown(const Session &session, const std::string &model, const std::vector<Measured> &all) {
+void printMarkdown(const Session &session, const std::string &model,
+                   const std::vector<Measured> &all) {
   std::vector<std::vector<std::string>> rows;
   double bandwidth = 0;
   for (const Measured &m : all) {
     bandwidth = std::max(bandwidth, m.readBandwidth);
-    rows.push_back({model, printBytes(session.weightBytes()), printCount(countParameters(session.manifest())), "CPU " + session.isa(),
-                    std::to_string(session.threads()), m.test, fmt::format("{:.2f} ± {:.2f}", m.mean(), m.deviation()),
+    rows.push_back({model, printBytes(session.weightBytes()),
+                    printCount(countParameters(session.manifest())), "CPU " + session.isa(),
+                    std::to_string(session.threads()), m.test,
+                    fmt::format("{:.2f} ± {:.2f}", m.mean(), m.deviation()),
                     m.share() > 0 ? fmt::format("{:.0f} %", m.share() * 100) : ""});
   }
-  fmt::print("{}", markdownTable({"model", "size", "params", "backend", "threads", "test", "t/s", "of read limit"},
+  fmt::print("{}", markdownTable({"model", "size", "params", "backend", "threads", "test", "t/s",
+                                  "of read limit"},
                                  {false, true, true, false, true, true, true, true}, rows));
   fmt::print("\n{}", processorName());
   if (bandwidth > 0)
-    fmt::print("; reads {:.1f} GB/s from a buffer of the size of the products' weights ({} a token)", bandwidth / 1e9,
-               printBytes(all.back().bytesPerToken));
+    fmt::print(
+        "; reads {:.1f} GB/s from a buffer of the size of the products' weights ({} a token)",
+        bandwidth / 1e9, printBytes(all.back().bytesPerToken));
   fmt::print("\n");
 }
 
-nlohmann::ordered_json describe(const Session &session, const std::string &model, const Measured &m) {
+nlohmann::ordered_json describe(const Session &session, const std::string &model,
+                                const Measured &m) {
   std::vector<double> speeds;
   for (double seconds : m.seconds)
     speeds.push_back(static_cast<double>(m.tokens) / seconds);
@@ -115,20 +127,25 @@ nlohmann::ordered_json describe(const Session &session, const std::string &model
                              {"avg_ts", m.mean()},
                              {"stddev_ts", m.deviation()},
                              {"samples_ts", speeds}};
-  row["bytes_per_token"] = m.readBandwidth > 0 ? nlohmann::ordered_json(m.bytesPerToken) : nlohmann::ordered_json();
-  row["read_bytes_per_second"] = m.readBandwidth > 0 ? nlohmann::ordered_json(m.readBandwidth) : nlohmann::ordered_json();
-  row["share_of_read_limit"] = m.readBandwidth > 0 ? nlohmann::ordered_json(m.share()) : nlohmann::ordered_json();
+  row["bytes_per_token"] =
+      m.readBandwidth > 0 ? nlohmann::ordered_json(m.bytesPerToken) : nlohmann::ordered_json();
+  row["read_bytes_per_second"] =
+      m.readBandwidth > 0 ? nlohmann::ordered_json(m.readBandwidth) : nlohmann::ordered_json();
+  row["share_of_read_limit"] =
+      m.readBandwidth > 0 ? nlohmann::ordered_json(m.share()) : nlohmann::ordered_json();
   return row;
 }
 
 void printCsv(const Session &session, const std::string &model, const std::vector<Measured> &all) {
-  fmt::print("model,model_size,model_n_params,backend,isa,threads,test,avg_ts,stddev_ts,share_of_read_limit\n");
+  fmt::print("model,model_size,model_n_params,backend,isa,threads,test,avg_ts,stddev_ts,share_of_"
+             "read_limit\n");
   std::string quoted = model;
   for (size_t at = 0; (at = quoted.find('"', at)) != std::string::npos; at += 2)
     quoted.insert(at, 1, '"');
   for (const Measured &m : all)
-    fmt::print("\"{}\",{},{},CPU,{},{},{},{:.4f},{:.4f},{}\n", quoted, session.weightBytes(), countParameters(session.manifest()), session.isa(),
-               session.threads(), m.test, m.mean(), m.deviation(), m.share() > 0 ? fmt::format("{:.4f}", m.share()) : "");
+    fmt::print("\"{}\",{},{},CPU,{},{},{},{:.4f},{:.4f},{}\n", quoted, session.weightBytes(),
+               countParameters(session.manifest()), session.isa(), session.threads(), m.test,
+               m.mean(), m.deviation(), m.share() > 0 ? fmt::format("{:.4f}", m.share()) : "");
 }
 
 Result<int> bench(const BenchOptions &options) {
@@ -145,7 +162,9 @@ Result<int> bench(const BenchOptions &options) {
     for (int64_t &token : tokens)
       token = static_cast<int64_t>(random() % vocabulary);
     for (int64_t repeat = options.warmUp ? -1 : 0; repeat < options.repeats; ++repeat) {
-      progress.show(repeat < 0 ? fmt::format("{} warm-up", m.test) : fmt::format("{} run {} of {}", m.test, repeat + 1, options.repeats));
+      progress.show(repeat < 0
+                        ? fmt::format("{} warm-up", m.test)
+                        : fmt::format("{} run {} of {}", m.test, repeat + 1, options.repeats));
       RONDO_TAKE(State state, session.newState());
       std::span<const int64_t> rest(tokens);
       Stopwatch watch;
@@ -163,14 +182,17 @@ Result<int> bench(const BenchOptions &options) {
   };
 
   // Rows of a module's inputs are reals, of its own shapes.
-  auto measureModule = [&](const char *name, const char *test, int64_t tokens, int64_t piece) -> Status {
+  auto measureModule = [&](const char *name, const char *test, int64_t tokens,
+                           int64_t piece) -> Status {
     RONDO_TAKE(const package::Entry *entry, session.entry(name));
     RONDO_TAKE(Sequence sequence, randomSequence(*entry, tokens, options.seed));
     Measured m;
     m.test = fmt::format("{}{}", test, tokens);
     m.tokens = tokens;
     for (int64_t repeat = options.warmUp ? -1 : 0; repeat < options.repeats; ++repeat) {
-      progress.show(repeat < 0 ? fmt::format("{} warm-up", m.test) : fmt::format("{} run {} of {}", m.test, repeat + 1, options.repeats));
+      progress.show(repeat < 0
+                        ? fmt::format("{} warm-up", m.test)
+                        : fmt::format("{} run {} of {}", m.test, repeat + 1, options.repeats));
       RONDO_TAKE(State state, session.newState());
       State *states[] = {&state};
       Stopwatch watch;
@@ -180,7 +202,9 @@ Result<int> bench(const BenchOptions &options) {
         for (const package::Value *value : *entry->inputs()) {
           const Tensor &tensor = sequence.inputs.at(value->name()->str());
           size_t row = tensor.bytes.size() / static_cast<size_t>(tokens);
-          rows.push_back(std::span(tensor.bytes).subspan(static_cast<size_t>(done) * row, static_cast<size_t>(lengths[0]) * row));
+          rows.push_back(
+              std::span(tensor.bytes)
+                  .subspan(static_cast<size_t>(done) * row, static_cast<size_t>(lengths[0]) * row));
         }
         RONDO_TAKE(std::vector<Tensor> outputs, session.run(*entry, states, lengths, rows));
       }
@@ -211,7 +235,8 @@ Result<int> bench(const BenchOptions &options) {
     m.tokens = options.generate;
     m.bytesPerToken = productBytes(session.manifest(), *entry);
     progress.show("read bandwidth");
-    m.readBandwidth = m.bytesPerToken ? measureReadBandwidth(session.threadPool(), m.bytesPerToken) : 0;
+    m.readBandwidth =
+        m.bytesPerToken ? measureReadBandwidth(session.threadPool(), m.bytesPerToken) : 0;
     RONDO_CHECK(measure(std::move(m), *entry, true));
   }
   progress.clear();
@@ -234,22 +259,35 @@ Result<int> bench(const BenchOptions &options) {
 
 Command addBench(CLI::App &app) {
   auto options = std::make_shared<BenchOptions>();
-  CLI::App *command = app.add_subcommand("bench", "Tokens a second of prompts (ppN) and of generation (tgN); of a module, all at once (fwN) and one by one (stN)");
+  CLI::App *command =
+      app.add_subcommand("bench", "Tokens a second of prompts (ppN) and of generation (tgN); of a "
+                                  "module, all at once (fwN) and one by one (stN)");
   command->add_option("PKG", options->package, "The package")->required();
   auto tokens = CLI::Range(int64_t(0), int64_t(1) << 24);
-  command->add_option("-p,--n-prompt", options->prompt, "Tokens of the prompt; 0: do not measure")->check(tokens)->capture_default_str();
-  command->add_option("-n,--n-gen", options->generate, "Tokens to generate; 0: do not measure")->check(tokens)->capture_default_str();
-  command->add_option("-r,--repetitions", options->repeats, "Runs of each test")->check(CLI::Range(1, 10000))->capture_default_str();
-  command->add_option("-o,--output", options->format, "md, json or csv")->check(CLI::IsMember({"md", "json", "csv"}))->capture_default_str();
+  command->add_option("-p,--n-prompt", options->prompt, "Tokens of the prompt; 0: do not measure")
+      ->check(tokens)
+      ->capture_default_str();
+  command->add_option("-n,--n-gen", options->generate, "Tokens to generate; 0: do not measure")
+      ->check(tokens)
+      ->capture_default_str();
+  command->add_option("-r,--repetitions", options->repeats, "Runs of each test")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  command->add_option("-o,--output", options->format, "md, json or csv")
+      ->check(CLI::IsMember({"md", "json", "csv"}))
+      ->capture_default_str();
   command->add_option("--seed", options->seed, "Of the random tokens")->capture_default_str();
-  command->add_flag("!--no-warmup", options->warmUp, "Do not run each test once before measuring it");
-  command->add_flag_callback("--json", [options] { options->format = "json"; }, "The same as -o json");
+  command->add_flag("!--no-warmup", options->warmUp,
+                    "Do not run each test once before measuring it");
+  command->add_flag_callback(
+      "--json", [options] { options->format = "json"; }, "The same as -o json");
   options->machine.addTo(*command);
   command->callback([options] {
     if (options->prompt == 0 && options->generate == 0)
       throw CLI::ValidationError("-p 0 -n 0", "there is nothing to measure");
   });
-  command->footer("Mean ± standard deviation. The read limit is how often a second this machine reads the weights of all products, measured in the same run.\n"
+  command->footer("Mean ± standard deviation. The read limit is how often a second this machine "
+                  "reads the weights of all products, measured in the same run.\n"
                   "Examples:\n"
                   "  rondo bench model.rpk -p 512 -n 128 -t 2\n"
                   "  rondo bench model.rpk -p 0 -n 64 -r 10 -o json");

@@ -41,7 +41,8 @@ Comparison notApplicable(std::string what, std::string why) {
   return result;
 }
 
-Comparison compare(std::string what, const std::vector<Numbers> &expected, const std::vector<Numbers> &found, const Bound &bound) {
+Comparison compare(std::string what, const std::vector<Numbers> &expected,
+                   const std::vector<Numbers> &found, const Bound &bound) {
   Comparison result;
   result.what = what;
   result.bound = bound;
@@ -53,13 +54,15 @@ Comparison compare(std::string what, const std::vector<Numbers> &expected, const
   if (expected.empty())
     fail("there is nothing to compare");
   for (const Numbers &wanted : expected) {
-    auto other = std::find_if(found.begin(), found.end(), [&](const Numbers &n) { return n.name == wanted.name; });
+    auto other = std::find_if(found.begin(), found.end(),
+                              [&](const Numbers &n) { return n.name == wanted.name; });
     if (other == found.end()) {
       fail(fmt::format("{} is missing", wanted.name));
       continue;
     }
     if (other->shape != wanted.shape) {
-      fail(fmt::format("{}: found {}, expected {}", wanted.name, printShape(other->shape), printShape(wanted.shape)));
+      fail(fmt::format("{}: found {}, expected {}", wanted.name, printShape(other->shape),
+                       printShape(wanted.shape)));
       continue;
     }
     double largest = 0, worst = 0;
@@ -67,7 +70,9 @@ Comparison compare(std::string what, const std::vector<Numbers> &expected, const
     for (size_t i = 0; i < wanted.values.size(); ++i) {
       double a = wanted.values[i], b = other->values[i];
       if (!std::isfinite(a) || !std::isfinite(b)) {
-        fail(fmt::format("{}{} is {}, expected {}: not finite (with --inputs one gives inputs of the right range)", wanted.name, placeOf(wanted.shape, i), b, a));
+        fail(fmt::format("{}{} is {}, expected {}: not finite (with --inputs one gives inputs of "
+                         "the right range)",
+                         wanted.name, placeOf(wanted.shape, i), b, a));
         break;
       }
       largest = std::max(largest, std::abs(a));
@@ -82,7 +87,8 @@ Comparison compare(std::string what, const std::vector<Numbers> &expected, const
         result.note = fmt::format("{}{}", wanted.name, placeOf(wanted.shape, at));
     }
     if (!(relative <= bound.relative))
-      fail(fmt::format("{}{}: found {:.9g}, expected {:.9g}", wanted.name, placeOf(wanted.shape, at), other->values[at], wanted.values[at]));
+      fail(fmt::format("{}{}: found {:.9g}, expected {:.9g}", wanted.name,
+                       placeOf(wanted.shape, at), other->values[at], wanted.values[at]));
   }
   return result;
 }
@@ -95,18 +101,23 @@ std::string printComparisons(const std::vector<Comparison> &all) {
   std::vector<std::vector<std::string>> rows;
   for (const Comparison &c : all) {
     bool compared = !c.bound.reason.empty();
-    rows.push_back({c.what, compared ? fmt::format("{:.2g}", c.maxAbs) : "", compared ? fmt::format("{:.2g}", c.maxRel) : "",
-                    compared ? fmt::format("{:.2g}", c.bound.relative) : "", printVerdict(c.verdict), c.note, c.bound.reason});
+    rows.push_back({c.what, compared ? fmt::format("{:.2g}", c.maxAbs) : "",
+                    compared ? fmt::format("{:.2g}", c.maxRel) : "",
+                    compared ? fmt::format("{:.2g}", c.bound.relative) : "",
+                    printVerdict(c.verdict), c.note, c.bound.reason});
   }
-  return markdownTable({"comparison", "max abs", "max rel", "bound", "result", "worst at", "why this bound"},
-                       {false, true, true, true, false, false, false}, rows);
+  return markdownTable(
+      {"comparison", "max abs", "max rel", "bound", "result", "worst at", "why this bound"},
+      {false, true, true, true, false, false, false}, rows);
 }
 
 nlohmann::ordered_json describe(const std::vector<Comparison> &all) {
   auto rows = nlohmann::ordered_json::array();
   for (const Comparison &c : all)
     rows.push_back({{"comparison", c.what},
-                    {"result", c.verdict == Verdict::Passed ? "pass" : c.verdict == Verdict::Failed ? "fail" : "not applicable"},
+                    {"result", c.verdict == Verdict::Passed   ? "pass"
+                               : c.verdict == Verdict::Failed ? "fail"
+                                                              : "not applicable"},
                     {"max_abs", c.maxAbs},
                     {"max_rel", c.maxRel},
                     {"bound", c.bound.relative},

@@ -20,7 +20,8 @@ struct Numbers {
 Result<Numbers> numbersOf(const Tensor &tensor);
 Result<Numbers> numbersOf(const TensorView &tensor);
 
-/// How far apart two forms may be: the largest difference of a tensor, divided by the largest magnitude in the expected one.
+/// How far apart two forms may be: the largest difference of a tensor, divided by the largest
+/// magnitude in the expected one.
 struct Bound {
   double relative = 0; ///< 0: every bit equal
   std::string reason;
@@ -37,8 +38,10 @@ struct Comparison {
   std::string note; ///< the worst tensor and place; why nothing was compared
 };
 
-/// Compares tensors of the same names, shape by shape. A tensor that is missing, of another shape, or not finite fails.
-Comparison compare(std::string what, const std::vector<Numbers> &expected, const std::vector<Numbers> &found, const Bound &bound);
+/// Compares tensors of the same names, shape by shape. A tensor that is missing, of another shape,
+/// or not finite fails.
+Comparison compare(std::string what, const std::vector<Numbers> &expected,
+                   const std::vector<Numbers> &found, const Bound &bound);
 Comparison failure(std::string what, std::string why);
 Comparison notApplicable(std::string what, std::string why);
 

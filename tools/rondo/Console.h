@@ -14,7 +14,8 @@ namespace rondo::cli {
 bool stdoutIsTerminal();
 bool stderrIsTerminal();
 
-/// One line on stderr that replaces itself, at most ten times a second; nothing at all when stderr is no terminal.
+/// One line on stderr that replaces itself, at most ten times a second; nothing at all when stderr
+/// is no terminal.
 class Progress {
 public:
   explicit Progress(std::string what) : what(std::move(what)) {}
@@ -34,7 +35,8 @@ private:
   bool shown = false;
 };
 
-/// A table in GitHub's markdown, columns padded so that it reads well as text; `right` says which columns are numbers.
+/// A table in GitHub's markdown, columns padded so that it reads well as text; `right` says which
+/// columns are numbers.
 std::string markdownTable(const std::vector<std::string> &heads, const std::vector<bool> &right,
                           const std::vector<std::vector<std::string>> &rows);
 /// "1.6 MiB"

@@ -1,4 +1,5 @@
-// EntryInputs.cpp - An entry's inputs from a safetensors file, checked against what the entry takes.
+// EntryInputs.cpp - An entry's inputs from a safetensors file, checked against what the entry
+// takes.
 
 #include "tools/rondo/EntryInputs.h"
 
@@ -10,12 +11,15 @@
 namespace rondo::cli {
 
 Error wrongTensor(const TensorView &found, const std::string &expected) {
-  return Error{fmt::format("{}: tensor '{}': found {} {}, expected {}", found.file, found.name, nameOf(found.dtype), printShape(found.shape), expected)};
+  return Error{fmt::format("{}: tensor '{}': found {} {}, expected {}", found.file, found.name,
+                           nameOf(found.dtype), printShape(found.shape), expected)};
 }
 
 static std::string printExpected(const package::Value &value, const Batch &batch) {
   std::string text = fmt::format("{} [{}", dtypeOf(value.dtype()) == DType::I64 ? "I64" : "F32",
-                                 batch.leading.empty() ? std::string("B, T") : fmt::format("{}, {}", batch.leading[0], batch.leading[1]));
+                                 batch.leading.empty()
+                                     ? std::string("B, T")
+                                     : fmt::format("{}, {}", batch.leading[0], batch.leading[1]));
   for (const package::Axis *axis : *value.axes())
     if (axis->extent() >= 0)
       text += fmt::format(", {}={}", axis->name()->string_view(), axis->extent());
@@ -23,13 +27,17 @@ static std::string printExpected(const package::Value &value, const Batch &batch
 }
 
 /// One input, converted to what the entry takes; the first one decides B and T.
-Result<Tensor> readInput(const TensorFile &file, const package::Entry &entry, const package::Value &value, Batch &batch) {
+Result<Tensor> readInput(const TensorFile &file, const package::Entry &entry,
+                         const package::Value &value, Batch &batch) {
   std::string name = value.name()->str();
   const TensorView *found = file.find(name);
   if (!found)
-    return Error{fmt::format("{}: tensor '{}' is missing; expected {}, an input of entry '{}'", file.path(), name, printExpected(value, batch), entry.name()->string_view())};
+    return Error{fmt::format("{}: tensor '{}' is missing; expected {}, an input of entry '{}'",
+                             file.path(), name, printExpected(value, batch),
+                             entry.name()->string_view())};
   std::vector<int64_t> extents = extentsOf(value);
-  bool fits = found->shape.size() == extents.size() + 2 && std::equal(extents.begin(), extents.end(), found->shape.begin() + 2);
+  bool fits = found->shape.size() == extents.size() + 2 &&
+              std::equal(extents.begin(), extents.end(), found->shape.begin() + 2);
   if (fits && batch.leading.empty())
     batch.leading = {found->shape[0], found->shape[1]};
   if (!fits || !std::equal(batch.leading.begin(), batch.leading.end(), found->shape.begin()))
@@ -56,15 +64,20 @@ Status splitIntoSequences(const TensorFile &file, Batch &batch) {
     return {};
   }
   if (sequences != 1)
-    return Error{fmt::format("{}: with cu_seqlens all sequences are packed into one; found inputs of [{}, {}], expected [1, T]", file.path(), sequences, tokens)};
-  if ((found->dtype != DType::I64 && found->dtype != DType::I32) || found->shape.size() != 1 || found->shape[0] < 1)
+    return Error{fmt::format("{}: with cu_seqlens all sequences are packed into one; found inputs "
+                             "of [{}, {}], expected [1, T]",
+                             file.path(), sequences, tokens)};
+  if ((found->dtype != DType::I64 && found->dtype != DType::I32) || found->shape.size() != 1 ||
+      found->shape[0] < 1)
     return wrongTensor(*found, "I64 [sequences + 1]");
   RONDO_TAKE(std::vector<int64_t> ends, toI64(*found));
   if (ends.front() != 0 || ends.back() != tokens)
-    return Error{fmt::format("{}: cu_seqlens goes from {} to {}, expected from 0 to {}", file.path(), ends.front(), ends.back(), tokens)};
+    return Error{fmt::format("{}: cu_seqlens goes from {} to {}, expected from 0 to {}",
+                             file.path(), ends.front(), ends.back(), tokens)};
   for (size_t i = 1; i < ends.size(); ++i) {
     if (ends[i] < ends[i - 1])
-      return Error{fmt::format("{}: cu_seqlens[{}] is {}, expected at least {}", file.path(), i, ends[i], ends[i - 1])};
+      return Error{fmt::format("{}: cu_seqlens[{}] is {}, expected at least {}", file.path(), i,
+                               ends[i], ends[i - 1])};
     batch.lengths.push_back(ends[i] - ends[i - 1]);
   }
   return {};

@@ -20,8 +20,10 @@ struct Batch {
 /// "FILE: tensor 'NAME': found F32 [2, 3], expected ..."
 Error wrongTensor(const TensorView &found, const std::string &expected);
 
-/// One input, [B, T, axes...], converted to the element type that the entry takes; the first one read decides B and T.
-Result<Tensor> readInput(const TensorFile &file, const package::Entry &entry, const package::Value &value, Batch &batch);
+/// One input, [B, T, axes...], converted to the element type that the entry takes; the first one
+/// read decides B and T.
+Result<Tensor> readInput(const TensorFile &file, const package::Entry &entry,
+                         const package::Value &value, Batch &batch);
 
 /// Fills in batch.lengths: B sequences of T tokens, or those of `cu_seqlens`.
 Status splitIntoSequences(const TensorFile &file, Batch &batch);

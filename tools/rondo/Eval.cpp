@@ -1,8 +1,9 @@
 // Eval.cpp - `rondo eval`: one entry on tensors of a safetensors file.
 //
-// Inputs are [B, T, axes...], or [1, T, axes...] with cu_seqlens [S + 1] for packed sequences of different lengths. `state.NAME`, [sequences, axes...],
-// is where that state of each sequence begins; with state.position, [sequences], they are whole states to go on from, caches included. The final states come
-// back under the same names.
+// Inputs are [B, T, axes...], or [1, T, axes...] with cu_seqlens [S + 1] for packed sequences of
+// different lengths. `state.NAME`, [sequences, axes...], is where that state of each sequence
+// begins; with state.position, [sequences], they are whole states to go on from, caches included.
+// The final states come back under the same names.
 
 #include "runtime/safetensors.h"
 #include "tools/rondo/Command.h"
@@ -33,8 +34,10 @@ const package::State *findState(const package::Package &manifest, std::string_vi
   return nullptr;
 }
 
-/// What the file gives of state `name` for sequence `index` of `count`: that part of [count, ...], or a tensor of its own, `state.NAME[index]`.
-Result<std::optional<TensorView>> givenState(const TensorFile &file, const std::string &name, size_t index, size_t count) {
+/// What the file gives of state `name` for sequence `index` of `count`: that part of [count, ...],
+/// or a tensor of its own, `state.NAME[index]`.
+Result<std::optional<TensorView>> givenState(const TensorFile &file, const std::string &name,
+                                             size_t index, size_t count) {
   std::string whole = std::string(statePrefix) + name;
   if (const TensorView *own = file.find(fmt::format("{}[{}]", whole, index))) {
     TensorView view = *own;
@@ -47,7 +50,11 @@ Result<std::optional<TensorView>> givenState(const TensorFile &file, const std::
   if (all->shape.empty() || all->shape[0] != static_cast<int64_t>(count))
     return wrongTensor(*all, fmt::format("[{}, axes...]: one for each sequence", count));
   size_t each = all->bytes.size() / count;
-  return std::optional(TensorView{name, all->dtype, {all->shape.begin() + 1, all->shape.end()}, all->bytes.subspan(index * each, each), file.path()});
+  return std::optional(TensorView{name,
+                                  all->dtype,
+                                  {all->shape.begin() + 1, all->shape.end()},
+                                  all->bytes.subspan(index * each, each),
+                                  file.path()});
 }
 
 /// Names on stderr what nothing reads; an error where a state is meant.
@@ -57,31 +64,40 @@ Status checkNames(const TensorFile &file, const Session &session, const package:
     if (name.starts_with(statePrefix)) {
       name.remove_prefix(statePrefix.size());
       std::string_view base = name.ends_with(']') ? name.substr(0, name.rfind('[')) : name;
-      if (name != "position" && !findState(session.manifest(), name) && !findState(session.manifest(), base))
-        return Error{fmt::format("{}: tensor '{}': {} has no state '{}'; `rondo inspect` lists its states", file.path(), tensor.name, session.path(), name)};
+      if (name != "position" && !findState(session.manifest(), name) &&
+          !findState(session.manifest(), base))
+        return Error{
+            fmt::format("{}: tensor '{}': {} has no state '{}'; `rondo inspect` lists its states",
+                        file.path(), tensor.name, session.path(), name)};
       continue;
     }
     bool used = name == "cu_seqlens";
     for (const package::Value *value : *entry.inputs())
       used |= value->name()->string_view() == name;
     if (!used)
-      fmt::print(stderr, "note: {}: tensor '{}' is no input of entry '{}' and was not used\n", file.path(), name, entry.name()->string_view());
+      fmt::print(stderr, "note: {}: tensor '{}' is no input of entry '{}' and was not used\n",
+                 file.path(), name, entry.name()->string_view());
   }
   return {};
 }
 
-/// Sets the initial states that the file gives. With `state.position` they are all of them, of sequences that go on; without, those of sequences that begin.
+/// Sets the initial states that the file gives. With `state.position` they are all of them, of
+/// sequences that go on; without, those of sequences that begin.
 Status readStates(const TensorFile &file, const Session &session, std::vector<State> &states) {
   bool goesOn = file.find("state.position");
   for (size_t i = 0; i < states.size(); ++i) {
     std::vector<TensorView> given;
     if (goesOn) {
-      RONDO_TAKE(std::optional<TensorView> position, givenState(file, "position", i, states.size()));
+      RONDO_TAKE(std::optional<TensorView> position,
+                 givenState(file, "position", i, states.size()));
       given.push_back(*position);
     }
     // Scales after what they scale, whose setting makes them 0.
-    std::vector<const package::State *> ordered(session.manifest().states()->begin(), session.manifest().states()->end());
-    std::partition(ordered.begin(), ordered.end(), [&](const package::State *state) { return scaleOf(session.manifest(), *state); });
+    std::vector<const package::State *> ordered(session.manifest().states()->begin(),
+                                                session.manifest().states()->end());
+    std::partition(ordered.begin(), ordered.end(), [&](const package::State *state) {
+      return scaleOf(session.manifest(), *state);
+    });
     for (const package::State *state : ordered) {
       std::string name = state->name()->str();
       RONDO_TAKE(std::optional<TensorView> found, givenState(file, name, i, states.size()));
@@ -97,7 +113,8 @@ Status readStates(const TensorFile &file, const Session &session, std::vector<St
   return {};
 }
 
-/// Appends the final states, [sequences, axes...], to the outputs; caches of sequences of different lengths one by one, as `state.NAME[index]`.
+/// Appends the final states, [sequences, axes...], to the outputs; caches of sequences of different
+/// lengths one by one, as `state.NAME[index]`.
 Status addStates(const std::vector<State> &states, std::vector<Tensor> &outputs) {
   std::vector<std::vector<Tensor>> saved;
   for (const State &state : states) {
@@ -107,7 +124,8 @@ Status addStates(const std::vector<State> &states, std::vector<Tensor> &outputs)
   for (size_t t = 0; !saved.empty() && t < saved.front().size(); ++t) {
     const Tensor &first = saved.front()[t];
     std::string name = std::string(statePrefix) + first.name;
-    if (!std::all_of(saved.begin(), saved.end(), [&](const auto &own) { return own[t].shape == first.shape; })) {
+    if (!std::all_of(saved.begin(), saved.end(),
+                     [&](const auto &own) { return own[t].shape == first.shape; })) {
       for (size_t i = 0; i < saved.size(); ++i) {
         saved[i][t].name = fmt::format("{}[{}]", name, i);
         outputs.push_back(std::move(saved[i][t]));
@@ -119,14 +137,16 @@ Status addStates(const std::vector<State> &states, std::vector<Tensor> &outputs)
     RONDO_TAKE(Tensor all, makeTensor(name, first.dtype, std::move(shape)));
     for (size_t i = 0; i < saved.size(); ++i)
       if (!saved[i][t].bytes.empty())
-        std::memcpy(all.bytes.data() + i * saved[i][t].bytes.size(), saved[i][t].bytes.data(), saved[i][t].bytes.size());
+        std::memcpy(all.bytes.data() + i * saved[i][t].bytes.size(), saved[i][t].bytes.data(),
+                    saved[i][t].bytes.size());
     outputs.push_back(std::move(all));
   }
   return {};
 }
 
-/// The interpreter keeps states as the spec has them. In its outputs stay those that the package keeps as well, so that `rondo eval` can go on from them: a scaled
-/// state comes with the exponent 0; a cache whose contents the compiler chose otherwise cannot be handed over, and is named.
+/// The interpreter keeps states as the spec has them. In its outputs stay those that the package
+/// keeps as well, so that `rondo eval` can go on from them: a scaled state comes with the exponent
+/// 0; a cache whose contents the compiler chose otherwise cannot be handed over, and is named.
 Status keepPackageStates(const EvalOptions &options) {
   RONDO_TAKE(Package package, Package::open(options.package));
   const package::Package &manifest = package.manifest();
@@ -152,7 +172,9 @@ Status keepPackageStates(const EvalOptions &options) {
           RONDO_CHECK(keep(view));
       if (kept.size() > before || !position)
         continue;
-      bool scales = std::any_of(manifest.states()->begin(), manifest.states()->end(), [&](const package::State *other) { return scaleOf(manifest, *other) == state; });
+      bool scales = std::any_of(
+          manifest.states()->begin(), manifest.states()->end(),
+          [&](const package::State *other) { return scaleOf(manifest, *other) == state; });
       if (!scales) {
         missing += (missing.empty() ? "'" : ", '") + state->name()->str() + "'";
         continue;
@@ -165,15 +187,20 @@ Status keepPackageStates(const EvalOptions &options) {
     }
   }
   if (!missing.empty())
-    fmt::print(stderr, "note: {}: the package keeps {} otherwise than the interpreter does: sequences cannot go on from these states\n", options.outputs, missing);
+    fmt::print(stderr,
+               "note: {}: the package keeps {} otherwise than the interpreter does: sequences "
+               "cannot go on from these states\n",
+               options.outputs, missing);
   return writeTensors(options.outputs, kept);
 }
 
 Status evaluateReference(const EvalOptions &options) {
   std::optional<std::string> program = findProgram("rondo-interp");
   if (!program)
-    return Error{"rondo-interp was not found beside this program or on PATH; the reference is computed by it"};
-  std::vector<std::string> command{*program, options.package, "--inputs", options.inputs, "--outputs", options.outputs};
+    return Error{"rondo-interp was not found beside this program or on PATH; the reference is "
+                 "computed by it"};
+  std::vector<std::string> command{*program,       options.package, "--inputs",
+                                   options.inputs, "--outputs",     options.outputs};
   if (options.precision == "f64")
     command.push_back("--f64");
   if (options.entry != "forward")
@@ -201,7 +228,9 @@ Result<int> evaluate(const EvalOptions &options) {
   for (const Tensor &tensor : inputs)
     bytes.emplace_back(tensor.bytes);
   if (batch.leading.empty())
-    return Error{fmt::format("{}: entry '{}' takes no input, so nothing says how many tokens to run", session.path(), options.entry)};
+    return Error{
+        fmt::format("{}: entry '{}' takes no input, so nothing says how many tokens to run",
+                    session.path(), options.entry)};
   RONDO_CHECK(splitIntoSequences(file, batch));
 
   std::vector<State> states;
@@ -232,26 +261,36 @@ Command addEval(CLI::App &app) {
   auto options = std::make_shared<EvalOptions>();
   CLI::App *command = app.add_subcommand("eval", "Runs one entry on tensors of a safetensors file");
   command->add_option("PKG", options->package, "The package")->required();
-  command->add_option("--entry", options->entry, "forward, prefill, step, score")->capture_default_str();
-  command->add_option("--inputs", options->inputs,
-                      "Tensors named as the entry's inputs, [B, T, axes...]; `state.NAME` [B, axes...]: initial states; with cu_seqlens "
-                      "[S + 1] the inputs are [1, T, axes...] and the states [S, axes...]")
+  command->add_option("--entry", options->entry, "forward, prefill, step, score")
+      ->capture_default_str();
+  command
+      ->add_option("--inputs", options->inputs,
+                   "Tensors named as the entry's inputs, [B, T, axes...]; `state.NAME` [B, "
+                   "axes...]: initial states; with cu_seqlens "
+                   "[S + 1] the inputs are [1, T, axes...] and the states [S, axes...]")
       ->required();
-  command->add_option("--outputs", options->outputs,
-                      "Where to write the outputs, [B, T, axes...] ([B, axes...] of prefill and step), and the final states as `state.NAME`: what --inputs takes to go on")
+  command
+      ->add_option("--outputs", options->outputs,
+                   "Where to write the outputs, [B, T, axes...] ([B, axes...] of prefill and "
+                   "step), and the final states as `state.NAME`: what --inputs takes to go on")
       ->required();
   command->add_option("--precision", options->precision, "f64 only with --reference")
       ->check(CLI::IsMember({"f32", "f64"}))
       ->capture_default_str();
-  command->add_flag("--reference", options->reference, "Let the reference interpreter (rondo-interp) compute it");
+  command->add_flag("--reference", options->reference,
+                    "Let the reference interpreter (rondo-interp) compute it");
   options->machine.addTo(*command);
   command->callback([options] {
     if (options->precision == "f64" && !options->reference)
-      throw CLI::ValidationError("--precision f64", "kernels compute in f32; add --reference to let the interpreter compute in f64");
+      throw CLI::ValidationError(
+          "--precision f64",
+          "kernels compute in f32; add --reference to let the interpreter compute in f64");
   });
   command->footer("Examples:\n"
-                  "  rondo eval model.rpk --entry forward --inputs tokens.safetensors --outputs logits.safetensors\n"
-                  "  rondo eval model.rpk --inputs tokens.safetensors --outputs exact.safetensors --precision f64 --reference");
+                  "  rondo eval model.rpk --entry forward --inputs tokens.safetensors --outputs "
+                  "logits.safetensors\n"
+                  "  rondo eval model.rpk --inputs tokens.safetensors --outputs exact.safetensors "
+                  "--precision f64 --reference");
   return {command, [options] { return evaluate(*options); }};
 }
 

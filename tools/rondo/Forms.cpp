@@ -30,12 +30,14 @@ void append(std::vector<Numbers> &to, std::vector<Numbers> from) {
   }
 }
 
-Result<std::vector<std::span<const std::byte>>> inputsOf(const package::Entry &entry, const Sequence &sequence) {
+Result<std::vector<std::span<const std::byte>>> inputsOf(const package::Entry &entry,
+                                                         const Sequence &sequence) {
   std::vector<std::span<const std::byte>> inputs;
   for (const package::Value *value : *entry.inputs()) {
     auto found = sequence.inputs.find(value->name()->str());
     if (found == sequence.inputs.end())
-      return Error{fmt::format("entry '{}': there is no input '{}'", entry.name()->string_view(), value->name()->string_view())};
+      return Error{fmt::format("entry '{}': there is no input '{}'", entry.name()->string_view(),
+                               value->name()->string_view())};
     inputs.emplace_back(found->second.bytes);
   }
   return inputs;
@@ -64,12 +66,15 @@ Result<Sequence> randomSequence(const package::Entry &entry, int64_t tokens, uin
     RONDO_TAKE(Tensor tensor, makeTensor(value->name()->str(), dtype, std::move(shape)));
     if (dtype == DType::I64)
       for (int64_t &id : tensor.as<int64_t>())
-        id = static_cast<int64_t>(random() % static_cast<uint64_t>(std::max<int64_t>(1, value->id_limit())));
+        id = static_cast<int64_t>(random() %
+                                  static_cast<uint64_t>(std::max<int64_t>(1, value->id_limit())));
     else if (dtype == DType::F32)
       for (float &number : tensor.as<float>())
         number = static_cast<float>(static_cast<int64_t>(random() >> 40) - (1 << 23)) * 0x1p-23f;
     else
-      return Error{fmt::format("entry '{}': input '{}' is {}; expected F32 or I64", entry.name()->string_view(), value->name()->string_view(), nameOf(dtype))};
+      return Error{fmt::format("entry '{}': input '{}' is {}; expected F32 or I64",
+                               entry.name()->string_view(), value->name()->string_view(),
+                               nameOf(dtype))};
     sequence.inputs.emplace(value->name()->str(), std::move(tensor));
   }
   return sequence;
@@ -84,7 +89,8 @@ Result<Sequence> part(const Sequence &whole, int64_t begin, int64_t count) {
     RONDO_TAKE(Tensor rows, makeTensor(name, tensor.dtype, std::move(shape)));
     auto row = static_cast<size_t>(bytesOfRow(tensor));
     if (count > 0)
-      std::memcpy(rows.bytes.data(), tensor.bytes.data() + static_cast<size_t>(begin) * row, rows.bytes.size());
+      std::memcpy(rows.bytes.data(), tensor.bytes.data() + static_cast<size_t>(begin) * row,
+                  rows.bytes.size());
     result.inputs.emplace(name, std::move(rows));
   }
   return result;
@@ -101,7 +107,8 @@ Result<Sequence> withTargets(const Sequence &whole) {
   return result;
 }
 
-Status Forms::runPiece(const package::Entry &entry, const Sequence &piece, State &state, std::vector<Numbers> &outputs) {
+Status Forms::runPiece(const package::Entry &entry, const Sequence &piece, State &state,
+                       std::vector<Numbers> &outputs) {
   RONDO_TAKE(auto inputs, inputsOf(entry, piece));
   State *const states[] = {&state};
   const int64_t lengths[] = {piece.tokens};
@@ -111,7 +118,8 @@ Status Forms::runPiece(const package::Entry &entry, const Sequence &piece, State
   return {};
 }
 
-Result<Outcome> Forms::run(const package::Entry &entry, const Sequence &sequence, const std::vector<int64_t> &pieces, const State *start) {
+Result<Outcome> Forms::run(const package::Entry &entry, const Sequence &sequence,
+                           const std::vector<int64_t> &pieces, const State *start) {
   RONDO_TAKE(State state, session.newState());
   if (start)
     state = *start;
@@ -133,7 +141,8 @@ Result<State> Forms::stateAfter(const package::Entry &entry, const Sequence &seq
   return state;
 }
 
-Result<std::vector<Outcome>> Forms::runPacked(const package::Entry &entry, const std::vector<const Sequence *> &sequences) {
+Result<std::vector<Outcome>> Forms::runPacked(const package::Entry &entry,
+                                              const std::vector<const Sequence *> &sequences) {
   std::vector<State> states;
   std::vector<State *> pointers;
   std::vector<int64_t> lengths;
@@ -175,7 +184,8 @@ std::vector<Numbers> rowsOf(const std::vector<Numbers> &tensors, int64_t begin, 
       row *= tensor.shape[axis];
     Numbers taken{tensor.name, tensor.shape, {}};
     taken.shape[0] = count;
-    taken.values.assign(tensor.values.begin() + begin * row, tensor.values.begin() + (begin + count) * row);
+    taken.values.assign(tensor.values.begin() + begin * row,
+                        tensor.values.begin() + (begin + count) * row);
     rows.push_back(std::move(taken));
   }
   return rows;

@@ -1,4 +1,5 @@
-// Forms.h - A package's entries run in different ways on the same tokens: whole, in pieces, one at a time, packed, from a saved state.
+// Forms.h - A package's entries run in different ways on the same tokens: whole, in pieces, one at
+// a time, packed, from a saved state.
 
 #ifndef RONDO_TOOLS_RONDO_FORMS_H
 #define RONDO_TOOLS_RONDO_FORMS_H
@@ -34,16 +35,20 @@ class Forms {
 public:
   explicit Forms(Session &session) : session(session) {}
 
-  /// One sequence in pieces of these sizes, from `start` (null: a fresh state), which is left as it was. Outputs of a piece follow each other; of an entry with
-  /// one row a sequence, each piece gives one.
-  Result<Outcome> run(const package::Entry &entry, const Sequence &sequence, const std::vector<int64_t> &pieces, const State *start = nullptr);
+  /// One sequence in pieces of these sizes, from `start` (null: a fresh state), which is left as it
+  /// was. Outputs of a piece follow each other; of an entry with one row a sequence, each piece
+  /// gives one.
+  Result<Outcome> run(const package::Entry &entry, const Sequence &sequence,
+                      const std::vector<int64_t> &pieces, const State *start = nullptr);
   /// The state after a sequence.
   Result<State> stateAfter(const package::Entry &entry, const Sequence &sequence);
   /// Several sequences in one call; one outcome each.
-  Result<std::vector<Outcome>> runPacked(const package::Entry &entry, const std::vector<const Sequence *> &sequences);
+  Result<std::vector<Outcome>> runPacked(const package::Entry &entry,
+                                         const std::vector<const Sequence *> &sequences);
 
 private:
-  Status runPiece(const package::Entry &entry, const Sequence &piece, State &state, std::vector<Numbers> &outputs);
+  Status runPiece(const package::Entry &entry, const Sequence &piece, State &state,
+                  std::vector<Numbers> &outputs);
   Session &session;
 };
 

@@ -21,7 +21,8 @@ std::string kindOf(const package::State &state) {
   case package::StateKind::Tail:
     return fmt::format("last {} tokens", state.tokens());
   case package::StateKind::Cache:
-    return state.tokens() > 0 ? fmt::format("window of {} tokens", state.tokens()) : std::string("all tokens");
+    return state.tokens() > 0 ? fmt::format("window of {} tokens", state.tokens())
+                              : std::string("all tokens");
   }
   return {};
 }
@@ -29,8 +30,11 @@ std::string kindOf(const package::State &state) {
 Json describeValue(const package::Value &value) {
   Json axes = Json::array();
   for (const package::Axis *axis : *value.axes())
-    axes.push_back({{"name", textOf(axis->name())}, {"extent", axis->extent() < 0 ? Json() : Json(axis->extent())}});
-  Json result{{"name", textOf(value.name())}, {"dtype", std::string(nameOf(dtypeOf(value.dtype())))}, {"axes", axes}};
+    axes.push_back({{"name", textOf(axis->name())},
+                    {"extent", axis->extent() < 0 ? Json() : Json(axis->extent())}});
+  Json result{{"name", textOf(value.name())},
+              {"dtype", std::string(nameOf(dtypeOf(value.dtype())))},
+              {"axes", axes}};
   if (value.id_limit() > 0)
     result["id_limit"] = value.id_limit();
   return result;
@@ -72,7 +76,8 @@ Json describeStates(const package::Package &manifest) {
   return states;
 }
 
-/// Bytes that every sequence holds from its start, and those that every further token adds (until windows are full).
+/// Bytes that every sequence holds from its start, and those that every further token adds (until
+/// windows are full).
 struct StateBytes {
   int64_t fixed = 0, perToken = 0;
 };
@@ -100,12 +105,13 @@ Json describe(const Package &package, bool checked) {
                        {"from", textOf(kernel->location())}});
   }
   for (const package::Weight *weight : *manifest.weights())
-    weights.push_back({{"name", textOf(weight->name())},
-                       {"dtype", std::string(nameOf(dtypeOf(weight->dtype())))},
-                       {"shape", std::vector<int64_t>(weight->shape()->begin(), weight->shape()->end())},
-                       {"layout", textOf(weight->layout())},
-                       {"derived", weight->derived()},
-                       {"bytes", weight->bytes()}});
+    weights.push_back(
+        {{"name", textOf(weight->name())},
+         {"dtype", std::string(nameOf(dtypeOf(weight->dtype())))},
+         {"shape", std::vector<int64_t>(weight->shape()->begin(), weight->shape()->end())},
+         {"layout", textOf(weight->layout())},
+         {"derived", weight->derived()},
+         {"bytes", weight->bytes()}});
   Json result{{"file", package.path()},
               {"model", textOf(manifest.model())},
               {"architecture", textOf(manifest.architecture())},
@@ -121,11 +127,14 @@ Json describe(const Package &package, bool checked) {
               {"states", describeStates(manifest)},
               {"kernels", kernels},
               {"weights", weights}};
-  result["eos"] = manifest.eos() ? std::vector<int32_t>(manifest.eos()->begin(), manifest.eos()->end()) : std::vector<int32_t>();
+  result["eos"] = manifest.eos()
+                      ? std::vector<int32_t>(manifest.eos()->begin(), manifest.eos()->end())
+                      : std::vector<int32_t>();
   if (const package::Provenance *from = manifest.provenance())
-    result["provenance"] = {{"producer", textOf(from->producer())},     {"spec", textOf(from->spec())},
-                            {"config", textOf(from->config())},         {"checkpoint", textOf(from->checkpoint())},
-                            {"precision", textOf(from->precision())},   {"command", textOf(from->command())}};
+    result["provenance"] = {
+        {"producer", textOf(from->producer())},   {"spec", textOf(from->spec())},
+        {"config", textOf(from->config())},       {"checkpoint", textOf(from->checkpoint())},
+        {"precision", textOf(from->precision())}, {"command", textOf(from->command())}};
   if (checked)
     result["weights_checked"] = true;
   return result;
@@ -134,53 +143,68 @@ Json describe(const Package &package, bool checked) {
 std::string signatureOf(const flatbuffers::Vector<flatbuffers::Offset<package::Value>> &values) {
   std::string text;
   for (const package::Value *value : values)
-    text += fmt::format("{}{}[{}] {}{}", text.empty() ? "" : ", ", textOf(value->name()), printAxes(*value->axes()),
-                        nameOf(dtypeOf(value->dtype())), value->id_limit() > 0 ? fmt::format(" below {}", value->id_limit()) : "");
+    text += fmt::format("{}{}[{}] {}{}", text.empty() ? "" : ", ", textOf(value->name()),
+                        printAxes(*value->axes()), nameOf(dtypeOf(value->dtype())),
+                        value->id_limit() > 0 ? fmt::format(" below {}", value->id_limit()) : "");
   return text;
 }
 
 void printTables(const package::Package &manifest) {
   std::vector<std::vector<std::string>> rows;
   for (const package::Entry *entry : *manifest.entries())
-    rows.push_back({textOf(entry->name()), signatureOf(*entry->inputs()),
-                    signatureOf(*entry->outputs()) + (entry->outputs_in_last_space() ? " (one row a sequence)" : ""),
-                    std::to_string(entry->steps()->size()), printBytes(static_cast<uint64_t>(entry->arena())),
-                    std::to_string(entry->max_rows()) + (entry->whole_sequence() ? " (whole sequence)" : "")});
+    rows.push_back(
+        {textOf(entry->name()), signatureOf(*entry->inputs()),
+         signatureOf(*entry->outputs()) +
+             (entry->outputs_in_last_space() ? " (one row a sequence)" : ""),
+         std::to_string(entry->steps()->size()), printBytes(static_cast<uint64_t>(entry->arena())),
+         std::to_string(entry->max_rows()) + (entry->whole_sequence() ? " (whole sequence)" : "")});
   fmt::print("\n{}", markdownTable({"entry", "inputs", "outputs", "steps", "arena", "rows a piece"},
                                    {false, false, false, true, true, true}, rows));
   rows.clear();
   for (const package::State *state : *manifest.states())
-    rows.push_back({textOf(state->name()), kindOf(*state), printAxes(*state->axes()), printBytes(static_cast<uint64_t>(state->bytes())),
-                    state->kind() != package::StateKind::Fixed     ? "a token"
-                    : state->scale() && state->scale()->size() ? fmt::format("times exp({})", textOf(state->scale()))
-                                                               : ""});
+    rows.push_back({textOf(state->name()), kindOf(*state), printAxes(*state->axes()),
+                    printBytes(static_cast<uint64_t>(state->bytes())),
+                    state->kind() != package::StateKind::Fixed ? "a token"
+                    : state->scale() && state->scale()->size()
+                        ? fmt::format("times exp({})", textOf(state->scale()))
+                        : ""});
   if (!rows.empty())
-    fmt::print("\n{}", markdownTable({"state", "keeps", "axes", "bytes", ""}, {false, false, false, true, false}, rows));
+    fmt::print("\n{}", markdownTable({"state", "keeps", "axes", "bytes", ""},
+                                     {false, false, false, true, false}, rows));
   rows.clear();
   for (const package::Kernel *kernel : *manifest.kernels()) {
     std::string isas;
     for (const package::Variant *variant : *kernel->variants())
       isas += (isas.empty() ? "" : ", ") + textOf(variant->isa());
-    rows.push_back({textOf(kernel->name()), textOf(kernel->kind()), isas, printBytes(static_cast<uint64_t>(kernel->scratch())), textOf(kernel->location())});
+    rows.push_back({textOf(kernel->name()), textOf(kernel->kind()), isas,
+                    printBytes(static_cast<uint64_t>(kernel->scratch())),
+                    textOf(kernel->location())});
   }
-  fmt::print("\n{}", markdownTable({"kernel", "kind", "levels", "scratch a worker", "from"}, {false, false, false, true, false}, rows));
+  fmt::print("\n{}", markdownTable({"kernel", "kind", "levels", "scratch a worker", "from"},
+                                   {false, false, false, true, false}, rows));
 }
 
 void print(const Package &package, bool checked) {
   const package::Package &manifest = package.manifest();
   StateBytes bytes = stateBytesOf(manifest);
   std::string architecture = textOf(manifest.architecture());
-  fmt::print("model       {}{}\n", textOf(manifest.model()), architecture.empty() ? "" : fmt::format(" ({})", architecture));
-  fmt::print("file        {}: {}, of which weights {}, code {}\n", package.path(), printBytes(package.fileBytes()),
-             printBytes(package.weightBytes()), printBytes(package.code().size()));
+  fmt::print("model       {}{}\n", textOf(manifest.model()),
+             architecture.empty() ? "" : fmt::format(" ({})", architecture));
+  fmt::print("file        {}: {}, of which weights {}, code {}\n", package.path(),
+             printBytes(package.fileBytes()), printBytes(package.weightBytes()),
+             printBytes(package.code().size()));
   fmt::print("hash        {}{}\n", package.contentHash(), checked ? " (weights checked)" : "");
-  fmt::print("parameters  {} in {} stored tensors\n", printCount(countParameters(manifest)), manifest.weights()->size());
+  fmt::print("parameters  {} in {} stored tensors\n", printCount(countParameters(manifest)),
+             manifest.weights()->size());
   fmt::print("a sequence  {} of states{}\n", printBytes(static_cast<uint64_t>(bytes.fixed)),
-             bytes.perToken ? fmt::format(", and {} of caches a token", printBytes(static_cast<uint64_t>(bytes.perToken))) : "");
+             bytes.perToken ? fmt::format(", and {} of caches a token",
+                                          printBytes(static_cast<uint64_t>(bytes.perToken)))
+                            : "");
   if (manifest.tokenizer() && manifest.tokenizer()->size() > 0)
     fmt::print("tokenizer   tokenizer.json, {}\n", printBytes(manifest.tokenizer()->size()));
   if (manifest.eos() && manifest.eos()->size() > 0)
-    fmt::print("ends at     id {}\n", fmt::join(manifest.eos()->begin(), manifest.eos()->end(), ", "));
+    fmt::print("ends at     id {}\n",
+               fmt::join(manifest.eos()->begin(), manifest.eos()->end(), ", "));
   if (const package::Provenance *from = manifest.provenance()) {
     auto line = [](const char *label, const flatbuffers::String *text) {
       if (text && text->size() > 0)
@@ -217,11 +241,15 @@ Result<int> inspect(const InspectOptions &options) {
 
 Command addInspect(CLI::App &app) {
   auto options = std::make_shared<InspectOptions>();
-  CLI::App *command = app.add_subcommand("inspect", "What a package says of itself: entries, states, kernels, weights, where it comes from");
+  CLI::App *command = app.add_subcommand(
+      "inspect",
+      "What a package says of itself: entries, states, kernels, weights, where it comes from");
   command->add_option("PKG", options->package, "The package")->required();
-  auto *json = command->add_flag("--json", options->json, "Print an object for programs, with every weight");
+  auto *json =
+      command->add_flag("--json", options->json, "Print an object for programs, with every weight");
   command->add_flag("--check", options->check, "Read all weights and compare them with their hash");
-  command->add_flag("--explain", options->explain, "Print what the compiler derived, instead")->excludes(json);
+  command->add_flag("--explain", options->explain, "Print what the compiler derived, instead")
+      ->excludes(json);
   command->footer("Nothing of the package is run.\n"
                   "Examples:\n"
                   "  rondo inspect model.rpk --check\n"

@@ -12,9 +12,11 @@ namespace {
 
 bool isState(std::string_view name) { return name.starts_with("state."); }
 
-/// One piece: its inputs and the states of `before` (null: a fresh sequence) go into a file, what comes out into another, which is returned.
-Result<TensorFile> interpretPiece(const std::vector<std::string> &command, const std::string &inputs, const std::string &outputs, const Sequence &piece,
-                                  const TensorFile *before) {
+/// One piece: its inputs and the states of `before` (null: a fresh sequence) go into a file, what
+/// comes out into another, which is returned.
+Result<TensorFile> interpretPiece(const std::vector<std::string> &command,
+                                  const std::string &inputs, const std::string &outputs,
+                                  const Sequence &piece, const TensorFile *before) {
   std::vector<TensorView> views;
   for (const auto &[name, tensor] : piece.inputs) {
     views.push_back(tensor.view());
@@ -34,11 +36,14 @@ Result<TensorFile> interpretPiece(const std::vector<std::string> &command, const
 
 } // namespace
 
-Result<std::vector<Numbers>> interpret(const ScratchFolder &scratch, const std::vector<std::string> &program, const Sequence &sequence,
-                                       const std::vector<int64_t> &pieces, bool f64) {
+Result<std::vector<Numbers>> interpret(const ScratchFolder &scratch,
+                                       const std::vector<std::string> &program,
+                                       const Sequence &sequence, const std::vector<int64_t> &pieces,
+                                       bool f64) {
   std::optional<std::string> interpreter = findProgram("rondo-interp");
   if (!interpreter)
-    return Error{"not compared: rondo-interp not found beside this program or on PATH (--no-reference leaves it out)"};
+    return Error{"not compared: rondo-interp not found beside this program or on PATH "
+                 "(--no-reference leaves it out)"};
   std::vector<std::string> command{*interpreter};
   command.insert(command.end(), program.begin(), program.end());
   if (f64)
@@ -50,8 +55,10 @@ Result<std::vector<Numbers>> interpret(const ScratchFolder &scratch, const std::
     RONDO_TAKE(Sequence piece, part(sequence, begin, pieces[i]));
     begin += pieces[i];
     // What the piece before wrote is read while this one's inputs are written.
-    RONDO_TAKE(TensorFile made, interpretPiece(command, scratch.file("inputs.safetensors"), scratch.file(fmt::format("outputs-{}.safetensors", i % 2)), piece,
-                                               before ? &*before : nullptr));
+    RONDO_TAKE(TensorFile made,
+               interpretPiece(command, scratch.file("inputs.safetensors"),
+                              scratch.file(fmt::format("outputs-{}.safetensors", i % 2)), piece,
+                              before ? &*before : nullptr));
     states.clear();
     size_t output = 0;
     for (const TensorView &tensor : made.tensors()) {

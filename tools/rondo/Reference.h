@@ -8,10 +8,13 @@
 
 namespace rondo::cli {
 
-/// What rondo-interp makes of a sequence in pieces of these sizes, each begun in the states that the one before it left: outputs [rows, axes...], then the last
-/// states as `state.NAME`. `program`: a package, or a stage's IR and where its parameters are (--params).
-Result<std::vector<Numbers>> interpret(const ScratchFolder &scratch, const std::vector<std::string> &program, const Sequence &sequence,
-                                       const std::vector<int64_t> &pieces, bool f64);
+/// What rondo-interp makes of a sequence in pieces of these sizes, each begun in the states that
+/// the one before it left: outputs [rows, axes...], then the last states as `state.NAME`.
+/// `program`: a package, or a stage's IR and where its parameters are (--params).
+Result<std::vector<Numbers>> interpret(const ScratchFolder &scratch,
+                                       const std::vector<std::string> &program,
+                                       const Sequence &sequence, const std::vector<int64_t> &pieces,
+                                       bool f64);
 
 } // namespace rondo::cli
 

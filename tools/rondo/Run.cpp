@@ -1,4 +1,5 @@
-// Run.cpp - `rondo run`: continues a prompt: the prompt through the entry `prefill`, what is generated through `step`.
+// Run.cpp - `rondo run`: continues a prompt: the prompt through the entry `prefill`, what is
+// generated through `step`.
 
 #include "runtime/file.h"
 #include "runtime/safetensors.h"
@@ -42,7 +43,8 @@ Result<std::vector<int64_t>> readPrompt(const RunOptions &options, const TokenTe
   }
   RONDO_TAKE(std::vector<int64_t> tokens, text.encode(content, /*framed=*/options.stateIn.empty()));
   if (tokens.empty())
-    return Error{fmt::format("{}: found no token in it, expected at least one to go on from", options.file.empty() ? "-p" : options.file)};
+    return Error{fmt::format("{}: found no token in it, expected at least one to go on from",
+                             options.file.empty() ? "-p" : options.file)};
   return tokens;
 }
 
@@ -59,7 +61,8 @@ void show(const std::string &text) {
   std::fflush(stdout);
 }
 
-Result<Generated> generate(const RunOptions &options, Session &session, const TokenText &text, const std::vector<int64_t> &prompt, Timings &timings) {
+Result<Generated> generate(const RunOptions &options, Session &session, const TokenText &text,
+                           const std::vector<int64_t> &prompt, Timings &timings) {
   const std::string_view inputs[] = {"tokens"};
   RONDO_TAKE(const package::Entry *prefill, session.tokenEntry("prefill", inputs, "logits"));
   RONDO_TAKE(const package::Entry *step, session.tokenEntry("step", inputs, "logits"));
@@ -69,7 +72,9 @@ Result<Generated> generate(const RunOptions &options, Session &session, const To
   const auto *eos = session.manifest().eos();
   // Who speaks in ids gets as many as asked for, and finds an end among them.
   bool stops = !options.ignoreEos && options.tokens.empty() && eos;
-  auto ends = [&](int64_t id) { return stops && std::find(eos->begin(), eos->end(), id) != eos->end(); };
+  auto ends = [&](int64_t id) {
+    return stops && std::find(eos->begin(), eos->end(), id) != eos->end();
+  };
 
   std::vector<float> logits;
   Stopwatch watch;
@@ -110,7 +115,9 @@ Result<Generated> generate(const RunOptions &options, Session &session, const To
   return result;
 }
 
-double perSecond(size_t count, double seconds) { return seconds > 0 ? static_cast<double>(count) / seconds : 0; }
+double perSecond(size_t count, double seconds) {
+  return seconds > 0 ? static_cast<double>(count) / seconds : 0;
+}
 
 Result<int> run(const RunOptions &options) {
   Timings timings;
@@ -124,7 +131,8 @@ Result<int> run(const RunOptions &options) {
   std::span<const int64_t> shown(generated.tokens);
   if (generated.ended)
     shown = shown.first(shown.size() - 1);
-  double promptSpeed = perSecond(prompt.size(), timings.prompt), speed = perSecond(generated.tokens.size(), timings.generate);
+  double promptSpeed = perSecond(prompt.size(), timings.prompt),
+         speed = perSecond(generated.tokens.size(), timings.generate);
   if (options.json) {
     printJson({{"tokens", generated.tokens},
                {"text", text.decode(shown)},
@@ -147,9 +155,12 @@ Result<int> run(const RunOptions &options) {
   fmt::print("\n");
   if (stderrIsTerminal()) {
     std::fflush(stdout);
-    fmt::print(stderr, "\nload {:.1f} ms; prompt {} tokens, {:.1f} ms, {:.1f} t/s; generated {} tokens, {:.1f} ms, {:.1f} t/s; {} threads, {}\n",
-               timings.load * 1e3, prompt.size(), timings.prompt * 1e3, promptSpeed, generated.tokens.size(), timings.generate * 1e3, speed,
-               session.threads(), session.isa());
+    fmt::print(stderr,
+               "\nload {:.1f} ms; prompt {} tokens, {:.1f} ms, {:.1f} t/s; generated {} tokens, "
+               "{:.1f} ms, {:.1f} t/s; {} threads, {}\n",
+               timings.load * 1e3, prompt.size(), timings.prompt * 1e3, promptSpeed,
+               generated.tokens.size(), timings.generate * 1e3, speed, session.threads(),
+               session.isa());
   }
   return Success;
 }
@@ -163,23 +174,39 @@ Command addRun(CLI::App &app) {
   auto *group = command->add_option_group("prompt", "What to go on from");
   group->add_option("-p,--prompt", options->prompt, "The prompt as text");
   group->add_option("--file", options->file, "The prompt as a file");
-  group->add_option("--tokens", options->tokens, "The prompt as ids: 1,2,3; an end-of-sequence token does not stop it")->delimiter(',')->allow_extra_args(false);
+  group
+      ->add_option("--tokens", options->tokens,
+                   "The prompt as ids: 1,2,3; an end-of-sequence token does not stop it")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   group->require_option(1);
-  command->add_option("-n,--n-predict", options->count, "Tokens to generate at most")->check(CLI::Range(int64_t(0), int64_t(1) << 40))->capture_default_str();
-  command->add_option("--temp", options->sampling.temperature, "Temperature; 0: always the most probable token")->check(CLI::Range(0.0f, 1e6f))->capture_default_str();
-  command->add_option("--top-p", options->sampling.topP, "Draw from the most probable tokens that together have this probability")->check(CLI::Range(1e-6f, 1.0f))->capture_default_str();
+  command->add_option("-n,--n-predict", options->count, "Tokens to generate at most")
+      ->check(CLI::Range(int64_t(0), int64_t(1) << 40))
+      ->capture_default_str();
+  command
+      ->add_option("--temp", options->sampling.temperature,
+                   "Temperature; 0: always the most probable token")
+      ->check(CLI::Range(0.0f, 1e6f))
+      ->capture_default_str();
+  command
+      ->add_option("--top-p", options->sampling.topP,
+                   "Draw from the most probable tokens that together have this probability")
+      ->check(CLI::Range(1e-6f, 1.0f))
+      ->capture_default_str();
   command->add_option("--seed", options->sampling.seed, "Of what is drawn")->capture_default_str();
   command->add_option("--state-in", options->stateIn, "Go on from this saved state");
-  command->add_option("--state-out", options->stateOut, "Save the state after all tokens, given and generated (safetensors)");
+  command->add_option("--state-out", options->stateOut,
+                      "Save the state after all tokens, given and generated (safetensors)");
   command->add_flag("--ignore-eos", options->ignoreEos, "Go on after an end-of-sequence token");
   command->add_flag("--json", options->json, "Print an object for programs");
   options->machine.addTo(*command);
-  command->footer("Prints what was generated; ids where the package has no text.\n"
-                  "Examples:\n"
-                  "  rondo run model.rpk -p \"Once upon a time\" -n 64 --temp 0.8 --top-p 0.95 --seed 7\n"
-                  "  rondo run model.rpk --tokens 1,2,3 -n 16 --json\n"
-                  "  rondo run model.rpk --file chapter1.txt -n 0 --state-out chapter1.state\n"
-                  "  rondo run model.rpk --state-in chapter1.state -p \"Chapter 2\"");
+  command->footer(
+      "Prints what was generated; ids where the package has no text.\n"
+      "Examples:\n"
+      "  rondo run model.rpk -p \"Once upon a time\" -n 64 --temp 0.8 --top-p 0.95 --seed 7\n"
+      "  rondo run model.rpk --tokens 1,2,3 -n 16 --json\n"
+      "  rondo run model.rpk --file chapter1.txt -n 0 --state-out chapter1.state\n"
+      "  rondo run model.rpk --state-in chapter1.state -p \"Chapter 2\"");
   return {command, [options] { return run(*options); }};
 }
 

@@ -12,7 +12,8 @@ void MachineOptions::addTo(CLI::App &app) {
   app.add_option("-t,--threads", threads, "Threads; 0: one for each processor this process may use")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
-  app.add_option("--isa", isa, "Level of the instruction set (default: the best of machine and package)")
+  app.add_option("--isa", isa,
+                 "Level of the instruction set (default: the best of machine and package)")
       ->check(CLI::IsMember({"x86-64-v3", "x86-64-v4"}));
 }
 
@@ -32,10 +33,12 @@ Result<Session> Session::open(const std::string &path, const MachineOptions &mac
 Result<const package::Entry *> Session::entry(std::string_view name) const {
   if (const package::Entry *found = program->entry(name))
     return found;
-  return Error{fmt::format("{}: it has no entry '{}'; its entries: {}", path(), name, program->entryNames())};
+  return Error{fmt::format("{}: it has no entry '{}'; its entries: {}", path(), name,
+                           program->entryNames())};
 }
 
-Result<const package::Entry *> Session::tokenEntry(std::string_view name, std::span<const std::string_view> inputs,
+Result<const package::Entry *> Session::tokenEntry(std::string_view name,
+                                                   std::span<const std::string_view> inputs,
                                                    std::string_view output) const {
   RONDO_TAKE(const package::Entry *found, entry(name));
   std::string expected, has;
@@ -45,19 +48,23 @@ Result<const package::Entry *> Session::tokenEntry(std::string_view name, std::s
     if (!same)
       continue;
     const package::Value &value = *found->inputs()->Get(static_cast<unsigned>(i));
-    same = value.name()->string_view() == inputs[i] && dtypeOf(value.dtype()) == DType::I64 && extentsOf(value).empty();
+    same = value.name()->string_view() == inputs[i] && dtypeOf(value.dtype()) == DType::I64 &&
+           extentsOf(value).empty();
   }
   for (const package::Value *value : *found->inputs())
     has += fmt::format("{}{}", has.empty() ? "" : ", ", value->name()->string_view());
   if (!same)
-    return Error{fmt::format("{}: entry '{}' takes {}; expected a model over token ids ({}). `rondo eval` runs any entry", path(), name, has, expected)};
+    return Error{fmt::format("{}: entry '{}' takes {}; expected a model over token ids ({}). "
+                             "`rondo eval` runs any entry",
+                             path(), name, has, expected)};
   if (found->outputs()->size() != 1 || found->outputs()->Get(0)->name()->string_view() != output ||
       dtypeOf(found->outputs()->Get(0)->dtype()) != DType::F32)
     return Error{fmt::format("{}: entry '{}': expected one output '{}'", path(), name, output)};
   return found;
 }
 
-Result<std::vector<Tensor>> Session::run(const package::Entry &entry, std::span<State *const> states,
+Result<std::vector<Tensor>> Session::run(const package::Entry &entry,
+                                         std::span<State *const> states,
                                          std::span<const int64_t> lengths,
                                          std::span<const std::span<const std::byte>> inputs) {
   int64_t count = static_cast<int64_t>(states.size());
@@ -71,7 +78,8 @@ Result<std::vector<Tensor>> Session::run(const package::Entry &entry, std::span<
   for (const package::Value *value : *entry.outputs()) {
     std::vector<int64_t> shape = extentsOf(*value);
     shape.insert(shape.begin(), count);
-    RONDO_TAKE(Tensor tensor, makeTensor(value->name()->str(), dtypeOf(value->dtype()), std::move(shape)));
+    RONDO_TAKE(Tensor tensor,
+               makeTensor(value->name()->str(), dtypeOf(value->dtype()), std::move(shape)));
     outputs.push_back(std::move(tensor));
   }
   for (Tensor &tensor : outputs)
@@ -80,8 +88,8 @@ Result<std::vector<Tensor>> Session::run(const package::Entry &entry, std::span<
   return outputs;
 }
 
-Status Session::run(const package::Entry &entry, State &state, std::span<const std::span<const int64_t>> inputs,
-                    std::vector<float> &output) {
+Status Session::run(const package::Entry &entry, State &state,
+                    std::span<const std::span<const int64_t>> inputs, std::vector<float> &output) {
   const package::Value &value = *entry.outputs()->Get(0);
   size_t rows = entry.outputs_in_last_space() ? 1 : inputs.front().size();
   output.resize(rows * static_cast<size_t>(rowBytes(value)) / sizeof(float));

@@ -41,13 +41,15 @@ public:
 
   /// An error names the entries that there are.
   Result<const package::Entry *> entry(std::string_view name) const;
-  /// An entry whose inputs are those named, each one id a token; `name`'s output is the one called `output`.
-  Result<const package::Entry *> tokenEntry(std::string_view name, std::span<const std::string_view> inputs,
+  /// An entry whose inputs are those named, each one id a token; `name`'s output is the one called
+  /// `output`.
+  Result<const package::Entry *> tokenEntry(std::string_view name,
+                                            std::span<const std::string_view> inputs,
                                             std::string_view output) const;
   Result<State> newState() const { return State::create(program); }
 
-  /// Runs `entry` on packed rows; `inputs` in the entry's order. Returns the outputs in the entry's order: [rows, axes...], or
-  /// [sequences, axes...] of an entry with outputs_in_last_space.
+  /// Runs `entry` on packed rows; `inputs` in the entry's order. Returns the outputs in the entry's
+  /// order: [rows, axes...], or [sequences, axes...] of an entry with outputs_in_last_space.
   Result<std::vector<Tensor>> run(const package::Entry &entry, std::span<State *const> states,
                                   std::span<const int64_t> lengths,
                                   std::span<const std::span<const std::byte>> inputs);
@@ -65,9 +67,11 @@ private:
 std::vector<int64_t> extentsOf(const package::Value &value);
 /// "h=4 p=8"
 std::string printAxes(const flatbuffers::Vector<flatbuffers::Offset<package::Axis>> &axes);
-/// Parameters, each counted once however many layouts it is stored in; not what was computed from them.
+/// Parameters, each counted once however many layouts it is stored in; not what was computed from
+/// them.
 uint64_t countParameters(const package::Package &manifest);
-/// The size of the vocabulary: the limit of the ids that `entry` takes as `tokens`; 0 when there is none.
+/// The size of the vocabulary: the limit of the ids that `entry` takes as `tokens`; 0 when there is
+/// none.
 int64_t vocabularyOf(const package::Entry &entry);
 
 } // namespace rondo::cli

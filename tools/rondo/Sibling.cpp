@@ -28,7 +28,8 @@ std::optional<std::string> findProgram(const std::string &name) {
   const char *path = std::getenv("PATH");
   for (std::string_view rest = path ? path : ""; !rest.empty();) {
     size_t end = std::min(rest.find(':'), rest.size());
-    if (std::string candidate = fmt::format("{}/{}", rest.substr(0, end), name); end > 0 && usable(candidate))
+    if (std::string candidate = fmt::format("{}/{}", rest.substr(0, end), name);
+        end > 0 && usable(candidate))
       return candidate;
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }

@@ -1,4 +1,5 @@
-// Sibling.h - The other programs of this build, started as processes: `rondo` itself links no compiler.
+// Sibling.h - The other programs of this build, started as processes: `rondo` itself links no
+// compiler.
 
 #ifndef RONDO_TOOLS_RONDO_SIBLING_H
 #define RONDO_TOOLS_RONDO_SIBLING_H
@@ -14,7 +15,8 @@ namespace rondo::cli {
 /// The program of that name beside this executable, else on PATH.
 std::optional<std::string> findProgram(const std::string &name);
 
-/// Runs `arguments` (the first is the program) to its end with stdin empty. An error holds the command and all that it printed.
+/// Runs `arguments` (the first is the program) to its end with stdin empty. An error holds the
+/// command and all that it printed.
 Status runProgram(const std::vector<std::string> &arguments);
 
 /// A folder for intermediate files that goes away with the object.

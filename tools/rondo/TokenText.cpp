@@ -13,7 +13,8 @@ Result<TokenText> TokenText::of(const Session &session) {
     vocabulary = std::max(vocabulary, vocabularyOf(*entry));
   const flatbuffers::String *json = session.manifest().tokenizer();
   if (json && json->size() > 0) {
-    Result<Tokenizer> read = Tokenizer::fromJson(json->string_view(), session.path() + ": tokenizer.json");
+    Result<Tokenizer> read =
+        Tokenizer::fromJson(json->string_view(), session.path() + ": tokenizer.json");
     if (read)
       result.tokenizer = *std::move(read);
     else // no reason to refuse ids
@@ -21,7 +22,9 @@ Result<TokenText> TokenText::of(const Session &session) {
   } else if (vocabulary == 256) {
     result.tokenizer = Tokenizer::bytes();
   } else {
-    result.reason = fmt::format("{}: it has no tokenizer, and its vocabulary of {} is not the 256 byte values: text cannot be read; give ids with --tokens", session.path(), vocabulary);
+    result.reason = fmt::format("{}: it has no tokenizer, and its vocabulary of {} is not the 256 "
+                                "byte values: text cannot be read; give ids with --tokens",
+                                session.path(), vocabulary);
   }
   return result;
 }
@@ -32,6 +35,8 @@ Result<std::vector<int64_t>> TokenText::encode(std::string_view text, bool frame
   return tokenizer->encode(text, framed);
 }
 
-std::string TokenText::decode(std::span<const int64_t> ids) const { return tokenizer ? tokenizer->decode(ids) : std::string(); }
+std::string TokenText::decode(std::span<const int64_t> ids) const {
+  return tokenizer ? tokenizer->decode(ids) : std::string();
+}
 
 } // namespace rondo::cli

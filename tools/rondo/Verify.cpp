@@ -1,7 +1,9 @@
 // Verify.cpp - `rondo verify`: every way of computing a model against every other.
 //
-// A package promises that its entries are one function of the tokens: however they are cut into calls, packed with others, shared out to threads, computed by
-// another level's kernels or taken from a saved state. All of that is run on the same seeded tokens and compared, and held against the reference interpreter.
+// A package promises that its entries are one function of the tokens: however they are cut into
+// calls, packed with others, shared out to threads, computed by another level's kernels or taken
+// from a saved state. All of that is run on the same seeded tokens and compared, and held against
+// the reference interpreter.
 
 #include "runtime/cpu.h"
 #include "tools/rondo/Command.h"
@@ -29,15 +31,22 @@ struct VerifyOptions {
 };
 
 /// The file name that compileSpec gives a package in `form`.
-std::string packageOf(const std::string &form) { return form.empty() ? "spec.rpk" : "spec-" + form + ".rpk"; }
+std::string packageOf(const std::string &form) {
+  return form.empty() ? "spec.rpk" : "spec-" + form + ".rpk";
+}
 
-/// Compiles a spec with seeded parameters; `form` of all its recurrences, empty: those that the compiler chooses.
-Result<std::string> compileSpec(const VerifyOptions &options, const ScratchFolder &scratch, const std::string &form = {}) {
+/// Compiles a spec with seeded parameters; `form` of all its recurrences, empty: those that the
+/// compiler chooses.
+Result<std::string> compileSpec(const VerifyOptions &options, const ScratchFolder &scratch,
+                                const std::string &form = {}) {
   std::optional<std::string> program = findProgram("rondoc");
   if (!program)
-    return Error{fmt::format("{}: to verify a spec, rondoc has to compile it; it was not found beside this program or on PATH", options.package)};
+    return Error{fmt::format("{}: to verify a spec, rondoc has to compile it; it was not found "
+                             "beside this program or on PATH",
+                             options.package)};
   std::string package = scratch.file(packageOf(form));
-  std::vector<std::string> command{*program, options.package, "--random-init", std::to_string(options.seed), "-o", package};
+  std::vector<std::string> command{
+      *program, options.package, "--random-init", std::to_string(options.seed), "-o", package};
   if (!options.config.empty())
     command.insert(command.end(), {"--config", options.config});
   if (!options.module.empty())
@@ -50,14 +59,17 @@ Result<std::string> compileSpec(const VerifyOptions &options, const ScratchFolde
   return package;
 }
 
-/// The bound between forms that add the same numbers in another order. Published checkpoints are held to 5e-5 of logits that reach about 5.
+/// The bound between forms that add the same numbers in another order. Published checkpoints are
+/// held to 5e-5 of logits that reach about 5.
 constexpr double reordered = 1e-5;
 const Bound bitEqual{0, "the same sums in the same order"};
 
 class Verifier {
 public:
-  Verifier(const VerifyOptions &options, Session &session, const package::Entry &forward, const ScratchFolder &scratch)
-      : options(options), session(session), forms(session), forward(forward), scratch(scratch), progress("verify") {}
+  Verifier(const VerifyOptions &options, Session &session, const package::Entry &forward,
+           const ScratchFolder &scratch)
+      : options(options), session(session), forms(session), forward(forward), scratch(scratch),
+        progress("verify") {}
 
   Status prepare();
   std::vector<Comparison> compareAll();
@@ -67,15 +79,22 @@ public:
 private:
   using Tensors = Result<std::vector<Numbers>>;
   /// Compares what `found` makes with what was expected; an error of either is the failure's note.
-  template <class Found> void check(const std::string &what, const std::vector<Numbers> &expected, const Bound &bound, Found found) {
+  template <class Found>
+  void check(const std::string &what, const std::vector<Numbers> &expected, const Bound &bound,
+             Found found) {
     progress.show(what);
     Tensors made = found();
-    all.push_back(made ? compare(what, expected, *made, bound) : failure(what, made.error().message));
+    all.push_back(made ? compare(what, expected, *made, bound)
+                       : failure(what, made.error().message));
   }
-  void skip(const std::string &what, const std::string &why) { all.push_back(notApplicable(what, why)); }
+  void skip(const std::string &what, const std::string &why) {
+    all.push_back(notApplicable(what, why));
+  }
 
   void compareReference();
-  Tensors interpret(const Sequence &of, bool f64) { return cli::interpret(scratch, {session.path()}, of, {of.tokens}, f64); }
+  Tensors interpret(const Sequence &of, bool f64) {
+    return cli::interpret(scratch, {session.path()}, of, {of.tokens}, f64);
+  }
   std::vector<Numbers> keptOf(const std::vector<Numbers> &interpreted) const;
   void comparePieces();
   void compareStep(const package::Entry &step);
@@ -104,7 +123,8 @@ private:
   int64_t referenceTokens = 0;
   Bound bound;
   Outcome whole; ///< forward in one call
-  std::vector<Numbers> exact; ///< of the first referenceTokens, by the interpreter in f64; empty: not computed
+  std::vector<Numbers>
+      exact; ///< of the first referenceTokens, by the interpreter in f64; empty: not computed
   std::vector<Comparison> all;
 };
 
@@ -126,23 +146,31 @@ Status Verifier::prepare() {
     for (const package::Value *value : *forward.inputs()) {
       RONDO_TAKE(Tensor tensor, readInput(file, forward, *value, batch));
       if (batch.leading[0] != 1)
-        return Error{fmt::format("{}: tensor '{}': found {} sequences, expected one", file.path(), tensor.name, batch.leading[0])};
+        return Error{fmt::format("{}: tensor '{}': found {} sequences, expected one", file.path(),
+                                 tensor.name, batch.leading[0])};
       tensor.shape.erase(tensor.shape.begin());
       sequence.tokens = batch.leading[1];
       std::string name = tensor.name;
       sequence.inputs.emplace(name, std::move(tensor));
     }
     if (sequence.tokens < 2)
-      return Error{fmt::format("{}: found {} tokens, expected at least 2", file.path(), sequence.tokens)};
+      return Error{
+          fmt::format("{}: found {} tokens, expected at least 2", file.path(), sequence.tokens)};
   } else {
-    // Enough to fill more than two pieces of the arena, so that caches with a window go round; less of a model that takes long.
+    // Enough to fill more than two pieces of the arena, so that caches with a window go round; less
+    // of a model that takes long.
     int64_t length = options.tokens;
     if (length == 0)
-      length = forward.whole_sequence() ? std::min<int64_t>(forward.max_rows(), 100) : parameters > 50'000'000 ? 67 : 2 * forward.max_rows() + 45;
+      length = forward.whole_sequence()  ? std::min<int64_t>(forward.max_rows(), 100)
+               : parameters > 50'000'000 ? 67
+                                         : 2 * forward.max_rows() + 45;
     RONDO_TAKE(sequence, randomSequence(forward, length, options.seed));
   }
   // The interpreter is slow: about ten seconds of it.
-  referenceTokens = options.referenceTokens ? options.referenceTokens : std::clamp<int64_t>(static_cast<int64_t>(2'000'000'000 / parameters), 24, 150);
+  referenceTokens =
+      options.referenceTokens
+          ? options.referenceTokens
+          : std::clamp<int64_t>(static_cast<int64_t>(2'000'000'000 / parameters), 24, 150);
   referenceTokens = std::min(referenceTokens, sequence.tokens);
   return {};
 }
@@ -150,7 +178,9 @@ Status Verifier::prepare() {
 /// States as the spec has them: those that the package keeps scaled are multiplied by their scale.
 std::vector<Numbers> unscaled(const package::Package &manifest, std::vector<Numbers> found) {
   auto find = [&](const package::State &state) {
-    return std::find_if(found.begin(), found.end(), [&](const Numbers &numbers) { return numbers.name == "state." + state.name()->str(); });
+    return std::find_if(found.begin(), found.end(), [&](const Numbers &numbers) {
+      return numbers.name == "state." + state.name()->str();
+    });
   };
   for (const package::State *state : *manifest.states())
     if (const package::State *scale = scaleOf(manifest, *state)) {
@@ -161,17 +191,21 @@ std::vector<Numbers> unscaled(const package::Package &manifest, std::vector<Numb
   return found;
 }
 
-/// What of the interpreter's outputs and states the package must have as well. What a cache holds is the compiler's choice (work on the key's side may be done
-/// before it), and so is how few tails keep the earlier tokens of one value: a state that is the end of a longer tail is in that one. Later logits show both.
+/// What of the interpreter's outputs and states the package must have as well. What a cache holds
+/// is the compiler's choice (work on the key's side may be done before it), and so is how few tails
+/// keep the earlier tokens of one value: a state that is the end of a longer tail is in that one.
+/// Later logits show both.
 std::vector<Numbers> Verifier::keptOf(const std::vector<Numbers> &interpreted) const {
   const auto *states = session.manifest().states();
   auto prefixOf = [](std::string_view name) { return name.substr(0, name.rfind('.')); };
   auto find = [&](const std::string &name) {
-    return std::find_if(interpreted.begin(), interpreted.end(), [&](const Numbers &numbers) { return numbers.name == name; });
+    return std::find_if(interpreted.begin(), interpreted.end(),
+                        [&](const Numbers &numbers) { return numbers.name == name; });
   };
   auto endsTail = [&](const Numbers &numbers, const package::State &tail) {
     auto longer = find("state." + tail.name()->str());
-    return tail.kind() == package::StateKind::Tail && longer != interpreted.end() && longer->values.size() > numbers.values.size() &&
+    return tail.kind() == package::StateKind::Tail && longer != interpreted.end() &&
+           longer->values.size() > numbers.values.size() &&
            std::equal(numbers.values.rbegin(), numbers.values.rend(), longer->values.rbegin());
   };
   std::vector<Numbers> kept;
@@ -188,7 +222,9 @@ std::vector<Numbers> Verifier::keptOf(const std::vector<Numbers> &interpreted) c
         stored |= state->kind() != package::StateKind::Cache && other == name.substr(6);
       }
     if (!stored && !elsewhere)
-      elsewhere = std::any_of(states->begin(), states->end(), [&](const package::State *state) { return endsTail(numbers, *state); });
+      elsewhere = std::any_of(states->begin(), states->end(), [&](const package::State *state) {
+        return endsTail(numbers, *state);
+      });
     if (stored || !elsewhere)
       kept.push_back(numbers);
   }
@@ -214,10 +250,12 @@ void Verifier::compareReference() {
     return;
   }
   exact = *std::move(precise);
-  // What f32 costs the model's own formulas, in the order in which they are written, is not the kernels' error.
+  // What f32 costs the model's own formulas, in the order in which they are written, is not the
+  // kernels' error.
   Comparison own = compare("", exact, *rounded, {HUGE_VAL, ""});
   if (own.verdict == Verdict::Passed && 5 * own.maxRel > reordered)
-    bound = {5 * own.maxRel, fmt::format("five times {:.2g}, the interpreter's own error in f32", own.maxRel)};
+    bound = {5 * own.maxRel,
+             fmt::format("five times {:.2g}, the interpreter's own error in f32", own.maxRel)};
   check(what, keptOf(exact), bound, [&]() -> Tensors {
     RONDO_TAKE(std::vector<Numbers> found, runForward(*start, {referenceTokens}));
     return unscaled(session.manifest(), std::move(found));
@@ -226,15 +264,20 @@ void Verifier::compareReference() {
 
 void Verifier::comparePieces() {
   const std::vector<std::pair<std::string, std::vector<int64_t>>> splits = {
-      {"1, 2, 15, 16, 17, 3, 64, 65", {1, 2, 15, 16, 17, 3, 64, 65}}, {"16", {16}}, {"17", {17}}, {"64", {64}}};
+      {"1, 2, 15, 16, 17, 3, 64, 65", {1, 2, 15, 16, 17, 3, 64, 65}},
+      {"16", {16}},
+      {"17", {17}},
+      {"64", {64}}};
   if (forward.whole_sequence()) {
     skip("forward in pieces", "every token reads the whole sequence");
     return;
   }
   std::vector<Numbers> expected = everything(whole);
   for (const auto &[name, sizes] : splits)
-    check(fmt::format("forward = forward in pieces of {}", name), expected, bound, [&] { return runForward(sequence, piecesOf(sequence.tokens, sizes)); });
-  check("forward = forward token by token", expected, bound, [&] { return runForward(sequence, piecesOf(sequence.tokens, {1})); });
+    check(fmt::format("forward = forward in pieces of {}", name), expected, bound,
+          [&] { return runForward(sequence, piecesOf(sequence.tokens, sizes)); });
+  check("forward = forward token by token", expected, bound,
+        [&] { return runForward(sequence, piecesOf(sequence.tokens, {1})); });
 }
 
 void Verifier::compareStep(const package::Entry &step) {
@@ -244,7 +287,8 @@ void Verifier::compareStep(const package::Entry &step) {
     return everything(*outcome);
   };
   Tensors last = lastAndStates(whole);
-  check("forward = step on the whole sequence", *last, bound, [&] { return lastAndStates(forms.run(step, sequence, {sequence.tokens})); });
+  check("forward = step on the whole sequence", *last, bound,
+        [&] { return lastAndStates(forms.run(step, sequence, {sequence.tokens})); });
   check("forward = step token by token", everything(whole), bound, [&]() -> Tensors {
     RONDO_TAKE(Outcome outcome, forms.run(step, sequence, piecesOf(sequence.tokens, {1})));
     return everything(outcome);
@@ -252,7 +296,8 @@ void Verifier::compareStep(const package::Entry &step) {
 }
 
 void Verifier::comparePrefill(const package::Entry &prefill, const package::Entry &step) {
-  for (int64_t prompt : {int64_t(1), int64_t(2), int64_t(16), int64_t(17), sequence.tokens / 2, sequence.tokens}) {
+  for (int64_t prompt :
+       {int64_t(1), int64_t(2), int64_t(16), int64_t(17), sequence.tokens / 2, sequence.tokens}) {
     if (prompt > sequence.tokens || prompt < 1)
       continue;
     int64_t generated = std::min<int64_t>(sequence.tokens - prompt, 20);
@@ -265,7 +310,9 @@ void Verifier::comparePrefill(const package::Entry &prefill, const package::Entr
       RONDO_TAKE(Outcome steps, forms.run(step, rest, piecesOf(generated, {1}), &state));
       for (size_t i = 0; i < steps.outputs.size(); ++i) {
         outcome.outputs[i].shape[0] += steps.outputs[i].shape[0];
-        outcome.outputs[i].values.insert(outcome.outputs[i].values.end(), steps.outputs[i].values.begin(), steps.outputs[i].values.end());
+        outcome.outputs[i].values.insert(outcome.outputs[i].values.end(),
+                                         steps.outputs[i].values.begin(),
+                                         steps.outputs[i].values.end());
       }
       return outcome.outputs;
     });
@@ -281,9 +328,11 @@ void Verifier::compareScore(const package::Entry &score) {
     skip(what, "there are no logits of tokens");
     return;
   }
-  // The last token is a target alone; where a token sees later ones, its logits depend on that one being there.
+  // The last token is a target alone; where a token sees later ones, its logits depend on that one
+  // being there.
   Result<Sequence> seen = part(sequence, 0, scored->tokens);
-  Result<Outcome> outcome = seen ? forms.run(forward, *seen, {seen->tokens}) : Result<Outcome>(seen.error());
+  Result<Outcome> outcome =
+      seen ? forms.run(forward, *seen, {seen->tokens}) : Result<Outcome>(seen.error());
   if (!outcome) {
     all.push_back(failure(what, outcome.error().message));
     return;
@@ -306,14 +355,16 @@ void Verifier::compareScore(const package::Entry &score) {
 }
 
 void Verifier::comparePacked() {
-  const std::string what = "each sequence alone = packed with others", reversed = "each sequence alone = packed in reverse";
+  const std::string what = "each sequence alone = packed with others",
+                    reversed = "each sequence alone = packed in reverse";
   std::vector<Sequence> sequences;
   std::vector<Outcome> alone;
   int64_t begin = 0;
   for (int64_t length : {17, 0, 1, 40, 5}) {
     length = std::min(length, sequence.tokens - begin);
     Result<Sequence> one = part(sequence, begin, length);
-    Result<Outcome> outcome = one ? forms.run(forward, *one, {length}) : Result<Outcome>(one.error());
+    Result<Outcome> outcome =
+        one ? forms.run(forward, *one, {length}) : Result<Outcome>(one.error());
     if (!outcome) {
       all.push_back(failure(what, outcome.error().message));
       return;
@@ -364,13 +415,15 @@ void Verifier::compareShort() {
     Result<State> after = forms.stateAfter(forward, sequence);
     before = after ? numbersOf(*after) : Tensors(after.error());
     if (before)
-      check("no tokens change no later state", *before, bitEqual, [&] { return statesAfterNone(*after); });
+      check("no tokens change no later state", *before, bitEqual,
+            [&] { return statesAfterNone(*after); });
     else
       all.push_back(failure("no tokens change no later state", before.error().message));
-    check("forward's first row = forward of one token", rowsOf(whole.outputs, 0, 1), bound, [&]() -> Tensors {
-      RONDO_TAKE(Outcome outcome, forms.run(forward, *one, {1}));
-      return outcome.outputs;
-    });
+    check("forward's first row = forward of one token", rowsOf(whole.outputs, 0, 1), bound,
+          [&]() -> Tensors {
+            RONDO_TAKE(Outcome outcome, forms.run(forward, *one, {1}));
+            return outcome.outputs;
+          });
   }
 }
 
@@ -384,20 +437,22 @@ void Verifier::compareSavedState() {
   int64_t prompt = sequence.tokens / 2 | 1, rest = sequence.tokens - prompt;
   Result<Sequence> first = part(sequence, 0, prompt), second = part(sequence, prompt, rest);
   Result<State> state = first ? forms.stateAfter(forward, *first) : Result<State>(first.error());
-  Result<Outcome> direct = state && second ? forms.run(forward, *second, {rest}, &*state) : Result<Outcome>(Error{"there is no state"});
+  Result<Outcome> direct = state && second ? forms.run(forward, *second, {rest}, &*state)
+                                           : Result<Outcome>(Error{"there is no state"});
   if (!direct) {
     all.push_back(failure(what, (state ? direct.error() : state.error()).message));
     return;
   }
-  check("state = state saved to a file and loaded", everything(*direct), bitEqual, [&]() -> Tensors {
-    RONDO_TAKE(std::vector<Tensor> saved, state->save());
-    RONDO_CHECK(writeTensors(scratch.file("state.safetensors"), saved));
-    RONDO_TAKE(TensorFile file, TensorFile::open(scratch.file("state.safetensors")));
-    RONDO_TAKE(State loaded, session.newState());
-    RONDO_CHECK(loaded.load(file.tensors(), file.path()));
-    RONDO_TAKE(Outcome outcome, forms.run(forward, *second, {rest}, &loaded));
-    return everything(outcome);
-  });
+  check("state = state saved to a file and loaded", everything(*direct), bitEqual,
+        [&]() -> Tensors {
+          RONDO_TAKE(std::vector<Tensor> saved, state->save());
+          RONDO_CHECK(writeTensors(scratch.file("state.safetensors"), saved));
+          RONDO_TAKE(TensorFile file, TensorFile::open(scratch.file("state.safetensors")));
+          RONDO_TAKE(State loaded, session.newState());
+          RONDO_CHECK(loaded.load(file.tensors(), file.path()));
+          RONDO_TAKE(Outcome outcome, forms.run(forward, *second, {rest}, &loaded));
+          return everything(outcome);
+        });
   std::vector<Numbers> expected = rowsOf(whole.outputs, prompt, rest);
   check(what, expected, bound, [&]() -> Tensors { return direct->outputs; });
 }
@@ -422,8 +477,9 @@ void Verifier::compareMachines() {
   for (const std::string &level : {std::string("x86-64-v4"), std::string("x86-64-v3")}) {
     std::string what = fmt::format("{} = {}", session.isa(), level);
     auto emitted = [&](const package::Kernel *kernel) {
-      return std::any_of(kernel->variants()->begin(), kernel->variants()->end(),
-                         [&](const package::Variant *variant) { return variant->isa()->string_view() == level; });
+      return std::any_of(
+          kernel->variants()->begin(), kernel->variants()->end(),
+          [&](const package::Variant *variant) { return variant->isa()->string_view() == level; });
     };
     const auto &kernels = *session.manifest().kernels();
     if (level == session.isa())
@@ -433,7 +489,9 @@ void Verifier::compareMachines() {
     else if (std::find(levels.begin(), levels.end(), level) == levels.end())
       skip(what, "this machine does not have it");
     else
-      check(what, everything(whole), bound, [&] { return runOn({options.machine.threads, level}); });
+      check(what, everything(whole), bound, [&] {
+        return runOn({options.machine.threads, level});
+      });
   }
 }
 
@@ -453,24 +511,30 @@ void Verifier::compareForms() {
   }
 }
 
-/// What the block level in `form` makes in f64 of the tokens that the interpreter computed, in two pieces. No tensors: no recurrence has that form.
+/// What the block level in `form` makes in f64 of the tokens that the interpreter computed, in two
+/// pieces. No tensors: no recurrence has that form.
 Verifier::Tensors Verifier::inBlocks(const std::string &rondoc, const std::string &form) {
   std::string block = scratch.file("block.mlir");
-  RONDO_CHECK(runProgram({rondoc, scratch.file("token.mlirbc"), "--from", "token", "--form", "*=" + form, "--emit", "block", "-o", block}));
+  RONDO_CHECK(runProgram({rondoc, scratch.file("token.mlirbc"), "--from", "token", "--form",
+                          "*=" + form, "--emit", "block", "-o", block}));
   std::ifstream file(block);
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   if (form != "sequential" && text.find("form \"chunk\"") == std::string::npos)
     return std::vector<Numbers>();
   int64_t first = referenceTokens / 5;
   RONDO_TAKE(Sequence tokens, part(sequence, 0, referenceTokens));
-  RONDO_TAKE(std::vector<Numbers> found, cli::interpret(scratch, {block, "--params", session.path()}, tokens, {first, referenceTokens - first}, true));
+  RONDO_TAKE(std::vector<Numbers> found,
+             cli::interpret(scratch, {block, "--params", session.path()}, tokens,
+                            {first, referenceTokens - first}, true));
   return unscaled(session.manifest(), std::move(found));
 }
 
 void Verifier::compareBlockForms() {
   const auto *states = session.manifest().states();
   auto isRecurrent = [&](std::string_view name) {
-    return std::any_of(states->begin(), states->end(), [&](const package::State *state) { return state->kind() == package::StateKind::Fixed && state->name()->string_view() == name; });
+    return std::any_of(states->begin(), states->end(), [&](const package::State *state) {
+      return state->kind() == package::StateKind::Fixed && state->name()->string_view() == name;
+    });
   };
   const std::string what = "token loop = recurrences as {}, in f64";
   std::vector<Numbers> expected;
@@ -485,17 +549,22 @@ void Verifier::compareBlockForms() {
   std::optional<std::string> rondoc = findProgram("rondoc");
   std::ofstream file(scratch.file("token.mlirbc"), std::ios::binary);
   if (recurrent && meaning)
-    file.write(reinterpret_cast<const char *>(meaning->data()), static_cast<std::streamsize>(meaning->size()));
+    file.write(reinterpret_cast<const char *>(meaning->data()),
+               static_cast<std::streamsize>(meaning->size()));
   file.close();
   for (const std::string form : {"sequential", "chunk:16", "chunk:64"}) {
     std::string name = fmt::format(fmt::runtime(what), form);
     progress.show(name);
     if (!recurrent) {
-      skip(name, exact.empty() ? "the interpreter computed nothing to compare with" : "there is no recurrence");
+      skip(name, exact.empty() ? "the interpreter computed nothing to compare with"
+                               : "there is no recurrence");
       continue;
     }
     if (!rondoc || !file) {
-      all.push_back(failure(name, rondoc ? "a file for it cannot be written" : "rondoc, which derives the form, was not found beside this program or on PATH (--no-reference leaves it out)"));
+      all.push_back(failure(name, rondoc
+                                      ? "a file for it cannot be written"
+                                      : "rondoc, which derives the form, was not found beside this "
+                                        "program or on PATH (--no-reference leaves it out)"));
       continue;
     }
     Tensors made = inBlocks(*rondoc, form);
@@ -518,7 +587,8 @@ std::vector<Comparison> Verifier::compareAll() {
   }
   whole = *std::move(outcome);
   comparePieces();
-  Result<const package::Entry *> step = session.entry("step"), prefill = session.entry("prefill"), score = session.entry("score");
+  Result<const package::Entry *> step = session.entry("step"), prefill = session.entry("prefill"),
+                                 score = session.entry("score");
   if (step)
     compareStep(**step);
   else
@@ -554,18 +624,30 @@ Result<int> verify(const VerifyOptions &options) {
   RONDO_CHECK(verifier.prepare());
   std::vector<Comparison> all = verifier.compareAll();
 
-  auto count = [&](Verdict verdict) { return std::count_if(all.begin(), all.end(), [&](const Comparison &c) { return c.verdict == verdict; }); };
+  auto count = [&](Verdict verdict) {
+    return std::count_if(all.begin(), all.end(),
+                         [&](const Comparison &c) { return c.verdict == verdict; });
+  };
   bool passed = count(Verdict::Failed) == 0;
-  std::string repeat = fmt::format("rondo verify {} --tokens {} --reference-tokens {} --seed {}", options.package, verifier.tokens(),
-                                   verifier.tokensOfReference(), options.seed);
+  std::string repeat =
+      fmt::format("rondo verify {} --tokens {} --reference-tokens {} --seed {}", options.package,
+                  verifier.tokens(), verifier.tokensOfReference(), options.seed);
   if (options.json)
-    printJson({{"package", options.package}, {"tokens", verifier.tokens()}, {"seed", options.seed},  {"isa", session.isa()},
-               {"threads", session.threads()}, {"passed", passed},           {"comparisons", describe(all)}});
+    printJson({{"package", options.package},
+               {"tokens", verifier.tokens()},
+               {"seed", options.seed},
+               {"isa", session.isa()},
+               {"threads", session.threads()},
+               {"passed", passed},
+               {"comparisons", describe(all)}});
   else
-    fmt::print("{}\n{} tokens, seed {}, {}, {} threads: {} passed, {} failed, {} not applicable\n", printComparisons(all), verifier.tokens(), options.seed,
-               session.isa(), session.threads(), count(Verdict::Passed), count(Verdict::Failed), count(Verdict::NotApplicable));
+    fmt::print("{}\n{} tokens, seed {}, {}, {} threads: {} passed, {} failed, {} not applicable\n",
+               printComparisons(all), verifier.tokens(), options.seed, session.isa(),
+               session.threads(), count(Verdict::Passed), count(Verdict::Failed),
+               count(Verdict::NotApplicable));
   if (!passed)
-    fmt::print(stderr, "error: {}: {} comparisons failed; repeat with: {}\n", options.package, count(Verdict::Failed), repeat);
+    fmt::print(stderr, "error: {}: {} comparisons failed; repeat with: {}\n", options.package,
+               count(Verdict::Failed), repeat);
   return passed ? Success : Failure;
 }
 
@@ -573,20 +655,37 @@ Result<int> verify(const VerifyOptions &options) {
 
 Command addVerify(CLI::App &app) {
   auto options = std::make_shared<VerifyOptions>();
-  CLI::App *command = app.add_subcommand("verify", "Every way of computing a model against every other, and against the reference interpreter");
-  command->add_option("PKG|SPEC", options->package, "A package, or a .rondo file, which rondoc compiles with seeded parameters")->required();
+  CLI::App *command = app.add_subcommand(
+      "verify",
+      "Every way of computing a model against every other, and against the reference interpreter");
+  command
+      ->add_option("PKG|SPEC", options->package,
+                   "A package, or a .rondo file, which rondoc compiles with seeded parameters")
+      ->required();
   auto length = CLI::Range(int64_t(2), int64_t(1) << 20);
-  command->add_option("--tokens", options->tokens, "Length of the sequence (default: by the size of the model)")->check(length);
-  command->add_option("--reference-tokens", options->referenceTokens, "How many of them the interpreter computes (default: by the size of the model)")->check(length);
-  command->add_option("--seed", options->seed, "Of ids, inputs and a spec's parameters")->capture_default_str();
-  command->add_option("--inputs", options->inputs, "A safetensors file with the inputs, [1, T, axes...], instead of random ones")->excludes("--tokens");
+  command
+      ->add_option("--tokens", options->tokens,
+                   "Length of the sequence (default: by the size of the model)")
+      ->check(length);
+  command
+      ->add_option("--reference-tokens", options->referenceTokens,
+                   "How many of them the interpreter computes (default: by the size of the model)")
+      ->check(length);
+  command->add_option("--seed", options->seed, "Of ids, inputs and a spec's parameters")
+      ->capture_default_str();
+  command
+      ->add_option("--inputs", options->inputs,
+                   "A safetensors file with the inputs, [1, T, axes...], instead of random ones")
+      ->excludes("--tokens");
   command->add_flag("--no-reference", options->noReference, "Leave the interpreter out");
   command->add_option("--config", options->config, "Of a spec: config.json with its sizes");
   command->add_option("--set", options->sizes, "Of a spec: name=value of a size or option");
-  command->add_option("--module", options->module, "Of a spec without a model: the module to compile");
+  command->add_option("--module", options->module,
+                      "Of a spec without a model: the module to compile");
   command->add_flag("--json", options->json, "Print an object for programs");
   options->machine.addTo(*command);
-  command->footer("Prints a table: the largest difference, absolute and relative to the tensor's largest value, its bound and the bound's reason. Exit code 1 when any\n"
+  command->footer("Prints a table: the largest difference, absolute and relative to the tensor's "
+                  "largest value, its bound and the bound's reason. Exit code 1 when any\n"
                   "comparison fails.\n"
                   "Examples:\n"
                   "  rondo verify model.rpk\n"

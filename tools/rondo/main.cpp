@@ -1,6 +1,7 @@
 // main.cpp - The program `rondo`: runs, measures, checks and shows packages that rondoc made.
 //
-// Results go to stdout, everything else to stderr. Exit codes: 0, 1 after an error that was shown, 2 for a command line that cannot be understood.
+// Results go to stdout, everything else to stderr. Exit codes: 0, 1 after an error that was shown,
+// 2 for a command line that cannot be understood.
 
 #include "tools/rondo/Command.h"
 #include "tools/rondo/Session.h"
@@ -47,7 +48,8 @@ static int runCommand(int argc, char **argv) {
   return Usage;
 }
 
-/// The command line of a program with a linked package: `model -p TEXT` is `rondo run PKG -p TEXT`, `model score FILE` is `rondo score PKG FILE`.
+/// The command line of a program with a linked package: `model -p TEXT` is `rondo run PKG -p TEXT`,
+/// `model score FILE` is `rondo score PKG FILE`.
 static std::vector<char *> withLinkedPackage(int argc, char **argv) {
   static char run[] = "run";
   static std::string package(linkedName);
