@@ -198,6 +198,7 @@ private:
   Val changed(Val v, const ast::Change &change, const ast::Expr &e);
   Val reshaped(Val v, const ast::Change &change);
   Val sliced(Val v, const ast::Change &change);
+  bool isDistanceBack(const ast::Expr &e) const;
   Val picked(Val v, const ast::Change &change);
   Val pickedBy(Val v, const NamedAxis &axis, Val index, Place place);
   Val view(Val v, const NamedAxes &axes, llvm::ArrayRef<mlir::AffineExpr> sources, Place place);

@@ -578,6 +578,18 @@ Val IRGen::sliced(Val v, const ast::Change &c) {
   return view(v, result, sources, c.place);
 }
 
+/// `s - t` inside of `over s`: how far back s is, as in `x@-1`. Lags are counted up, so it reads the
+/// element at t - s.
+bool IRGen::isDistanceBack(const ast::Expr &e) const {
+  if (e.kind != ast::Expr::Binary || e.text != "-")
+    return false;
+  const ast::Expr &from = *e.operands[0], &to = *e.operands[1];
+  return from.kind == ast::Expr::Name && to.kind == ast::Expr::Name && to.text == "t" &&
+         llvm::any_of(instance->scopes, [&](const Instance::Scope &scope) {
+           return !scope.other.empty() && scope.other == from.text;
+         });
+}
+
 Val IRGen::picked(Val v, const ast::Change &c) {
   NamedAxes found = axesOf(v);
   std::optional<NamedAxis> axis;
@@ -587,7 +599,10 @@ Val IRGen::picked(Val v, const ast::Change &c) {
     name.text = c.to[0].name;
     index = eval(name);
   } else {
-    index = eval(*c.low);
+    index = isDistanceBack(*c.low)
+                ? map(MapKind::Sub, {eval(*c.low->operands[1]), eval(*c.low->operands[0])},
+                      c.low->place)
+                : eval(*c.low);
   }
   if (index.kind == Val::Unknown)
     return index;
