@@ -8,8 +8,8 @@
 namespace rondo::algebra {
 
 static constexpr Machine machines[] = {
-    {"x86-64-v3", 16, 22, 8, 3, 3, 220},
-    {"x86-64-v4", 16, 45, 16, 3, 1.5, 110},
+    {"x86-64-v3", 8, 20, 8, 3, 1.3, 16, 30},
+    {"x86-64-v4", 8, 36, 16, 3, 0.5, 8, 30},
 };
 
 std::optional<Machine> machineOf(const std::string &target) {
@@ -31,12 +31,12 @@ Cost sequentialCost(const Body &body, const TransitionClass &transition, const M
   }
   for (const Read &read : transition.reads)
     cost.flops += 2 * body.pool.size(transition.states[read.state].axes);
-  // Each read that the updates wait for is one more pass.
+  // Each read that the updates wait for is one more pass, which writes nothing.
   for (const StateGroup &group : transition.groups)
     for (Expr unknown : group.unknowns)
       for (int i : group.states)
         if (body.pool[unknown].states & stateBit(i))
-          vectors += body.pool.size(transition.states[i].axes) / machine.lanes;
+          vectors += 0.5 * body.pool.size(transition.states[i].axes) / machine.lanes;
   // A first state is read through caches for each token, as a state is.
   cost.flops += 2 * body.groupProducts;
   vectors += body.groupProducts / machine.lanes;
@@ -88,6 +88,7 @@ Cost chunkCost(const Body &body, const TransitionClass &transition, int64_t chun
   }
   for (const Read &read : transition.reads) {
     const StateClass &state = transition.states[read.state];
+    cost.cycles += machine.headCycles * pool.size(state.head);
     products += 2 * pool.size(state.axes);
     for (const Update &update : state.updates) {
       AxisSet key = (pool[update.key].axes & (read.over | ~state.key)) | pool[read.vector].axes;
@@ -99,7 +100,7 @@ Cost chunkCost(const Body &body, const TransitionClass &transition, int64_t chun
   }
   cost.flops = products;
   cost.pairs = pairs;
-  cost.cycles =
+  cost.cycles +=
       products / machine.productFlops + pairs * machine.pairCycles + rows * machine.solveCycles;
   return cost;
 }

@@ -6,11 +6,12 @@
 // The estimate counts, per token and for all heads, floating-point operations of matrix products,
 // passes over the states, decays of pairs of tokens and bytes of state traffic, and
 // weighs them by a small table of a machine's rates, rounded from prompt throughput of generated
-// programs on one AVX-512 core (specs of eight heads, `rondo bench -p 1024 -t 1`, with
-// `rondoc --form S=chunk` and `--form S=sequential`; AVX2 is scaled by lanes). Where they cross:
-// with a decay per head a state of 16 x 16 is faster token by token, one of 32 x 64 in blocks; a
-// decay per channel costs the pairs of a block for each channel: 64 x 64 is faster token by token,
-// 256 x 512 in blocks; the delta rule costs a triangular system as well.
+// programs on one AVX-512 core and its AVX2 programs (specs of eight heads of 32 to 128 keys and as
+// many values, `rondo bench -p 2048 -t 1`, with `rondoc --form S=chunk:8` and others). Where they
+// cross: with a decay per head, states of 32 x 32 take the same time in blocks, those of 128 x 128
+// half of it; with a decay per channel, whose pairs of tokens cost for each channel, they cross at
+// 64 x 64; with the delta rule, which costs a triangular system as well, below 64 x 64. Blocks of 8
+// tokens are as fast as or faster than longer ones: scores and pairs grow with the block.
 //
 //===----------------------------------------------------------------------===//
 
@@ -31,6 +32,7 @@ struct Machine {
   double tokenCycles;  // per vector of state and pass over it, for one token of the token loop
   double pairCycles;   // per decay between two tokens of a block: product, weight, mask
   double solveCycles;  // per token and row of a block's triangular system, for one head
+  double headCycles;   // per token, head and read of a block: small matrix products fill no vectors
 };
 
 /// The machine of a target name (x86-64-v3, x86-64-v4); nothing for another.

@@ -494,7 +494,7 @@ TEST(Schema, WideStatesGoInBlocksAndNarrowOnesTokenByToken) {
     return chooseForm(body, transition, *machineOf("x86-64-v4"), request);
   };
   EXPECT_EQ(choose(64, 64).form, Form::Chunk);
-  EXPECT_EQ(choose(64, 64).chunk, 16);
+  EXPECT_EQ(choose(64, 64).chunk, 8);
   EXPECT_EQ(choose(32, 64).form, Form::Chunk);
   EXPECT_EQ(choose(16, 16).form, Form::Sequential);
   EXPECT_EQ(choose(2, 4).form, Form::Sequential);
@@ -503,7 +503,7 @@ TEST(Schema, WideStatesGoInBlocksAndNarrowOnesTokenByToken) {
   EXPECT_EQ(choose(64, 64, {Form::Sequential, 0}).form, Form::Sequential);
   EXPECT_FALSE(machineOf("pdp-11"));
   // Operations of the chunk loop per token and head: 2 C (dk + dv) + 4 dk dv, and the exponentials.
-  EXPECT_EQ(choose(64, 64).cost.flops, 4 * (2 * 16 * 128 + 4 * 64 * 64));
+  EXPECT_EQ(choose(64, 64).cost.flops, 4 * (2 * 8 * 128 + 4 * 64 * 64));
 }
 
 } // namespace

@@ -40,7 +40,7 @@ func.func @a_decay_for_each_channel(%x: !g, %zero: !S) -> !g {
 !v1 = tensor<64xf32, #rondo.axes<[v]>>
 
 func.func @a_wide_state_goes_in_blocks(%key: !k, %val: !v, %zero: !S) -> !v {
-  // expected-remark@+1 {{'S': S[k v]: no decay, rank 1, read over [k] before, that is identity; in blocks of 16 tokens: blocks are estimated to be faster than the token loop}}
+  // expected-remark@+1 {{'S': S[k v]: no decay, rank 1, read over [k] before, that is identity; in blocks of 8 tokens: blocks are estimated to be faster than the token loop}}
   %y = rondo.recur "S" inputs(%key, %val : !k, !v) states("S" = %zero : !S) -> (!v) body(%k_t, %v_t, %S) {
     %u = rondo.map mul(%k_t, %v_t) : (!k1, !v1) -> !S
     %new = rondo.map add(%S, %u) : (!S, !S) -> !S

@@ -12,7 +12,7 @@
 !v1 = tensor<64xf32, #rondo.axes<[v]>>
 
 // CHECK-LABEL: func.func private @layer(
-// CHECK: rondo.scan "S" {{.*}} chunk 16 form "chunk" transition "S[k v]: decay per key channel [k], constant in time, rank 1, read over [k] after, that is static diagonal decay"
+// CHECK: rondo.scan "S" {{.*}} chunk 8 form "chunk" transition "S[k v]: decay per key channel [k], constant in time, rank 1, read over [k] after, that is static diagonal decay"
 // CHECK: block(
 // CHECK-LABEL: func.func private @layer_step(
 // CHECK: rondo.scan "S" {{.*}} chunk 1 form "sequential"
