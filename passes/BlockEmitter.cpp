@@ -2,6 +2,7 @@
 
 #include "passes/BlockEmitter.h"
 
+#include "passes/AxisViews.h"
 #include "passes/LeadAxes.h"
 
 #include <cmath>
@@ -491,13 +492,7 @@ Value BlockEmitter::sumOfProducts(Value a, Value b, ArrayRef<StringRef> over) {
 }
 
 Value BlockEmitter::conform(Value value, RankedTensorType type) {
-  if (value.getType() == type)
-    return value;
-  SmallVector<AffineExpr> exprs;
-  for (StringAttr axis : axesOf(value.getType()))
-    exprs.push_back(builder.getAffineDimExpr(*axisIndex(type, axis)));
-  auto map = AffineMap::get(type.getRank(), 0, exprs, builder.getContext());
-  return ViewOp::create(builder, loc, type, value, AffineMapAttr::get(map));
+  return rondo::conform(builder, loc, value, type);
 }
 
 } // namespace rondo

@@ -12,6 +12,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "passes/AxisViews.h"
 #include "passes/Passes.h"
 #include "passes/ReadRecurrence.h"
 #include "passes/algebra/Stabilise.h"
@@ -67,17 +68,8 @@ public:
     return newStates[state] = value;
   }
 
-  /// The value with exactly the axes of `type`, in its order.
   Value conform(Value value, Type type) {
-    if (value.getType() == type)
-      return value;
-    SmallVector<AffineExpr> exprs;
-    for (StringAttr axis : axesOf(value.getType()))
-      exprs.push_back(builder.getAffineDimExpr(*axisIndex(type, axis)));
-    auto map =
-        AffineMap::get(cast<RankedTensorType>(type).getRank(), 0, exprs, builder.getContext());
-    return ViewOp::create(builder, loc, cast<RankedTensorType>(type), value,
-                          AffineMapAttr::get(map));
+    return rondo::conform(builder, loc, value, cast<RankedTensorType>(type));
   }
 
 private:

@@ -11,6 +11,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "passes/AxisViews.h"
 #include "passes/FreeWork.h"
 #include "passes/Passes.h"
 
@@ -288,7 +289,7 @@ public:
       else
         total = term.negative ? map(MapKind::Neg, {read}) : read;
     }
-    Value result = conform(total, withoutTime(op.getResult().getType()));
+    Value result = conform(builder, loc(), total, withoutTime(op.getResult().getType()));
     YieldOp::create(builder, loc(), next, ValueRange{result});
     op.getResult().replaceAllUsesWith(recur.getResult(0));
     op.erase();
@@ -385,17 +386,6 @@ private:
         axes.push_back(axis.getValue());
     return axes.empty() ? map(MapKind::Mul, {vector, state})
                         : ContractOp::create(builder, loc(), vector, state, axes).getResult();
-  }
-
-  /// The value over the axes of `type`, in its order.
-  Value conform(Value value, RankedTensorType type) {
-    if (value.getType() == type)
-      return value;
-    SmallVector<AffineExpr> places;
-    for (StringAttr axis : axesOf(value.getType()))
-      places.push_back(builder.getAffineDimExpr(*axisIndex(type, axis)));
-    auto map = AffineMap::get(type.getRank(), 0, places, builder.getContext());
-    return ViewOp::create(builder, loc(), type, value, AffineMapAttr::get(map));
   }
 
   OverOp op;

@@ -216,14 +216,8 @@ std::optional<int64_t> Nest::laneStride(AffineExpr expr) {
   return stride.value_or(0);
 }
 
-Value Nest::scalarOf(AffineExpr expr) {
-  if (auto constant = dyn_cast<AffineConstantExpr>(expr))
-    return i64(constant.getValue());
-  if (auto dim = dyn_cast<AffineDimExpr>(expr))
-    return dims[dim.getPosition()].base;
-  auto binary = cast<AffineBinaryOpExpr>(expr);
-  Value lhs = scalarOf(binary.getLHS()), rhs = scalarOf(binary.getRHS());
-  switch (expr.getKind()) {
+Value Nest::combine(AffineExprKind kind, Value lhs, Value rhs) {
+  switch (kind) {
   case AffineExprKind::Add:
     return arith::AddIOp::create(b, loc, lhs, rhs);
   case AffineExprKind::Mul:
@@ -236,6 +230,15 @@ Value Nest::scalarOf(AffineExpr expr) {
   default:
     llvm_unreachable("no view makes a ceildiv or a symbol");
   }
+}
+
+Value Nest::scalarOf(AffineExpr expr) {
+  if (auto constant = dyn_cast<AffineConstantExpr>(expr))
+    return i64(constant.getValue());
+  if (auto dim = dyn_cast<AffineDimExpr>(expr))
+    return dims[dim.getPosition()].base;
+  auto binary = cast<AffineBinaryOpExpr>(expr);
+  return combine(expr.getKind(), scalarOf(binary.getLHS()), scalarOf(binary.getRHS()));
 }
 
 Value Nest::laneNumbers() {
@@ -258,19 +261,7 @@ Value Nest::vectorOf(AffineExpr expr) {
                                          : base;
   }
   auto binary = cast<AffineBinaryOpExpr>(expr);
-  Value lhs = vectorOf(binary.getLHS()), rhs = vectorOf(binary.getRHS());
-  switch (expr.getKind()) {
-  case AffineExprKind::Add:
-    return arith::AddIOp::create(b, loc, lhs, rhs);
-  case AffineExprKind::Mul:
-    return arith::MulIOp::create(b, loc, lhs, rhs);
-  case AffineExprKind::FloorDiv:
-    return arith::DivUIOp::create(b, loc, lhs, rhs);
-  case AffineExprKind::Mod:
-    return arith::RemUIOp::create(b, loc, lhs, rhs);
-  default:
-    llvm_unreachable("no view makes a ceildiv or a symbol");
-  }
+  return combine(expr.getKind(), vectorOf(binary.getLHS()), vectorOf(binary.getRHS()));
 }
 
 Value Nest::toReal(AffineExpr expr) {

@@ -166,6 +166,7 @@ private:
   mlir::AffineExpr offsetOf(const Buffer &buffer, const Env &env);
   /// What one lane adds to `expr`: 0, 1, another constant, or nothing constant.
   std::optional<int64_t> laneStride(mlir::AffineExpr expr);
+  mlir::Value combine(mlir::AffineExprKind kind, mlir::Value lhs, mlir::Value rhs);
   mlir::Value scalarOf(mlir::AffineExpr expr);
   mlir::Value vectorOf(mlir::AffineExpr expr);
   mlir::Value laneNumbers();
