@@ -6,8 +6,9 @@
 #include "tools/rondo/Command.h"
 #include "tools/rondo/Console.h"
 #include "tools/rondo/Forms.h"
-#include "tools/rondo/MachineRead.h"
 #include "tools/rondo/Session.h"
+
+#include "runtime/machine.h"
 
 #include <cmath>
 #include <fmt/format.h>
@@ -69,23 +70,6 @@ uint64_t productBytes(const package::Package &manifest, const package::Entry &en
         bytes += manifest.weights()->Get(static_cast<unsigned>(operand->index()))->bytes();
   }
   return bytes;
-}
-
-std::string processorName() {
-  std::string name = "CPU";
-  if (std::FILE *file = std::fopen("/proc/cpuinfo", "r")) {
-    char line[512];
-    while (std::fgets(line, sizeof line, file)) {
-      std::string_view text(line);
-      size_t colon = text.find(": ");
-      if (text.starts_with("model name") && colon != std::string_view::npos) {
-        name = text.substr(colon + 2, text.find('\n') - colon - 2);
-        break;
-      }
-    }
-    std::fclose(file);
-  }
-  return name;
 }
 
 void printMarkdown(const Session &session, const std::string &model,

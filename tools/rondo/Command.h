@@ -28,6 +28,7 @@ Command addEval(CLI::App &app);
 Command addBench(CLI::App &app);
 Command addVerify(CLI::App &app);
 Command addInspect(CLI::App &app);
+Command addMachine(CLI::App &app);
 
 } // namespace rondo::cli
 

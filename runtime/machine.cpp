@@ -1,0 +1,266 @@
+// machine.cpp - Measures what this machine can do at most, once, and keeps it.
+
+#include "runtime/machine.h"
+
+#include "runtime/cpu.h"
+#include "runtime/executor.h"
+#include "runtime/file.h"
+#include "runtime/json.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fmt/format.h>
+#include <unistd.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace rondo {
+
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Eight sums of whole vectors, so that neither the adder's latency nor the width of a load is the
+// limit. The vector type is wider than the level's registers where it has to be; the compiler
+// splits it.
+typedef uint64_t Wide __attribute__((vector_size(64), may_alias));
+constexpr size_t stride = 8 * sizeof(Wide);
+
+#define RONDO_SUM(NAME, TARGET)                                                                    \
+  __attribute__((target(TARGET), noinline)) uint64_t NAME(const std::byte *bytes, size_t count) {  \
+    Wide s0{}, s1{}, s2{}, s3{}, s4{}, s5{}, s6{}, s7{};                                           \
+    for (size_t offset = 0; offset < count; offset += stride) {                                    \
+      const Wide *from = reinterpret_cast<const Wide *>(bytes + offset);                           \
+      s0 += from[0], s1 += from[1], s2 += from[2], s3 += from[3];                                  \
+      s4 += from[4], s5 += from[5], s6 += from[6], s7 += from[7];                                  \
+    }                                                                                              \
+    s0 += s1 + s2 + s3 + s4 + s5 + s6 + s7;                                                        \
+    return s0[0] ^ s0[1] ^ s0[2] ^ s0[3] ^ s0[4] ^ s0[5] ^ s0[6] ^ s0[7];                          \
+  }
+
+RONDO_SUM(sumBaseline, "sse2")
+RONDO_SUM(sumAvx2, "avx2")
+RONDO_SUM(sumAvx512, "avx512f")
+#undef RONDO_SUM
+
+#if defined(__x86_64__)
+// Twelve independent sums hide the latency of any of these instructions; the empty assembly keeps
+// each in a register and the loop from being folded.
+#define RONDO_PEAK(NAME, TARGET, VECTOR, ZERO, STEP)                                               \
+  __attribute__((target(TARGET), noinline)) void NAME(int64_t rounds) {                            \
+    VECTOR s0 = ZERO, s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0;                                 \
+    VECTOR s6 = s0, s7 = s0, s8 = s0, s9 = s0, s10 = s0, s11 = s0;                                 \
+    auto step = [](VECTOR sum) __attribute__((target(TARGET), always_inline)) { return STEP; };    \
+    for (int64_t round = 0; round < rounds; ++round) {                                             \
+      s0 = step(s0), s1 = step(s1), s2 = step(s2), s3 = step(s3), s4 = step(s4), s5 = step(s5);    \
+      s6 = step(s6), s7 = step(s7), s8 = step(s8), s9 = step(s9), s10 = step(s10);                 \
+      s11 = step(s11);                                                                             \
+      asm volatile(""                                                                              \
+                   : "+v"(s0), "+v"(s1), "+v"(s2), "+v"(s3), "+v"(s4), "+v"(s5), "+v"(s6),         \
+                     "+v"(s7), "+v"(s8), "+v"(s9), "+v"(s10), "+v"(s11));                          \
+    }                                                                                              \
+  }
+
+RONDO_PEAK(fusedAvx2, "avx2,fma", __m256, _mm256_setzero_ps(),
+           _mm256_fmadd_ps(sum, _mm256_set1_ps(0.5f), _mm256_set1_ps(1.0f)))
+RONDO_PEAK(fusedAvx512, "avx512f", __m512, _mm512_setzero_ps(),
+           _mm512_fmadd_ps(sum, _mm512_set1_ps(0.5f), _mm512_set1_ps(1.0f)))
+RONDO_PEAK(pairsAvx512, "avx512f,avx512bf16", __m512, _mm512_setzero_ps(),
+           _mm512_dpbf16_ps(sum, (__m512bh)_mm512_set1_epi32(0x3f003f00),
+                            (__m512bh)_mm512_set1_epi32(0x3f003f00)))
+RONDO_PEAK(quadsAvx512, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(),
+           _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), _mm512_set1_epi8(1)))
+#undef RONDO_PEAK
+#endif
+
+/// Operations a second of `loop`, of which a round does `operations` on each of the twelve sums.
+double measurePeak(ThreadPool &pool, void (*loop)(int64_t), double operations) {
+  constexpr int64_t rounds = 2'000'000;
+  double best = 0;
+  for (int repeat = 0; repeat < 8; ++repeat) {
+    double begin = now();
+    pool.parallelFor(pool.threads(), 1, [&](int64_t from, int64_t to, int) {
+      for (int64_t i = from; i < to; ++i)
+        loop(rounds);
+    });
+    double seconds = now() - begin;
+    best = std::max(best, 12.0 * operations * static_cast<double>(rounds) *
+                              static_cast<double>(pool.threads()) / seconds);
+  }
+  return best;
+}
+
+uint64_t cacheSize(int name) {
+  long bytes = sysconf(name);
+  return bytes > 0 ? static_cast<uint64_t>(bytes) : 0;
+}
+
+std::string fileOf(const std::string &folder, const MachineDescription &key) {
+  std::string name;
+  for (char c : fmt::format("{}-{}-{}", key.processor, key.isa, key.threads))
+    name += std::isalnum(static_cast<unsigned char>(c)) ? c : '-';
+  return folder + "/machine-" + name + ".json";
+}
+
+nlohmann::ordered_json describe(const MachineDescription &machine) {
+  nlohmann::ordered_json reads = nlohmann::ordered_json::array();
+  for (const ReadSpeed &read : machine.reads)
+    reads.push_back({{"bytes", read.bytes}, {"bytes_per_second", read.bytesPerSecond}});
+  return {{"processor", machine.processor},      {"isa", machine.isa},
+          {"threads", machine.threads},          {"first_cache", machine.firstCache},
+          {"second_cache", machine.secondCache}, {"last_cache", machine.lastCache},
+          {"f32_peak", machine.f32Peak},         {"bf16_peak", machine.bf16Peak},
+          {"int8_peak", machine.int8Peak},       {"reads", reads}};
+}
+
+/// False unless the file is a whole description of this very machine.
+bool readDescription(const std::string &path, MachineDescription &machine) {
+  Result<std::string> text = readText(path, 1 << 16);
+  if (!text)
+    return false;
+  nlohmann::json json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  auto number = [&](const nlohmann::json &from, const char *name, double &into) {
+    auto found = from.is_object() ? from.find(name) : from.end();
+    if (!from.is_object() || found == from.end() || !found->is_number())
+      return false;
+    into = found->get<double>();
+    return into >= 0 && into < 1e18;
+  };
+  MachineDescription read = machine;
+  if (!number(json, "f32_peak", read.f32Peak) || !number(json, "bf16_peak", read.bf16Peak) ||
+      !number(json, "int8_peak", read.int8Peak) || !json.contains("reads") ||
+      !json["reads"].is_array() || json["reads"].empty())
+    return false;
+  for (const nlohmann::json &entry : json["reads"]) {
+    double bytes = 0, speed = 0;
+    if (!number(entry, "bytes", bytes) || !number(entry, "bytes_per_second", speed))
+      return false;
+    read.reads.push_back({static_cast<uint64_t>(bytes), speed});
+  }
+  machine = read;
+  return true;
+}
+
+MachineDescription withoutFigures(ThreadPool &pool) {
+  MachineDescription machine;
+  machine.processor = processorName();
+  std::vector<std::string> levels = supportedIsas();
+  machine.isa = levels.empty() ? "none" : levels.front();
+  machine.threads = pool.threads();
+  machine.firstCache = cacheSize(_SC_LEVEL1_DCACHE_SIZE);
+  machine.secondCache = cacheSize(_SC_LEVEL2_CACHE_SIZE);
+  machine.lastCache = cacheSize(_SC_LEVEL3_CACHE_SIZE);
+  return machine;
+}
+
+} // namespace
+
+double measureReadBandwidth(ThreadPool &pool, size_t bytes) {
+  std::vector<std::string> levels = supportedIsas();
+  auto has = [&](const char *level) {
+    return std::find(levels.begin(), levels.end(), level) != levels.end();
+  };
+  auto *sum = has("x86-64-v4") ? sumAvx512 : has("x86-64-v3") ? sumAvx2 : sumBaseline;
+  // Each thread reads a part of whole strides, as it would read its part of the weights.
+  size_t threads = static_cast<size_t>(pool.threads());
+  size_t part = std::max<size_t>(bytes / threads / stride, 64) * stride;
+  AlignedBytes buffer(part * threads);
+  if (!buffer.data())
+    return 0;
+  // What fits a cache is read many times between two looks at the clock.
+  size_t passes = std::max<size_t>((size_t(1) << 22) / part, 1);
+  std::atomic<uint64_t> keep{0};
+  auto read = [&] {
+    pool.parallelFor(static_cast<int64_t>(threads), 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i)
+        for (size_t pass = 0; pass < passes; ++pass)
+          keep.fetch_xor(sum(buffer.data() + static_cast<size_t>(i) * part, part),
+                         std::memory_order_relaxed);
+    });
+  };
+  read();
+  // The best of passes within a fifth of a second: other processes only ever slow one down.
+  double best = 0, begin = now();
+  do {
+    double from = now();
+    read();
+    best = std::max(best, static_cast<double>(part * threads * passes) / (now() - from));
+  } while (now() - begin < 0.2);
+  return best;
+}
+
+MachineDescription measureMachine(ThreadPool &pool) {
+  MachineDescription machine = withoutFigures(pool);
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f"))
+    machine.f32Peak = measurePeak(pool, fusedAvx512, 2 * 16);
+  else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    machine.f32Peak = measurePeak(pool, fusedAvx2, 2 * 8);
+  if (__builtin_cpu_supports("avx512bf16"))
+    machine.bf16Peak = measurePeak(pool, pairsAvx512, 2 * 32);
+  if (__builtin_cpu_supports("avx512vnni"))
+    machine.int8Peak = measurePeak(pool, quadsAvx512, 2 * 64);
+#endif
+  // Within each cache, and far beyond the last one; a part of the cache, so that its other users
+  // leave room: of the last one, which virtual machines report whole, not more than a core's share.
+  uint64_t threads = static_cast<uint64_t>(machine.threads);
+  uint64_t sizes[] = {(machine.firstCache ? machine.firstCache : 32u << 10) / 2 * threads,
+                      (machine.secondCache ? machine.secondCache : 512u << 10) / 2 * threads,
+                      std::min<uint64_t>(machine.lastCache ? machine.lastCache / 4 : 4u << 20,
+                                         (8u << 20) * threads),
+                      uint64_t(512) << 20};
+  for (uint64_t bytes : sizes)
+    if (machine.reads.empty() || bytes > machine.reads.back().bytes)
+      if (double speed = measureReadBandwidth(pool, bytes); speed > 0)
+        machine.reads.push_back({bytes, speed});
+  return machine;
+}
+
+std::string machineCacheFolder() {
+  if (const char *cache = std::getenv("XDG_CACHE_HOME"); cache && *cache)
+    return std::string(cache) + "/rondo";
+  if (const char *home = std::getenv("HOME"); home && *home)
+    return std::string(home) + "/.cache/rondo";
+  return "";
+}
+
+MachineDescription describeMachine(ThreadPool &pool, const std::string &folder, bool again) {
+  MachineDescription machine = withoutFigures(pool);
+  if (folder.empty())
+    return measureMachine(pool);
+  std::string path = fileOf(folder, machine);
+  if (!again && readDescription(path, machine))
+    return machine;
+  machine = measureMachine(pool);
+  std::error_code ignored; // not kept: measured again next time
+  std::filesystem::create_directories(folder, ignored);
+  if (Result<NewFile> file = NewFile::create(path);
+      file && file->write(describe(machine).dump(2) + "\n"))
+    (void)file->commit();
+  return machine;
+}
+
+std::string processorName() {
+  std::string name = "CPU";
+  if (std::FILE *file = std::fopen("/proc/cpuinfo", "r")) {
+    char line[512];
+    while (std::fgets(line, sizeof line, file)) {
+      std::string_view text(line);
+      size_t colon = text.find(": ");
+      if (text.starts_with("model name") && colon != std::string_view::npos) {
+        name = text.substr(colon + 2, text.find('\n') - colon - 2);
+        break;
+      }
+    }
+    std::fclose(file);
+  }
+  return name;
+}
+
+} // namespace rondo
