@@ -8,8 +8,12 @@
 
 namespace rondo {
 
-/// The levels that the processor and the operating system support, best first: of "x86-64-v4"
-/// (AVX-512), "x86-64-v3" (AVX2 and FMA).
+/// Every level that kernels can be made for, best first: "x86-64-v4-bf16" (AVX-512 with dot
+/// products of bf16 and of bytes: AVX512_BF16 and AVX512_VNNI), "x86-64-v4" (AVX-512), "x86-64-v3"
+/// (AVX2 and FMA).
+const std::vector<std::string> &isaNames();
+
+/// Those that the processor and the operating system support, best first.
 std::vector<std::string> supportedIsas();
 
 } // namespace rondo

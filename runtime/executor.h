@@ -55,12 +55,12 @@ private:
 /// A package ready to run. Immutable; shared by any number of executors and states.
 class Program {
 public:
-  /// `isa`: empty = the best level that both the machine and the package have.
+  /// Each kernel is taken at the best level that it and the machine have, up to `isa` (empty: any).
   static Result<std::shared_ptr<const Program>> load(Package package, const std::string &isa = {});
 
   const package::Package &manifest() const { return package.manifest(); }
   const Package &file() const { return package; }
-  /// The level in use: "x86-64-v4".
+  /// The best level that a kernel in use is of: "x86-64-v4".
   const std::string &isa() const { return level; }
   /// The entry of that name, or null.
   const package::Entry *entry(std::string_view name) const { return package.findEntry(name); }

@@ -20,36 +20,42 @@ Result<std::shared_ptr<const Program>> Program::load(Package file, const std::st
       return Error{
           "--isa: this machine does not have '" + isa + "'; it has " +
           (levels.empty() ? "no level that kernels are made for" : levels.front() + " and below")};
-    levels = {isa};
+    levels.erase(levels.begin(), std::find(levels.begin(), levels.end(), isa));
   }
-  auto symbolFor = [](const package::Kernel &kernel,
-                      const std::string &level) -> const flatbuffers::String * {
-    for (const package::Variant *variant : *kernel.variants())
-      if (variant->isa()->str() == level)
-        return variant->symbol();
-    return nullptr;
-  };
-  for (const std::string &level : levels) {
-    bool all =
-        std::all_of(manifest.kernels()->begin(), manifest.kernels()->end(),
-                    [&](const package::Kernel *kernel) { return symbolFor(*kernel, level); });
-    if (all) {
-      program->level = level;
-      break;
-    }
+  // Each kernel is taken at the best level that it has a variant for; the program's is the best of
+  // them.
+  std::vector<const flatbuffers::String *> symbols;
+  auto best = levels.end();
+  for (const package::Kernel *kernel : *manifest.kernels()) {
+    auto variantFor = [&](const std::string &level) {
+      return std::find_if(
+          kernel->variants()->begin(), kernel->variants()->end(),
+          [&](const package::Variant *variant) { return variant->isa()->str() == level; });
+    };
+    auto level = std::find_if(levels.begin(), levels.end(), [&](const std::string &name) {
+      return variantFor(name) != kernel->variants()->end();
+    });
+    if (level == levels.end())
+      return Error{name + ": no kernels for this machine: expected variants of '" +
+                   kernel->name()->str() + "' for " +
+                   (levels.empty() ? std::string("a level it has (at least x86-64-v3)")
+                                   : levels.front() + " or below")};
+    symbols.push_back(variantFor(*level)->symbol());
+    best = std::min(best, level);
   }
-  if (program->level.empty())
-    return Error{name + ": no kernels for this machine: expected variants for " +
-                 (levels.empty() ? std::string("a level it has (at least x86-64-v3)")
-                                 : levels.front() + " or below")};
+  if (best != levels.end())
+    program->level = *best;
+  if (!isa.empty() && program->level != isa)
+    return Error{"--isa: " + name + " has no kernels for '" + isa + "', expected at most " +
+                 (program->level.empty() ? "none: it has no kernels" : program->level)};
 
   if (rondo_linked_kernels) {
     program->code = KernelCode::linked(rondo_linked_kernels);
   } else {
     RONDO_TAKE(program->code, KernelCode::load(program->package.code(), name));
   }
-  for (const package::Kernel *kernel : *manifest.kernels()) {
-    std::string symbol = symbolFor(*kernel, program->level)->str();
+  for (const flatbuffers::String *symbolName : symbols) {
+    std::string symbol = symbolName->str();
     rondo_kernel function = program->code.find(symbol);
     if (!function)
       return Error{name + ": code section: expected kernel '" + symbol + "', which is not in it"};

@@ -60,9 +60,10 @@ const char *rondo_version(void);
 /*===- Models ---------------------------------------------------------------===*/
 
 typedef struct rondo_options {
-  int threads;     /* 0: one for each processor that this process may use */
-  int pin;         /* not 0: threads stay on their processors */
-  const char *isa; /* "x86-64-v3", "x86-64-v4"; null: the best that machine and package have */
+  int threads; /* 0: one for each processor that this process may use */
+  int pin;     /* not 0: threads stay on their processors */
+  const char
+      *isa; /* at most this level, one of cpu.h's; null: the best that machine and package have */
 } rondo_options;
 
 /* Opens and verifies a package, loads its code and starts its threads. `options` may be null. */

@@ -253,7 +253,7 @@ bool Compilation::runPlugins(const std::string &stage) {
 bool Compilation::makeBlock() {
   BlockPipelineOptions pipeline;
   // One block form serves every level of a package; its size is the best level's.
-  pipeline.target = options.isas.back();
+  pipeline.target = cpu::isaNamed(options.isas.front())->root().name.str();
   for (auto &[name, form] : options.forms)
     pipeline.forms.push_back(name + "=" + form);
   pipeline.entries = options.entries;
@@ -280,10 +280,8 @@ bool Compilation::emitVectors() {
   vectors = ModuleOp::create(module->getLoc());
   kernels.assign(plan.kernels.size(), {});
   for (auto [function, emitted] : llvm::zip_equal(plan.kernels, kernels))
-    for (const cpu::Isa &isa : cpu::allIsas) {
-      if (!llvm::is_contained(options.isas, isa.name))
-        continue;
-      FailureOr<cpu::KernelRecord> record = cpu::emitKernel(function, isa, *vectors);
+    for (const cpu::Isa *isa : cpu::variantsOf(function, options.isas)) {
+      FailureOr<cpu::KernelRecord> record = cpu::emitKernel(function, *isa, *vectors);
       if (failed(record))
         return false; // reported
       emitted.kind = record->kind;
@@ -292,7 +290,7 @@ bool Compilation::emitVectors() {
       emitted.factor = record->factor;
       emitted.grain = record->grain;
       emitted.scratchBytes = std::max(emitted.scratchBytes, record->scratchBytes);
-      emitted.variants.push_back({isa.name.str(), cpu::symbolOf(function, isa)});
+      emitted.variants.push_back({isa->name.str(), cpu::symbolOf(function, *isa)});
     }
   return true;
 }

@@ -25,7 +25,7 @@ struct CompileOptions {
   SpecOptions spec;
   std::string checkpoint;             ///< a folder or a .safetensors file; empty: none
   std::optional<uint64_t> randomSeed; ///< --random-init
-  std::vector<std::string> isas;      ///< levels that kernels are emitted for
+  std::vector<std::string> isas;      ///< levels that kernels are emitted for, best first
   std::vector<std::string> entries;   ///< empty: all that apply
   std::vector<std::pair<std::string, std::string>>
       forms; ///< recurrence, form: "chunk:64", "sequential"

@@ -4,6 +4,7 @@
 #include "tools/Compilation.h"
 #include "tools/ModelsFolder.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <CLI/CLI.hpp>
@@ -48,6 +49,14 @@ static bool splitAt(const std::string &text, char separator,
   return true;
 }
 
+/// "x86-64-v4-bf16, x86-64-v4 or x86-64-v3"
+static std::string levelNames() {
+  std::string text;
+  for (size_t i = 0; i < isaNames().size(); ++i)
+    text += (i == 0 ? "" : i + 1 < isaNames().size() ? ", " : " or ") + isaNames()[i];
+  return text;
+}
+
 static int interpret(const Arguments &arguments, CompileOptions &options) {
   for (const std::string &set : arguments.sets) {
     size_t equals = set.find('=');
@@ -82,12 +91,12 @@ static int interpret(const Arguments &arguments, CompileOptions &options) {
     return usage("--Werror=" + arguments.werror + ": expected remark");
   options.remarksAreErrors = arguments.werror == "remark";
   if (arguments.target.empty())
-    options.isas = {"x86-64-v3", "x86-64-v4"};
-  else if (arguments.target == "x86-64-v3" || arguments.target == "x86-64-v4")
+    options.isas = isaNames();
+  else if (llvm::is_contained(isaNames(), arguments.target))
     options.isas = {arguments.target};
   else if (arguments.target != "native")
-    return usage("--target " + arguments.target +
-                 ": not offered; expected native, x86-64-v3 or x86-64-v4");
+    return usage("--target " + arguments.target + ": not offered; expected native, " +
+                 levelNames());
   else if (std::vector<std::string> levels = supportedIsas(); !levels.empty())
     options.isas = {levels.front()};
   else
@@ -112,9 +121,9 @@ static int readArguments(int argc, char **argv, CompileOptions &options) {
   CLI::Option *random =
       app.add_option("--random-init", seed, "draw the parameters by their init, with this seed");
   app.add_option("--module", options.spec.module, "the module to compile by itself");
-  app.add_option(
-      "--target", arguments.target,
-      "native, x86-64-v3 or x86-64-v4 (default: both levels, chosen when the package starts)");
+  app.add_option("--target", arguments.target,
+                 "native, " + levelNames() +
+                     " (default: all levels, chosen when the package starts)");
   app.add_option("--precision", arguments.precision, "f32");
   app.add_option("--entry", arguments.entries,
                  "some of forward,prefill,step,score (default: all that apply)");

@@ -20,6 +20,20 @@ std::string cpu::symbolOf(func::FuncOp kernel, const Isa &isa) {
   return (kernel.getName() + "_" + isa.suffix).str();
 }
 
+/// Whether `kernel` has operations that `isa` does in another way than its base.
+static bool gainsFrom(func::FuncOp kernel, const Isa &isa) { return !isa.base; }
+
+SmallVector<const Isa *> cpu::variantsOf(func::FuncOp kernel, ArrayRef<std::string> levels) {
+  llvm::SmallPtrSet<const Isa *, 4> wanted;
+  for (const std::string &level : levels) {
+    const Isa *isa = isaNamed(level);
+    while (!gainsFrom(kernel, *isa))
+      isa = isa->base;
+    wanted.insert(isa);
+  }
+  return llvm::filter_to_vector(allIsas, [&](const Isa *isa) { return wanted.contains(isa); });
+}
+
 //===----------------------------------------------------------------------===//
 // Frame
 //===----------------------------------------------------------------------===//

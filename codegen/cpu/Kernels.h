@@ -29,6 +29,11 @@ struct KernelRecord {
 /// The symbol of `kernel` at `isa`.
 std::string symbolOf(mlir::func::FuncOp kernel, const Isa &isa);
 
+/// The levels that `kernel` needs variants for, the lowest first, to serve those named: a level is
+/// replaced by its base where the kernel would be the same at both.
+llvm::SmallVector<const Isa *> variantsOf(mlir::func::FuncOp kernel,
+                                          llvm::ArrayRef<std::string> levels);
+
 /// Appends the function `symbolOf(kernel, isa)` to `target` with attribute `rondo.isa`. On failure
 /// an error was reported at the op's location.
 mlir::FailureOr<KernelRecord> emitKernel(mlir::func::FuncOp kernel, const Isa &isa,

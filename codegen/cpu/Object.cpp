@@ -12,6 +12,8 @@
 
 #include "codegen/cpu/Object.h"
 
+#include "codegen/cpu/Isa.h"
+
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/FuncToLLVM/ConvertFuncToLLVMPass.h"
@@ -79,18 +81,21 @@ static std::unique_ptr<llvm::TargetMachine> makeMachine(std::string &problem) {
 /// What LLVM is told of a kernel: its CPU, full-width vectors, and that it neither calls nor
 /// throws.
 static LogicalResult setFunctionAttributes(func::FuncOp function) {
-  auto isa = function->getAttrOfType<StringAttr>(isaAttr);
+  auto level = function->getAttrOfType<StringAttr>(isaAttr);
+  const cpu::Isa *isa = level ? cpu::isaNamed(level.getValue()) : nullptr;
   if (!isa)
-    return function.emitError("kernel function '") << function.getName() << "' has no `" << isaAttr
-                                                   << "`; expected the CPU level it is emitted for";
+    return function.emitError("kernel function '")
+           << function.getName() << "' has " << (level ? "an unknown `" : "no `") << isaAttr
+           << "`; expected the CPU level it is emitted for";
   Builder b(function.getContext());
   auto pair = [&](StringRef key, StringRef value) { return b.getStrArrayAttr({key, value}); };
-  StringRef width = isa.getValue() == "x86-64-v4" ? "512" : "256";
-  function->setAttr(
-      "passthrough",
-      b.getArrayAttr({pair("target-cpu", isa.getValue()), pair("prefer-vector-width", width),
-                      pair("no-builtins", ""), pair("no-trapping-math", "true"),
-                      b.getStringAttr("nounwind"), b.getStringAttr("norecurse")}));
+  SmallVector<Attribute> attributes{
+      pair("target-cpu", isa->cpu), pair("prefer-vector-width", std::to_string(isa->registerBits)),
+      pair("no-builtins", ""),      pair("no-trapping-math", "true"),
+      b.getStringAttr("nounwind"),  b.getStringAttr("norecurse")};
+  if (!isa->features.empty())
+    attributes.push_back(pair("target-features", isa->features));
+  function->setAttr("passthrough", b.getArrayAttr(attributes));
   function->removeAttr(isaAttr);
   return success();
 }

@@ -26,7 +26,7 @@ struct ObjectOptions {
 };
 
 /// Brings the functions of `target` into the LLVM dialect, in place. Every function must name its
-/// level in `rondo.isa`, an LLVM CPU such as "x86-64-v4". On failure an error was reported.
+/// level in `rondo.isa`, a name of Isa.h such as "x86-64-v4". On failure an error was reported.
 mlir::LogicalResult lowerToLlvm(mlir::ModuleOp target);
 
 /// The optimised LLVM IR of a lowered module, as text.

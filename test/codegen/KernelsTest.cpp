@@ -346,11 +346,12 @@ TEST_P(Kernels, EqualTheInterpreter) {
   std::vector<std::string> levels = supportedIsas();
   OwningOpRef<ModuleOp> target = ModuleOp::create(UnknownLoc::get(&context));
   std::map<std::string, cpu::KernelRecord> records;
-  for (const cpu::Isa &isa : cpu::allIsas) {
-    FailureOr<cpu::KernelRecord> record = cpu::emitKernel(kernel, isa, *target);
+  for (const cpu::Isa *isa : cpu::variantsOf(kernel, isaNames())) {
+    FailureOr<cpu::KernelRecord> record = cpu::emitKernel(kernel, *isa, *target);
     ASSERT_TRUE(succeeded(record));
-    records[isa.name.str()] = *record;
+    records[isa->name.str()] = *record;
   }
+  EXPECT_TRUE(records.contains("x86-64-v3") && records.contains("x86-64-v4"));
   ASSERT_TRUE(succeeded(cpu::lowerToLlvm(*target)));
   FailureOr<std::string> object = cpu::emitObject(*target);
   ASSERT_TRUE(succeeded(object));
@@ -385,8 +386,10 @@ TEST_P(Kernels, EqualTheInterpreter) {
     ASSERT_TRUE(bool(expected)) << llvm::toString(expected.takeError());
 
     for (const std::string &level : levels) {
+      if (!records.contains(level))
+        continue;
       const cpu::KernelRecord &record = records[level];
-      std::string symbol = cpu::symbolOf(kernel, level == "x86-64-v4" ? cpu::v4 : cpu::v3);
+      std::string symbol = cpu::symbolOf(kernel, *cpu::isaNamed(level));
       size_t sequences = lengths[1].size();
       std::vector<AlignedBytes> memory, blocks, caches;
       std::vector<void *> operands;

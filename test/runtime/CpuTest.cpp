@@ -42,6 +42,8 @@ TEST(Cpu, LevelsAreThoseOfTheSystem) {
   bool v4 = v3 && has("avx512f") && has("avx512bw") && has("avx512cd") && has("avx512dq") &&
             has("avx512vl");
   std::vector<std::string> levels = supportedIsas(), expected;
+  if (v4 && has("avx512_bf16") && has("avx512_vnni"))
+    expected.push_back("x86-64-v4-bf16");
   if (v4)
     expected.push_back("x86-64-v4");
   if (v3)
@@ -49,19 +51,31 @@ TEST(Cpu, LevelsAreThoseOfTheSystem) {
   EXPECT_EQ(levels, expected);
 }
 
-TEST(Cpu, TakesTheBestLevelThatAllKernelsHave) {
-  auto addV4 = [](package::PackageT &m, size_t kernels) {
-    for (size_t i = 0; i < kernels; ++i) {
-      auto variant = std::make_unique<package::VariantT>(*m.kernels[i]->variants[0]);
-      variant->isa = "x86-64-v4";
-      m.kernels[i]->variants.push_back(std::move(variant));
-    }
+TEST(Cpu, TakesEachKernelAtTheBestLevelThatItHas) {
+  auto add = [](package::PackageT &m, size_t kernel, const std::string &isa) {
+    auto variant = std::make_unique<package::VariantT>(*m.kernels[kernel]->variants[0]);
+    variant->isa = isa;
+    m.kernels[kernel]->variants.push_back(std::move(variant));
   };
-  EXPECT_EQ((*loadChanged([&](auto &m) { addV4(m, m.kernels.size()); }))->isa(),
-            supportedIsas().front());
-  EXPECT_EQ((*loadChanged([&](auto &m) { addV4(m, 1); }))->isa(), "x86-64-v3");
-  EXPECT_EQ((*loadChanged([&](auto &m) { addV4(m, m.kernels.size()); }, "x86-64-v3"))->isa(),
-            "x86-64-v3");
+  auto ofAll = [&](package::PackageT &m) {
+    for (const std::string &isa : isaNames())
+      for (size_t i = 0; i < m.kernels.size() && isa != "x86-64-v3"; ++i)
+        add(m, i, isa);
+  };
+  auto ofOne = [&](package::PackageT &m) {
+    for (const std::string &isa : isaNames())
+      if (isa != "x86-64-v3")
+        add(m, 1, isa);
+  };
+  for (auto &[isa, expected] : {std::pair<std::string, std::string>{"", supportedIsas().front()},
+                                {"x86-64-v3", "x86-64-v3"}}) {
+    EXPECT_EQ((*loadChanged(ofAll, isa))->isa(), expected);
+    EXPECT_EQ((*loadChanged(ofOne, isa))->isa(), expected);
+  }
+  EXPECT_EQ((*loadChanged({}))->isa(), "x86-64-v3");
+  for (const std::string &isa : supportedIsas())
+    if (isa != "x86-64-v3")
+      expectError(loadChanged({}, isa), "--isa", "m.rpk", "'" + isa + "'", "x86-64-v3");
 }
 
 TEST(Cpu, RefusesUnknownLevels) {
@@ -70,7 +84,7 @@ TEST(Cpu, RefusesUnknownLevels) {
 
 TEST(Cpu, RefusesKernelsOfOtherProcessorsOnly) {
   expectError(loadChanged([](package::PackageT &m) { m.kernels[1]->variants[0]->isa = "riscv64"; }),
-              "m.rpk", "no kernels for this machine", "expected variants for x86-64");
+              "m.rpk", "no kernels for this machine", "expected variants of '", "for x86-64");
 }
 
 TEST(Cpu, RefusesMissingSymbols) {

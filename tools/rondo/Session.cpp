@@ -2,6 +2,8 @@
 
 #include "tools/rondo/Session.h"
 
+#include "runtime/cpu.h"
+
 #include <algorithm>
 #include <fmt/format.h>
 #include <set>
@@ -13,8 +15,9 @@ void MachineOptions::addTo(CLI::App &app) {
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   app.add_option("--isa", isa,
-                 "Level of the instruction set (default: the best of machine and package)")
-      ->check(CLI::IsMember({"x86-64-v3", "x86-64-v4"}));
+                 "At most this level of the instruction set (default: the best of machine and "
+                 "package, kernel by kernel)")
+      ->check(CLI::IsMember(isaNames()));
 }
 
 Result<Package> openPackage(const std::string &path) {
