@@ -6,6 +6,7 @@
 #include "runtime/executor.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <functional>
 #include <new>
@@ -320,10 +321,30 @@ void Executor::addToPiece(State &state, int64_t rows) {
 
 void Executor::runPiece(Prepared &prepared) {
   tokens.sequences = last.sequences = last.rows = static_cast<int64_t>(pieceStates.size());
-  for (Launch &launch : prepared.launches)
-    runStep(launch, prepared);
+  if (stepTimes) {
+    stepTimes->resize(std::max(stepTimes->size(), prepared.launches.size()));
+    for (size_t i = 0; i < prepared.launches.size(); ++i)
+      runTimed(prepared.launches[i], prepared, (*stepTimes)[i]);
+  } else {
+    for (Launch &launch : prepared.launches)
+      runStep(launch, prepared);
+  }
   for (size_t s = 0; s < pieceStates.size(); ++s)
     pieceStates[s]->tokens += rowBegin[s + 1] - rowBegin[s];
+}
+
+void Executor::runTimed(Launch &launch, const Prepared &prepared, StepTime &time) {
+  auto begin = std::chrono::steady_clock::now();
+  runStep(launch, prepared);
+  time.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const rondo_batch &batch = launch.lastSpace ? last : tokens;
+  ++time.runs;
+  time.rows += batch.rows;
+  time.sequences += batch.sequences;
+  for (int64_t s = 0; s < batch.sequences; ++s) {
+    auto count = static_cast<double>(batch.row_begin[s + 1] - batch.row_begin[s]);
+    time.pairs += count * (static_cast<double>(batch.position[s]) + (count + 1) / 2);
+  }
 }
 
 void Executor::runStep(Launch &launch, const Prepared &prepared) {

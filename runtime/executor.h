@@ -135,6 +135,16 @@ public:
   /// 0: those. Results do not depend on it: for tests of just that.
   void limitPieces(int64_t rows) { pieceLimit = rows; }
 
+  /// What one step of an entry took, summed over its runs. Rows are those that it had: tokens, or
+  /// sequences for a step on last rows. Pairs count, for every token, the tokens up to it.
+  struct StepTime {
+    int64_t runs = 0, rows = 0, sequences = 0;
+    double pairs = 0, seconds = 0;
+  };
+  /// From here on adds the time of every step to (*times)[its number]; null: does not. For one
+  /// entry at a time; `times` grows to its steps.
+  void timeSteps(std::vector<StepTime> *times) { stepTimes = times; }
+
   const Program &program() const { return *prog; }
   size_t arenaBytes() const { return arena.size(); }
 
@@ -149,6 +159,7 @@ private:
   void addToPiece(State &state, int64_t rows);
   void runPiece(Prepared &prepared);
   void runStep(Launch &launch, const Prepared &prepared);
+  void runTimed(Launch &launch, const Prepared &prepared, StepTime &time);
   void append(const Launch &launch);
   void keepTail(const Launch &launch);
   void takeLast(const Launch &launch);
@@ -158,6 +169,7 @@ private:
   AlignedBytes arena, scratch;
   size_t scratchOfWorker = 0;
   int64_t pieceLimit = 0;
+  std::vector<StepTime> *stepTimes = nullptr;
   std::map<const package::Entry *, std::unique_ptr<Prepared>> entries;
 
   // The piece being run, one element a sequence in it. They hold the largest piece of any prepared

@@ -279,6 +279,12 @@ private:
       RONDO_CHECK(inRange(place + ": factor", kernel->factor(), 1, int64_t(1) << 32));
       RONDO_CHECK(inRange(place + ": grain", kernel->grain(), 1, int64_t(1) << 40));
       RONDO_CHECK(inRange(place + ": scratch", kernel->scratch(), 0, maxScratch));
+      constexpr int64_t most = int64_t(1) << 50;
+      RONDO_CHECK(inRange(place + ": bytes of a row", kernel->bytes_per_row(), 0, most));
+      RONDO_CHECK(inRange(place + ": bytes of weights", kernel->bytes_once(), 0, most));
+      for (double flops : {kernel->flops_per_row(), kernel->flops_per_pair()})
+        if (!(flops >= 0 && flops <= double(most)))
+          return bad(place, "found {} operations, expected 0 to {}", flops, most);
       if (kernel->variants()->size() == 0)
         return bad(place, "found no variant, expected at least one");
       std::set<std::string_view> levels;

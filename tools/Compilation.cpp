@@ -74,6 +74,7 @@ private:
   };
   bool runStage(const Stage &stage, int &code);
   bool explainBlock();
+  bool explainKernelLevel();
   bool timed(const std::string &name, llvm::function_ref<bool()> work);
   bool readCheckpoint();
   bool bindWeights();
@@ -467,6 +468,14 @@ bool Compilation::explainBlock() {
   return dump("explain", ".txt", explanation);
 }
 
+bool Compilation::explainKernelLevel() {
+  std::string text = explainKernels(*module);
+  explanation += text;
+  if (options.explain && !options.json)
+    llvm::outs() << text;
+  return dump("explain-kernels", ".txt", text);
+}
+
 bool Compilation::runStage(const Stage &stage, int &code) {
   std::string file = options.from == stage.name ? options.spec.path : "";
   for (auto &[name, path] : options.overrides)
@@ -483,7 +492,8 @@ bool Compilation::runStage(const Stage &stage, int &code) {
   if (!options.dumpTo.empty() || asked(stage.name))
     text = stage.text();
   if (failed(text) || !dump(stage.name, stage.ending, *text) ||
-      (stage.name == "block" && !explainBlock()))
+      (stage.name == "block" && !explainBlock()) ||
+      (stage.name == "kernel" && !explainKernelLevel()))
     return false; // reported
   if (!asked(stage.name))
     return true;

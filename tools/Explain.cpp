@@ -2,6 +2,7 @@
 
 #include "tools/Explain.h"
 
+#include "codegen/common/Work.h"
 #include "dialect/Axes.h"
 #include "dialect/Rondo.h"
 #include "tools/DiagnosticPrinter.h"
@@ -110,6 +111,56 @@ std::string rondo::explain(ModuleOp module, const std::vector<std::string> &rema
     os << "remarks\n";
   for (const std::string &remark : remarks)
     os << "  " << remark << "\n";
+  return text;
+}
+
+std::string rondo::explainKernels(ModuleOp module) {
+  struct Row {
+    KernelWork work;
+    std::string kind, place;
+    int64_t times = 0;
+  };
+  struct Part {
+    std::string entry;
+    llvm::MapVector<StringRef, Row> rows;
+  };
+  std::vector<Part> parts;
+  SymbolTable symbols(module);
+  walkEntries(
+      module,
+      [&](StringRef name) {
+        parts.push_back({name.str(), {}});
+      },
+      [&](Operation *op, int64_t times) {
+        auto launch = dyn_cast<LaunchOp>(op);
+        auto kernel = launch ? symbols.lookup<func::FuncOp>(launch.getKernel()) : func::FuncOp();
+        if (!kernel)
+          return;
+        Row &row = parts.back().rows[kernel.getName()];
+        if (!row.times) {
+          row.work = workOf(kernel);
+          row.kind = kernel->getAttrOfType<StringAttr>("rondo.kernel").str();
+          row.place = placeOf(kernel.getLoc());
+        }
+        row.times += times;
+      });
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  for (Part &part : parts) {
+    os << "kernels of " << part.entry << "\n";
+    for (auto &[name, row] : part.rows) {
+      os << llvm::formatv("  {0} ({1}", name, row.kind);
+      if (!row.place.empty())
+        os << ", " << row.place;
+      os << llvm::formatv("), {0} time{1}: {2:F0} FLOPs and {3} bytes a token", row.times,
+                          row.times == 1 ? "" : "s", row.work.flopsPerRow, row.work.bytesPerRow);
+      if (row.work.flopsPerPair)
+        os << llvm::formatv(", {0:F0} FLOPs a token looked at", row.work.flopsPerPair);
+      if (row.work.bytesOnce)
+        os << llvm::formatv(", {0} bytes of weights", row.work.bytesOnce);
+      os << "\n";
+    }
+  }
   return text;
 }
 

@@ -13,7 +13,11 @@ namespace rondo {
 /// done (`remarks`).
 std::string explain(mlir::ModuleOp block, const std::vector<std::string> &remarks);
 
-/// The same for programs (--explain --json): {"entries": [{"entry": NAME, "parts": [...]}],
+/// What follows for a module at kernel level: for every entry its kernels, with what each computes
+/// for a token, and reads of weights (codegen/common/Work.h).
+std::string explainKernels(mlir::ModuleOp kernels);
+
+/// The same as `explain` for programs (--explain --json): {"entries": [{"entry": NAME, "parts": [...]}],
 /// "remarks": [...]}. A part has `kind`, `name`, `place` (FILE:LINE:COLUMN in the spec) and
 /// `times`; a recurrence `states` with their `axes` and `floats`, `transition`, `form`, `chunk`,
 /// `why` and `cost`.

@@ -2,6 +2,7 @@
 
 #include "codegen/common/Manifest.h"
 
+#include "codegen/common/Work.h"
 #include "runtime/abi.h"
 #include "runtime/package.h"
 
@@ -144,6 +145,11 @@ FailureOr<package::PackageT> rondo::makeManifest(const Plan &plan, ArrayRef<Emit
     kernel->grain = emitted.grain;
     kernel->scratch = emitted.scratchBytes;
     kernel->location = placeOf(kernelFunction.getLoc());
+    KernelWork work = workOf(kernelFunction);
+    kernel->flops_per_row = work.flopsPerRow;
+    kernel->flops_per_pair = work.flopsPerPair;
+    kernel->bytes_per_row = work.bytesPerRow;
+    kernel->bytes_once = work.bytesOnce;
   }
   for (const PlannedEntry &planned : plan.entries)
     result.entries.push_back(entry(planned));

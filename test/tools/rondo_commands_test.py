@@ -264,6 +264,21 @@ class Bytes(CommandTest):
         csv = self.rondo("bench", self.bytes, "-p", "16", "-n", "0", "-r", "1", "-o", "csv").stdout.splitlines()
         self.assertEqual(len(csv), 2)
 
+    def test_bench_kernels(self):
+        runs = json.loads(self.rondo("bench", self.bytes, "-p", "16", "-n", "4", "-r", "1", "--kernels", "-o", "json").stdout)
+        for run in runs:
+            for kernel in run["kernels"]:
+                self.assertGreater(kernel["seconds"], 0)
+            self.assertTrue(any(k["kind"] == "scan" and k["flops"] > 0 for k in run["kernels"]))
+        step = runs[1]
+        weights = sum(k["bytes"] for k in step["kernels"] if k["kind"] == "product")
+        flops = sum(k["flops"] for k in step["kernels"] if k["kind"] == "product")
+        # One token: two operations for four bytes of a weight; bytes also count a row in and out.
+        self.assertLess(flops / 2 * 4, weights)
+        self.assertGreater(flops / 2 * 4, 0.5 * weights)
+        table = self.rondo("bench", self.bytes, "-p", "16", "-n", "0", "-r", "1", "--kernels").stdout
+        self.assertIn("of limit", table)
+
     def test_bench_of_a_module(self):
         spec = os.path.join(refusals.GOLDEN, "..", "recurrences", "gla.rondo")
         subprocess.run([RONDOC, spec, "-o", self.path("gla")], check=True, stdin=subprocess.DEVNULL)

@@ -6,12 +6,14 @@
 #include "tools/rondo/Command.h"
 #include "tools/rondo/Console.h"
 #include "tools/rondo/Forms.h"
+#include "tools/rondo/KernelTimes.h"
 #include "tools/rondo/Session.h"
 
 #include "runtime/machine.h"
 
 #include <cmath>
 #include <fmt/format.h>
+#include <functional>
 #include <random>
 #include <set>
 
@@ -23,7 +25,7 @@ struct BenchOptions {
   std::string package, format = "md";
   int64_t prompt = 512, generate = 128, repeats = 5;
   uint64_t seed = 1;
-  bool warmUp = true;
+  bool warmUp = true, kernels = false;
   MachineOptions machine;
 };
 
@@ -33,6 +35,7 @@ struct Measured {
   std::vector<double> seconds;
   double readBandwidth = 0; ///< of the machine, bytes/s; 0: no such limit was measured
   uint64_t bytesPerToken = 0;
+  std::vector<KernelTime> kernels; ///< of one more run
 
   double mean() const {
     double sum = 0;
@@ -117,6 +120,8 @@ nlohmann::ordered_json describe(const Session &session, const std::string &model
       m.readBandwidth > 0 ? nlohmann::ordered_json(m.readBandwidth) : nlohmann::ordered_json();
   row["share_of_read_limit"] =
       m.readBandwidth > 0 ? nlohmann::ordered_json(m.share()) : nlohmann::ordered_json();
+  if (!m.kernels.empty())
+    row["kernels"] = describeKernelTimes(m.kernels);
   return row;
 }
 
@@ -140,29 +145,50 @@ Result<int> bench(const BenchOptions &options) {
   std::mt19937_64 random(options.seed);
   Progress progress("bench");
 
+  MachineDescription machine;
+  if (options.kernels) {
+    progress.show("limits of the machine");
+    machine = describeMachine(session.threadPool(), machineCacheFolder());
+  }
+  // The runs that count are not timed step by step; that is another one.
+  auto repeat = [&](Measured m, const package::Entry &entry,
+                    const std::function<Status()> &once) -> Status {
+    for (int64_t run = options.warmUp ? -1 : 0; run < options.repeats; ++run) {
+      progress.show(run < 0 ? fmt::format("{} warm-up", m.test)
+                            : fmt::format("{} run {} of {}", m.test, run + 1, options.repeats));
+      Stopwatch watch;
+      RONDO_CHECK(once());
+      if (run >= 0)
+        m.seconds.push_back(watch.seconds());
+    }
+    if (options.kernels) {
+      std::vector<Executor::StepTime> times;
+      session.timeSteps(&times);
+      Status status = once();
+      session.timeSteps(nullptr);
+      RONDO_CHECK(status);
+      m.kernels = kernelTimes(session.manifest(), entry, times, machine);
+    }
+    all.push_back(std::move(m));
+    return {};
+  };
+
   auto measure = [&](Measured m, const package::Entry &entry, bool oneByOne) -> Status {
     std::vector<int64_t> tokens(static_cast<size_t>(m.tokens));
     uint64_t vocabulary = static_cast<uint64_t>(std::max<int64_t>(1, vocabularyOf(entry)));
     for (int64_t &token : tokens)
       token = static_cast<int64_t>(random() % vocabulary);
-    for (int64_t repeat = options.warmUp ? -1 : 0; repeat < options.repeats; ++repeat) {
-      progress.show(repeat < 0
-                        ? fmt::format("{} warm-up", m.test)
-                        : fmt::format("{} run {} of {}", m.test, repeat + 1, options.repeats));
+    return repeat(std::move(m), entry, [&]() -> Status {
       RONDO_TAKE(State state, session.newState());
       std::span<const int64_t> rest(tokens);
-      Stopwatch watch;
       while (!rest.empty()) {
         size_t count = oneByOne ? 1 : rest.size();
         const std::span<const int64_t> rows[] = {rest.first(count)};
         RONDO_CHECK(session.run(entry, state, rows, logits));
         rest = rest.subspan(count);
       }
-      if (repeat >= 0)
-        m.seconds.push_back(watch.seconds());
-    }
-    all.push_back(std::move(m));
-    return {};
+      return {};
+    });
   };
 
   // Rows of a module's inputs are reals, of its own shapes.
@@ -173,13 +199,9 @@ Result<int> bench(const BenchOptions &options) {
     Measured m;
     m.test = fmt::format("{}{}", test, tokens);
     m.tokens = tokens;
-    for (int64_t repeat = options.warmUp ? -1 : 0; repeat < options.repeats; ++repeat) {
-      progress.show(repeat < 0
-                        ? fmt::format("{} warm-up", m.test)
-                        : fmt::format("{} run {} of {}", m.test, repeat + 1, options.repeats));
+    return repeat(std::move(m), *entry, [&]() -> Status {
       RONDO_TAKE(State state, session.newState());
       State *states[] = {&state};
-      Stopwatch watch;
       for (int64_t done = 0; done < tokens; done += piece) {
         const int64_t lengths[] = {std::min(piece, tokens - done)};
         std::vector<std::span<const std::byte>> rows;
@@ -192,11 +214,8 @@ Result<int> bench(const BenchOptions &options) {
         }
         RONDO_TAKE(std::vector<Tensor> outputs, session.run(*entry, states, lengths, rows));
       }
-      if (repeat >= 0)
-        m.seconds.push_back(watch.seconds());
-    }
-    all.push_back(std::move(m));
-    return {};
+      return {};
+    });
   };
 
   bool isModule = !session.entry("prefill") && session.entry("forward");
@@ -235,6 +254,9 @@ Result<int> bench(const BenchOptions &options) {
     printCsv(session, model, all);
   } else {
     printMarkdown(session, model, all);
+    for (const Measured &m : all)
+      if (!m.kernels.empty())
+        printKernelTimes(m.test, m.kernels);
   }
   return Success;
 }
@@ -261,6 +283,9 @@ Command addBench(CLI::App &app) {
       ->check(CLI::IsMember({"md", "json", "csv"}))
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Of the random tokens")->capture_default_str();
+  command->add_flag("--kernels", options->kernels,
+                    "Also where the time goes, kernel by kernel, and how far each is from the "
+                    "machine's limits (md, json)");
   command->add_flag("!--no-warmup", options->warmUp,
                     "Do not run each test once before measuring it");
   command->add_flag_callback(
@@ -274,7 +299,8 @@ Command addBench(CLI::App &app) {
                   "reads the weights of all products, measured in the same run.\n"
                   "Examples:\n"
                   "  rondo bench model.rpk -p 512 -n 128 -t 2\n"
-                  "  rondo bench model.rpk -p 0 -n 64 -r 10 -o json");
+                  "  rondo bench model.rpk -p 0 -n 64 -r 10 -o json\n"
+                  "  rondo bench model.rpk --kernels -t 1");
   return {command, [options] { return bench(*options); }};
 }
 
