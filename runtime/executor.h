@@ -35,20 +35,23 @@ public:
   explicit AlignedBytes(size_t size);
   AlignedBytes(const AlignedBytes &other);
   AlignedBytes(AlignedBytes &&other) noexcept
-      : memory(std::move(other.memory)), count(std::exchange(other.count, 0)) {}
+      : memory(std::move(other.memory)), start(std::exchange(other.start, nullptr)),
+        count(std::exchange(other.count, 0)) {}
   AlignedBytes &operator=(AlignedBytes other) noexcept {
     memory.swap(other.memory);
+    std::swap(start, other.start);
     std::swap(count, other.count);
     return *this;
   }
-  std::byte *data() const { return memory.get(); }
+  std::byte *data() const { return start; }
   size_t size() const { return count; }
 
 private:
   struct Free {
     void operator()(std::byte *bytes) const;
   };
-  std::unique_ptr<std::byte, Free> memory;
+  std::unique_ptr<std::byte, Free> memory; ///< as it was allocated
+  std::byte *start = nullptr;              ///< aligned, inside it
   size_t count = 0;
 };
 

@@ -5,23 +5,28 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 
 namespace rondo {
 
 AlignedBytes::AlignedBytes(size_t size) {
-  size_t rounded = (size + 63) / 64 * 64;
-  if (rounded < size)
+  // calloc gives large memory as pages that the system zeroes when they are first touched: what an
+  // entry of the package that nobody calls would need costs nothing.
+  constexpr size_t alignment = 64;
+  if (size > SIZE_MAX - alignment)
     return;
-  memory.reset(static_cast<std::byte *>(std::aligned_alloc(64, rounded ? rounded : 64)));
+  memory.reset(static_cast<std::byte *>(std::calloc(1, size + alignment)));
   if (!memory)
     return;
-  std::memset(memory.get(), 0, rounded);
+  void *first = memory.get();
+  size_t room = size + alignment;
+  start = static_cast<std::byte *>(std::align(alignment, size, first, room));
   count = size;
 }
 
 AlignedBytes::AlignedBytes(const AlignedBytes &other) : AlignedBytes(other.count) {
   if (other.count && memory)
-    std::memcpy(memory.get(), other.memory.get(), other.count);
+    std::memcpy(start, other.start, other.count);
 }
 
 void AlignedBytes::Free::operator()(std::byte *bytes) const { std::free(bytes); }
