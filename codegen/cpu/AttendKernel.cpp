@@ -12,6 +12,12 @@
 // rondo ops behind a copy of the body and emitted like any other, so the score and the value may be
 // any expression.
 //
+// Many queries lie in lanes: they, m, l, acc and all that is computed of a tile have t innermost in
+// scratch. Then scores and weighted sums are products whose other operand, keys and values as the
+// cache has them, is broadcast, and maximum and normaliser are whole vectors; queries are
+// transposed once for all their keys. Few queries (the tail of a piece, a decode step) would leave
+// lanes empty: for them the lanes run where the cache is consecutive.
+//
 //===----------------------------------------------------------------------===//
 
 #include "codegen/cpu/KernelFrame.h"
@@ -26,7 +32,10 @@ using namespace rondo;
 using namespace rondo::cpu;
 
 namespace {
-constexpr int64_t queryTile = 16, keyTile = 64;
+constexpr int64_t keyTile = 64;
+/// Queries of a tile: few with the lanes wherever operands are consecutive, or many that lie in
+/// lanes themselves. Whole vectors of every level.
+constexpr int64_t fewQueries = 16, manyQueries = 64;
 constexpr int64_t laneBlock =
     64; // of a work item, where the axis that is shared out runs in lanes: vectors of every level
 
@@ -38,13 +47,14 @@ struct TileBody {
   SmallVector<Value> queries, keys, shared;
   SmallVector<Value> states, next; ///< m, l, acc for a softmax; acc for a sum
   Value normaliser, accumulator;   ///< as states
+  int64_t queryTile;
 
-  explicit TileBody(AttendOp attend);
+  TileBody(AttendOp attend, int64_t queryTile);
 };
 } // namespace
 
 /// `type` with the tiles' extents on t and s.
-static RankedTensorType tiled(Type type) {
+static RankedTensorType tiled(Type type, int64_t queryTile) {
   auto tensor = cast<RankedTensorType>(type);
   SmallVector<int64_t> shape(tensor.getShape());
   for (auto [axis, extent] : llvm::zip(axesOf(type), shape))
@@ -54,7 +64,8 @@ static RankedTensorType tiled(Type type) {
   return RankedTensorType::get(shape, tensor.getElementType(), tensor.getEncoding());
 }
 
-TileBody::TileBody(AttendOp attend) {
+TileBody::TileBody(AttendOp attend, int64_t queryTile) : queryTile(queryTile) {
+  auto tiled = [&](Type type) { return ::tiled(type, queryTile); };
   MLIRContext *context = attend.getContext();
   OpBuilder b(context);
   Location loc = attend.getLoc();
@@ -147,6 +158,166 @@ TileBody::TileBody(AttendOp attend) {
   accumulator = acc;
 }
 
+namespace {
+/// The rows of one work item: a sequence, and its part of the shared axis.
+struct Item {
+  Value sequence, first, last, before, total; ///< total: tokens with this piece's
+  IndexRanges ranges;
+};
+
+/// Emits one tile of queries after the other.
+class TileEmitter {
+public:
+  TileEmitter(KernelFrame &frame, AttendOp attend, const Item &item, StringAttr outer,
+              int64_t queryTile, bool queriesInLanes)
+      : frame(frame), nest(frame.nest), attend(attend), item(item), outer(outer),
+        inner(queriesInLanes ? StringAttr::get(attend.getContext(), timeAxis) : StringAttr()),
+        tile(attend, queryTile), loc(attend.getLoc()) {}
+
+  int64_t queryTile() const { return tile.queryTile; }
+  /// The queries of rows [row, row + count).
+  LogicalResult emit(Value row, Value count);
+
+private:
+  void allocate();
+  LogicalResult begin(Value row);
+  LogicalResult emitKeys(Value keyRow, Value keyEnd, Value queryStart);
+  LogicalResult finish(Value row);
+
+  KernelFrame &frame;
+  Nest &nest;
+  AttendOp attend;
+  const Item &item;
+  StringAttr outer, inner;
+  TileBody tile;
+  Location loc;
+  IndexRanges ranges;
+  SmallVector<Buffer> stateBuffers, queryBuffers;
+};
+} // namespace
+
+void TileEmitter::allocate() {
+  Program allocator(nest, frame.scratch, outer, inner);
+  for (Value state : tile.states)
+    stateBuffers.push_back(allocator.allocate(state, Env(), item.ranges));
+  if (inner)
+    for (Value query : tile.queries)
+      queryBuffers.push_back(allocator.allocate(query, Env(), item.ranges));
+}
+
+/// The states of a tile that has seen no key, and the queries where they are wanted in lanes.
+LogicalResult TileEmitter::begin(Value row) {
+  OpBuilder &b = nest.builder();
+  for (auto [i, state] : llvm::enumerate(tile.states)) {
+    // m starts at -inf, sums at 0.
+    bool isMaximum = attend.getKind() == OverKind::Softmax && i == 0;
+    auto type = cast<RankedTensorType>(state.getType());
+    auto splat =
+        DenseElementsAttr::get(type, isMaximum ? -std::numeric_limits<float>::infinity() : 0.0f);
+    OpBuilder constants(b.getContext());
+    constants.setInsertionPointToStart(&tile.block);
+    Value start = ConstantOp::create(constants, loc, type, splat);
+    if (failed(nest.emitInto(start, stateBuffers[i], Env(), ranges)))
+      return failure();
+  }
+  auto queryAxis = b.getStringAttr(timeAxis);
+  AffineExpr time = nest.openDim(row);
+  for (auto [value, input] : llvm::zip(tile.queries, attend.getQueries()))
+    nest.bindSlice(value, input, time, queryAxis);
+  for (auto [value, input] : llvm::zip(tile.shared, attend.getShared()))
+    nest.bindSlice(value, input, time, StringAttr());
+  for (auto [value, buffer] : llvm::zip(tile.queries, queryBuffers)) {
+    if (failed(nest.emitInto(value, buffer, Env(), ranges)))
+      return failure();
+    nest.bind(value, buffer);
+  }
+  return success();
+}
+
+/// One step of the softmax with the keys [keyRow, keyEnd), a tile of them at most.
+LogicalResult TileEmitter::emitKeys(Value keyRow, Value keyEnd, Value queryStart) {
+  OpBuilder &b = nest.builder();
+  auto key = b.getStringAttr(keyAxis);
+  Value keyCount = arith::MinSIOp::create(b, loc, nest.i64(keyTile),
+                                          arith::SubIOp::create(b, loc, keyEnd, keyRow));
+  IndexRanges keyRanges = ranges;
+  keyRanges[key] = IndexRange{nest.i64(0), keyCount, std::nullopt};
+  nest.bindPosition(tile.queryPosition, queryStart);
+  nest.bindPosition(tile.keyPosition, keyRow);
+  for (auto [i, value] : llvm::enumerate(tile.keys)) {
+    Value cache = frame.state(i);
+    Value slot = arith::RemUIOp::create(b, loc, keyRow, frame.cacheCapacity(item.sequence, cache));
+    Buffer whole = frame.inputBuffer(cast<BlockArgument>(attend.getKeys()[i]).getArgNumber());
+    whole.base = frame.cacheBase(item.sequence, cache);
+    nest.bind(value, frame.fromRow(whole, cast<RankedTensorType>(attend.getKeys()[i].getType()),
+                                   slot, key));
+  }
+  int64_t mark = frame.scratch.mark();
+  Program program(nest, frame.scratch, outer, inner);
+  for (auto [i, state] : llvm::enumerate(tile.states)) {
+    nest.bind(state, stateBuffers[i]);
+    program.addState(state, tile.next[i], stateBuffers[i]);
+  }
+  SmallVector<Operation *> ops;
+  for (Operation &op : tile.block)
+    ops.push_back(&op);
+  LogicalResult result = program.emit(ops, Env(), keyRanges);
+  frame.scratch.release(mark);
+  return result;
+}
+
+/// y = acc / l, and 0 for a query that saw no key.
+LogicalResult TileEmitter::finish(Value row) {
+  OpBuilder tail(attend.getContext());
+  tail.setInsertionPointToEnd(&tile.block);
+  Value out = tile.accumulator;
+  for (auto [i, state] : llvm::enumerate(tile.states))
+    nest.bind(state, stateBuffers[i]);
+  if (tile.normaliser) {
+    auto scalarType = RankedTensorType::get({}, tail.getF32Type());
+    Value zero =
+        ConstantOp::create(tail, loc, scalarType, DenseElementsAttr::get(scalarType, 0.0f));
+    Value some = MapOp::create(tail, loc, MapKind::Ne, ValueRange{tile.normaliser, zero});
+    Value ratio =
+        MapOp::create(tail, loc, MapKind::Div, ValueRange{tile.accumulator, tile.normaliser});
+    out = MapOp::create(tail, loc, MapKind::Select, ValueRange{some, ratio, zero});
+  }
+  auto queryAxis = tail.getStringAttr(timeAxis);
+  Buffer target = frame.fromRow(frame.outputBuffer(0), cast<RankedTensorType>(attend.getType()),
+                                row, queryAxis);
+  return nest.emitInto(out, target, Env(), ranges);
+}
+
+LogicalResult TileEmitter::emit(Value row, Value count) {
+  OpBuilder &b = nest.builder();
+  int64_t mark = frame.scratch.mark();
+  ranges = item.ranges;
+  ranges[b.getStringAttr(timeAxis)] = IndexRange{nest.i64(0), count, std::nullopt};
+  allocate();
+  if (failed(begin(row)))
+    return failure();
+  Value since = arith::SubIOp::create(b, loc, row, item.first);
+  Value queryStart = arith::AddIOp::create(b, loc, item.before, since);
+  Value keyEnd = item.total, keyStart = nest.i64(0);
+  if (attend.getCausal())
+    keyEnd = arith::AddIOp::create(b, loc, queryStart, count);
+  if (attend.getWindow() > 0) {
+    // The tile's first query reaches back furthest. Starts are whole tiles, so that no tile wraps
+    // in the ring.
+    Value reach = arith::SubIOp::create(b, loc, queryStart, nest.i64(attend.getWindow() - 1));
+    Value bounded = arith::MaxSIOp::create(b, loc, reach, nest.i64(0));
+    keyStart = arith::MulIOp::create(
+        b, loc, arith::DivUIOp::create(b, loc, bounded, nest.i64(keyTile)), nest.i64(keyTile));
+  }
+  LogicalResult result = success();
+  nest.forLoop(keyStart, keyEnd, keyTile,
+               [&](Value keyRow) { result = emitKeys(keyRow, keyEnd, queryStart); });
+  if (succeeded(result))
+    result = finish(row);
+  frame.scratch.release(mark);
+  return result;
+}
+
 LogicalResult cpu::emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord &record) {
   if (frame.kernel.getBody().front().getTerminator()->getOperands() !=
       ValueRange{attend.getResult()})
@@ -154,135 +325,71 @@ LogicalResult cpu::emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord 
   Nest &nest = frame.nest;
   OpBuilder &b = nest.builder();
   Location loc = attend.getLoc();
-  TileBody tile(attend);
 
   Sharing sharing;
-  Block *bodies[] = {&attend->getRegion(0).front()};
-  for (StringAttr axis : axesOf(attend.getType()))
-    if (!sharing.axis && axis.getValue() != timeAxis && isParallel(axis, bodies) &&
-        llvm::all_of(tile.states,
-                     [&](Value s) { return llvm::is_contained(axesOf(s.getType()), axis); })) {
-      sharing.axis = axis;
-      sharing.extent = extentOf(attend.getType(), axis.getValue());
-      // The innermost axis is the one that runs in lanes.
-      if (axis == axesOf(attend.getType()).back())
-        sharing.block = std::min(sharing.extent, laneBlock);
-    }
-  StringAttr outer = sharing.block > 1 ? StringAttr() : sharing.axis;
+  {
+    TileBody tile(attend, fewQueries);
+    Block *bodies[] = {&attend->getRegion(0).front()};
+    for (StringAttr axis : axesOf(attend.getType()))
+      if (!sharing.axis && axis.getValue() != timeAxis && isParallel(axis, bodies) &&
+          llvm::all_of(tile.states,
+                       [&](Value s) { return llvm::is_contained(axesOf(s.getType()), axis); })) {
+        sharing.axis = axis;
+        sharing.extent = extentOf(attend.getType(), axis.getValue());
+        // The innermost axis is the one that runs in lanes.
+        if (axis == axesOf(attend.getType()).back())
+          sharing.block = std::min(sharing.extent, laneBlock);
+      }
+  }
+  bool sharesLanes = sharing.block > 1;
+  StringAttr outer = sharesLanes ? StringAttr() : sharing.axis;
   record.per = KernelRecord::Per::Sequences;
   record.factor = sharing.blocks();
 
-  auto queryAxis = b.getStringAttr(timeAxis), key = b.getStringAttr(keyAxis);
   frame.bindArguments();
   LogicalResult result = success();
-  nest.forLoop(frame.begin(), frame.end(), 1, [&](Value item) {
-    Value sequence = arith::DivUIOp::create(b, loc, item, nest.i64(sharing.blocks()));
-    Value part = arith::RemUIOp::create(b, loc, item, nest.i64(sharing.blocks()));
-    IndexRanges ranges;
+  // These outlive the nest's use of their bodies' values.
+  Item item;
+  TileEmitter few(frame, attend, item, outer, fewQueries, false);
+  TileEmitter many(frame, attend, item, outer, manyQueries, true);
+  nest.forLoop(frame.begin(), frame.end(), 1, [&](Value number) {
+    item.sequence = arith::DivUIOp::create(b, loc, number, nest.i64(sharing.blocks()));
+    Value part = arith::RemUIOp::create(b, loc, number, nest.i64(sharing.blocks()));
     if (sharing.axis) {
       Value lo = arith::MulIOp::create(b, loc, part, nest.i64(sharing.block));
       IndexRange range{lo, nest.after(lo, sharing.block), sharing.block};
       if (sharing.extent % sharing.block)
         range = IndexRange{lo, arith::MinSIOp::create(b, loc, range.hi, nest.i64(sharing.extent)),
                            std::nullopt};
-      ranges[sharing.axis] = range;
+      item.ranges[sharing.axis] = range;
     }
-    Value first = frame.firstRow(sequence), last = frame.endRow(sequence);
-    Value before = frame.position(sequence);
-    frame.bindPositions(sequence);
-    Value total = arith::AddIOp::create(b, loc, before, arith::SubIOp::create(b, loc, last, first));
+    item.first = frame.firstRow(item.sequence);
+    item.last = frame.endRow(item.sequence);
+    item.before = frame.position(item.sequence);
+    frame.bindPositions(item.sequence);
+    item.total = arith::AddIOp::create(b, loc, item.before,
+                                       arith::SubIOp::create(b, loc, item.last, item.first));
 
-    int64_t mark = frame.scratch.mark();
-    SmallVector<Buffer> stateBuffers;
-    Program allocator(nest, frame.scratch, outer);
-    for (Value state : tile.states)
-      stateBuffers.push_back(allocator.allocate(state, Env(), ranges));
-
-    nest.forLoop(first, last, queryTile, [&](Value row) {
-      Value count = arith::MinSIOp::create(b, loc, nest.i64(queryTile),
-                                           arith::SubIOp::create(b, loc, last, row));
-      Value queryStart =
-          arith::AddIOp::create(b, loc, before, arith::SubIOp::create(b, loc, row, first));
-      IndexRanges tileRanges = ranges;
-      tileRanges[queryAxis] = IndexRange{nest.i64(0), count, std::nullopt};
-      for (auto [i, state] : llvm::enumerate(tile.states)) {
-        // m starts at -inf, sums at 0.
-        bool isMaximum = attend.getKind() == OverKind::Softmax && i == 0;
-        auto type = cast<RankedTensorType>(state.getType());
-        auto splat = DenseElementsAttr::get(
-            type, isMaximum ? -std::numeric_limits<float>::infinity() : 0.0f);
-        OpBuilder::InsertionGuard guard(b);
-        OpBuilder constants(b.getContext());
-        constants.setInsertionPointToStart(&tile.block);
-        Value start = ConstantOp::create(constants, loc, type, splat);
-        result = nest.emitInto(start, stateBuffers[i], Env(), tileRanges);
-      }
-      Value keyEnd = total, keyStart = nest.i64(0);
-      if (attend.getCausal())
-        keyEnd = arith::AddIOp::create(b, loc, queryStart, count);
-      if (attend.getWindow() > 0) {
-        // The tile's first query reaches back furthest. Starts are whole tiles, so that no tile
-        // wraps in the ring.
-        Value reach = arith::SubIOp::create(b, loc, queryStart, nest.i64(attend.getWindow() - 1));
-        Value bounded = arith::MaxSIOp::create(b, loc, reach, nest.i64(0));
-        keyStart = arith::MulIOp::create(
-            b, loc, arith::DivUIOp::create(b, loc, bounded, nest.i64(keyTile)), nest.i64(keyTile));
-      }
-      nest.forLoop(keyStart, keyEnd, keyTile, [&](Value keyRow) {
-        Value keyCount = arith::MinSIOp::create(b, loc, nest.i64(keyTile),
-                                                arith::SubIOp::create(b, loc, keyEnd, keyRow));
-        tileRanges[key] = IndexRange{nest.i64(0), keyCount, std::nullopt};
-        nest.bindPosition(tile.queryPosition, queryStart);
-        nest.bindPosition(tile.keyPosition, keyRow);
-        AffineExpr time = nest.openDim(row);
-        for (auto [value, input] : llvm::zip(tile.queries, attend.getQueries()))
-          nest.bindSlice(value, input, time, queryAxis);
-        for (auto [value, input] : llvm::zip(tile.shared, attend.getShared()))
-          nest.bindSlice(value, input, time, StringAttr());
-        for (auto [i, value] : llvm::enumerate(tile.keys)) {
-          Value cache = frame.state(i);
-          Value slot = arith::RemUIOp::create(b, loc, keyRow, frame.cacheCapacity(sequence, cache));
-          Buffer whole = frame.inputBuffer(cast<BlockArgument>(attend.getKeys()[i]).getArgNumber());
-          whole.base = frame.cacheBase(sequence, cache);
-          nest.bind(value,
-                    frame.fromRow(whole, cast<RankedTensorType>(attend.getKeys()[i].getType()),
-                                  slot, key));
-        }
-        int64_t inner = frame.scratch.mark();
-        Program program(nest, frame.scratch, outer);
-        for (auto [i, state] : llvm::enumerate(tile.states)) {
-          nest.bind(state, stateBuffers[i]);
-          program.addState(state, tile.next[i], stateBuffers[i]);
-        }
-        SmallVector<Operation *> ops;
-        for (Operation &op : tile.block)
-          ops.push_back(&op);
+    auto overQueries = [&](TileEmitter &emitter, Value from, Value to) {
+      nest.forLoop(from, to, emitter.queryTile(), [&](Value row) {
+        Value left = arith::SubIOp::create(b, loc, to, row);
+        Value count = arith::MinSIOp::create(b, loc, nest.i64(emitter.queryTile()), left);
         if (succeeded(result))
-          result = program.emit(ops, Env(), tileRanges);
-        frame.scratch.release(inner);
+          result = emitter.emit(row, count);
       });
-      // y = acc / l, and 0 for a query that saw no key.
-      tileRanges.erase(key);
-      OpBuilder tail(b.getContext());
-      tail.setInsertionPointToEnd(&tile.block);
-      Value out = tile.accumulator;
-      for (auto [i, state] : llvm::enumerate(tile.states))
-        nest.bind(state, stateBuffers[i]);
-      if (tile.normaliser) {
-        auto scalarType = RankedTensorType::get({}, b.getF32Type());
-        Value zero =
-            ConstantOp::create(tail, loc, scalarType, DenseElementsAttr::get(scalarType, 0.0f));
-        Value some = MapOp::create(tail, loc, MapKind::Ne, ValueRange{tile.normaliser, zero});
-        Value ratio =
-            MapOp::create(tail, loc, MapKind::Div, ValueRange{tile.accumulator, tile.normaliser});
-        out = MapOp::create(tail, loc, MapKind::Select, ValueRange{some, ratio, zero});
-      }
-      Buffer target = frame.fromRow(frame.outputBuffer(0), cast<RankedTensorType>(attend.getType()),
-                                    row, queryAxis);
-      if (succeeded(result))
-        result = nest.emitInto(out, target, Env(), tileRanges);
-    });
-    frame.scratch.release(mark);
+    };
+    Value middle = item.first;
+    if (!sharesLanes) {
+      // A last tile that fills half a vector is worth its lanes.
+      Value length = arith::SubIOp::create(b, loc, item.last, item.first);
+      Value rest = arith::RemUIOp::create(b, loc, length, nest.i64(manyQueries));
+      Value worth = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, rest,
+                                          nest.i64(nest.isa().lanes / 2));
+      middle = arith::SelectOp::create(b, loc, worth, item.last,
+                                       arith::SubIOp::create(b, loc, item.last, rest));
+      overQueries(many, item.first, middle);
+    }
+    overQueries(few, middle, item.last);
   });
   return result;
 }

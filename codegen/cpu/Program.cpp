@@ -29,6 +29,8 @@ Buffer Program::allocate(Value value, const Env &env, const IndexRanges &ranges)
       axes.push_back(axis);
   if (auto it = llvm::find(axes, outer); it != axes.end())
     std::rotate(axes.begin(), it, it + 1);
+  if (auto it = llvm::find(axes, inner); it != axes.end())
+    std::rotate(it, it + 1, axes.end());
   SmallVector<int64_t> extents;
   int64_t count = 1;
   for (StringAttr axis : axes) {

@@ -32,10 +32,10 @@ private:
 
 class Program {
 public:
-  /// `outer`: an axis that scratch layouts put first (the one that work items share out); may be
-  /// null.
-  Program(Nest &nest, Scratch &scratch, mlir::StringAttr outer = {})
-      : nest(nest), scratch(scratch), outer(outer) {}
+  /// Axes that scratch layouts put first (the one that work items share out) and last (the one that
+  /// is to run in lanes); may be null.
+  Program(Nest &nest, Scratch &scratch, mlir::StringAttr outer = {}, mlir::StringAttr inner = {})
+      : nest(nest), scratch(scratch), outer(outer), inner(inner) {}
 
   /// `value` must end in `buffer`.
   void addTarget(mlir::Value value, Buffer buffer) {
@@ -79,7 +79,7 @@ private:
 
   Nest &nest;
   Scratch &scratch;
-  mlir::StringAttr outer;
+  mlir::StringAttr outer, inner;
   llvm::SmallVector<Target> targets;
   llvm::SmallVector<State> states;
   llvm::DenseSet<mlir::Value> stored;
