@@ -132,6 +132,8 @@ void IRGen::buildEntry() {
     return;
   runBlock(entry.body);
   finishEntry(main);
+  if (entry.isModel)
+    buildObjective();
 }
 
 void IRGen::finishEntry(Instance &main) {

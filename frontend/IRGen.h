@@ -16,7 +16,7 @@
 //
 // Split over IRGen.cpp (entry, functions, statements), IRGenCall.cpp (module uses), IRGenExpr.cpp
 // (names, arithmetic, reductions), IRGenAxes.cpp (axes), IRGenTime.cpp (shift, recur, over),
-// IRGenGrad.cpp (derivatives).
+// IRGenGrad.cpp (derivatives), IRGenObjective.cpp (what the model was trained for).
 //
 //===----------------------------------------------------------------------===//
 
@@ -224,6 +224,9 @@ private:
   Val evalOver(const ast::Expr &e, const Wanted *wanted);
   Val position(Place place);
   std::string stateName(const std::string &name);
+
+  //--- IRGenObjective.cpp
+  void buildObjective();
 
   //--- IRGenGrad.cpp
   Val derivative(const ast::Expr &e);

@@ -50,6 +50,10 @@ public:
     if (manifest.eos())
       for (int id : *manifest.eos())
         RONDO_CHECK(inRange("eos", id, 0, INT32_MAX));
+    if (const package::Objective *objective = manifest.objective()) {
+      RONDO_CHECK(checkName("objective", objective->name()));
+      RONDO_CHECK(inRange("objective.mask", objective->mask(), 0, INT32_MAX));
+    }
     return {};
   }
 

@@ -387,6 +387,11 @@ PackageNotes Compilation::notes() {
     if (failed(writeBytecodeToFile(*meaning, bytecode)))
       notes.meaning.clear();
   }
+  if (auto objective = (*meaning)->getAttrOfType<DictionaryAttr>("rondo.objective")) {
+    notes.objective = std::make_unique<package::ObjectiveT>();
+    notes.objective->name = objective.getAs<StringAttr>("name").str();
+    notes.objective->mask = objective.getAs<IntegerAttr>("mask").getInt();
+  }
   notes.explain = explanation;
   return notes;
 }

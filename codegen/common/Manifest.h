@@ -24,7 +24,8 @@ struct PackageNotes {
   std::string model, architecture;
   std::string tokenizer; ///< tokenizer.json's text, or empty
   std::vector<int32_t> eos;
-  std::string meaning; ///< bytecode of the token-level module
+  std::unique_ptr<package::ObjectiveT> objective; ///< null: text is made token by token
+  std::string meaning;                            ///< bytecode of the token-level module
   std::string explain;
   package::ProvenanceT provenance;
 };

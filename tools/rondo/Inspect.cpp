@@ -127,6 +127,8 @@ Json describe(const Package &package, bool checked) {
               {"states", describeStates(manifest)},
               {"kernels", kernels},
               {"weights", weights}};
+  if (const package::Objective *objective = manifest.objective())
+    result["objective"] = {{"name", textOf(objective->name())}, {"mask", objective->mask()}};
   result["eos"] = manifest.eos()
                       ? std::vector<int32_t>(manifest.eos()->begin(), manifest.eos()->end())
                       : std::vector<int32_t>();
@@ -205,6 +207,9 @@ void print(const Package &package, bool checked) {
   if (manifest.eos() && manifest.eos()->size() > 0)
     fmt::print("ends at     id {}\n",
                fmt::join(manifest.eos()->begin(), manifest.eos()->end(), ", "));
+  if (const package::Objective *objective = manifest.objective())
+    fmt::print("fills       {}, the mask is id {}\n", objective->name()->string_view(),
+               objective->mask());
   if (const package::Provenance *from = manifest.provenance()) {
     auto line = [](const char *label, const flatbuffers::String *text) {
       if (text && text->size() > 0)

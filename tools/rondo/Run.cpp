@@ -1,16 +1,19 @@
 // Run.cpp - `rondo run`: continues a prompt: the prompt through the entry `prefill`, what is
-// generated through `step`.
+// generated through `step`; or, with a model that fills hidden tokens, all at once through
+// `forward`.
 
 #include "runtime/file.h"
 #include "runtime/safetensors.h"
 #include "runtime/sampling.h"
 #include "tools/rondo/Command.h"
 #include "tools/rondo/Console.h"
+#include "tools/rondo/Diffuse.h"
 #include "tools/rondo/Session.h"
 #include "tools/rondo/TokenText.h"
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <map>
 
 namespace rondo::cli {
 
@@ -20,7 +23,8 @@ struct RunOptions {
   std::string package, prompt, file, stateIn, stateOut;
   std::vector<int64_t> tokens;
   bool json = false, ignoreEos = false;
-  int64_t count = 128;
+  int64_t count = 128, steps = 0, block = 0;
+  Remasking remasking = Remasking::LowConfidence;
   SamplingOptions sampling;
   MachineOptions machine;
 };
@@ -115,6 +119,30 @@ Result<Generated> generate(const RunOptions &options, Session &session, const To
   return result;
 }
 
+/// All tokens through `forward`; as long as what is asked for, unless an end is among it.
+Result<Generated> fill(const RunOptions &options, Session &session,
+                       const package::Objective &objective, const std::vector<int64_t> &prompt,
+                       Timings &timings) {
+  if (!options.stateIn.empty() || !options.stateOut.empty())
+    return Error{fmt::format("{}: a model that sees whole sequences leaves no state for --state-in "
+                             "or --state-out",
+                             options.package)};
+  DiffusionOptions how{options.steps, options.block, options.remasking, options.sampling};
+  Stopwatch watch;
+  Generated result;
+  RONDO_TAKE(result.tokens, diffuse(session, objective, prompt, options.count, how));
+  timings.generate = watch.seconds();
+  const auto *eos = session.manifest().eos();
+  if (options.ignoreEos || !options.tokens.empty() || !eos)
+    return result;
+  for (size_t i = 0; i < result.tokens.size() && !result.ended; ++i)
+    if (std::find(eos->begin(), eos->end(), result.tokens[i]) != eos->end()) {
+      result.ended = true;
+      result.tokens.resize(i + 1);
+    }
+  return result;
+}
+
 double perSecond(size_t count, double seconds) {
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
 }
@@ -126,7 +154,13 @@ Result<int> run(const RunOptions &options) {
   RONDO_TAKE(TokenText text, TokenText::of(session));
   timings.load = watch.seconds();
   RONDO_TAKE(std::vector<int64_t> prompt, readPrompt(options, text));
-  RONDO_TAKE(Generated generated, generate(options, session, text, prompt, timings));
+  const package::Objective *objective = session.manifest().objective();
+  if (!objective && (options.steps > 0 || options.block > 0))
+    return Error{fmt::format("{}: --steps and --block-length are for models that fill hidden "
+                             "tokens; this one makes its text token by token",
+                             options.package)};
+  RONDO_TAKE(Generated generated, objective ? fill(options, session, *objective, prompt, timings)
+                                            : generate(options, session, text, prompt, timings));
 
   std::span<const int64_t> shown(generated.tokens);
   if (generated.ended)
@@ -150,7 +184,7 @@ Result<int> run(const RunOptions &options) {
   }
   if (!text.hasText())
     fmt::print("{}", fmt::join(generated.tokens, ","));
-  else if (!streams(options))
+  else if (objective || !streams(options))
     fmt::print("{}", text.decode(shown));
   fmt::print("\n");
   if (stderrIsTerminal()) {
@@ -197,6 +231,19 @@ Command addRun(CLI::App &app) {
   command->add_option("--state-in", options->stateIn, "Go on from this saved state");
   command->add_option("--state-out", options->stateOut,
                       "Save the state after all tokens, given and generated (safetensors)");
+  command
+      ->add_option("--steps", options->steps,
+                   "Of a model that fills hidden tokens: in so many steps; one a token")
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 24));
+  command
+      ->add_option("--block-length", options->block,
+                   "Fill so many tokens, then the next; all together")
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 40));
+  command
+      ->add_option("--remasking", options->remasking,
+                   "Which tokens stay in a step: confidence (the surest ones) or random")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Remasking>{
+          {"confidence", Remasking::LowConfidence}, {"random", Remasking::Random}}));
   command->add_flag("--ignore-eos", options->ignoreEos, "Go on after an end-of-sequence token");
   command->add_flag("--json", options->json, "Print an object for programs");
   options->machine.addTo(*command);
@@ -205,6 +252,7 @@ Command addRun(CLI::App &app) {
       "Examples:\n"
       "  rondo run model.rpk -p \"Once upon a time\" -n 64 --temp 0.8 --top-p 0.95 --seed 7\n"
       "  rondo run model.rpk --tokens 1,2,3 -n 16 --json\n"
+      "  rondo run diffusion.rpk -p \"Once upon\" -n 64 --steps 32 --block-length 16\n"
       "  rondo run model.rpk --file chapter1.txt -n 0 --state-out chapter1.state\n"
       "  rondo run model.rpk --state-in chapter1.state -p \"Chapter 2\"");
   return {command, [options] { return run(*options); }};
