@@ -143,8 +143,11 @@ struct Tail {
 
 class Outliner {
 public:
-  Outliner(func::FuncOp function, SymbolTable &symbols, llvm::StringMap<func::FuncOp> &known)
-      : function(function), symbols(symbols), known(known), builder(function.getContext()) {}
+  /// `weights`: the layout of products' matrices.
+  Outliner(func::FuncOp function, SymbolTable &symbols, llvm::StringMap<func::FuncOp> &known,
+           StringRef weights)
+      : function(function), symbols(symbols), known(known), weights(weights),
+        builder(function.getContext()) {}
 
   /// Returns the number of launches made.
   unsigned run();
@@ -158,6 +161,7 @@ private:
   func::FuncOp function;
   SymbolTable &symbols;
   llvm::StringMap<func::FuncOp> &known;
+  StringRef weights;
   OpBuilder builder;
   SmallVector<Group> groups;
   llvm::MapVector<Value, Tail> tails;
@@ -366,7 +370,7 @@ func::FuncOp Outliner::outline(Group &group, ArrayRef<Value> inputs, ArrayRef<Va
   if (group.kind == Kind::Product) {
     Value weight = productWeight(cast<ContractOp>(group.ops.front()));
     kernel.setArgAttr(llvm::find(inputs, weight) - inputs.begin(), "rondo.layout",
-                      builder.getStringAttr("panels32"));
+                      builder.getStringAttr(weights));
   }
   return kernel;
 }
@@ -461,7 +465,7 @@ struct FormKernels : rondo::impl::FormKernelsPassBase<FormKernels> {
     for (func::FuncOp function : functions) {
       if (function.isDeclaration() || function->hasAttr("rondo.kernel"))
         continue;
-      numLaunches += Outliner(function, symbols, known).run();
+      numLaunches += Outliner(function, symbols, known, weights).run();
     }
     numKernels = known.size();
   }

@@ -74,6 +74,9 @@ def FormKernelsPass : Pass<"rondo-form-kernels", "::mlir::ModuleOp"> {
     Shifts of one value share one tail, named after the longest. Exactness: bitwise. Example: test/passes/form-kernels.mlir.
   }];
   let dependentDialects = ["::rondo::RondoDialect"];
+  let options = [
+    Option<"weights", "weights", "std::string", /*default=*/"\"panels32\"", "the layout of the matrices of products, one of runtime/weight_layout.h">
+  ];
   let statistics = [
     Statistic<"numKernels", "num-kernels", "different kernels">,
     Statistic<"numLaunches", "num-launches", "launches of them">

@@ -54,8 +54,10 @@ void buildBlockPipeline(OpPassManager &passes, const BlockPipelineOptions &optio
   passes.addPass(createCanonicalizerPass());
 }
 
-void buildKernelPipeline(OpPassManager &passes, const KernelPipelineOptions &) {
-  passes.addPass(createFormKernelsPass());
+void buildKernelPipeline(OpPassManager &passes, const KernelPipelineOptions &options) {
+  FormKernelsPassOptions kernels;
+  kernels.weights = options.weights;
+  passes.addPass(createFormKernelsPass(kernels));
 }
 
 void registerRondoPipelines() {

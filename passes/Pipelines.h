@@ -24,7 +24,11 @@ struct BlockPipelineOptions : mlir::PassPipelineOptions<BlockPipelineOptions> {
       *this, "entries", llvm::cl::desc("entries beside forward (default: all that apply)")};
 };
 
-struct KernelPipelineOptions : mlir::PassPipelineOptions<KernelPipelineOptions> {};
+struct KernelPipelineOptions : mlir::PassPipelineOptions<KernelPipelineOptions> {
+  Option<std::string> weights{*this, "weights",
+                              llvm::cl::desc("the layout of the matrices of products"),
+                              llvm::cl::init("panels32")};
+};
 
 /// From what one token does to scans and attends over blocks, for every entry.
 void buildBlockPipeline(mlir::OpPassManager &passes, const BlockPipelineOptions &options);

@@ -133,13 +133,16 @@ private:
       if (shape.size() > maxAxes)
         return bad(place, "found {} axes, expected at most {}", shape.size(), maxAxes);
       std::string_view layout = weight->layout()->string_view();
-      if (layout != "rows" && layout != "panels32")
-        return bad(place, "found layout '{}', expected rows or panels32", layout);
+      if (!isWeightLayout(layout))
+        return bad(place, "found layout '{}', expected {}", layout, weightLayoutNames());
+      if (layout != "rows" && dtypeOf(weight->dtype()) != storedType(layout))
+        return bad(place, "found {} in layout {}, expected {}", nameOf(dtypeOf(weight->dtype())),
+                   layout, nameOf(storedType(layout)));
       auto bytes = packedBytes(dtypeOf(weight->dtype()), shape, layout);
       if (!bytes)
         return bad(place,
                    "found shape {} in layout {}, expected a size that fits into a file (and two "
-                   "axes for panels32)",
+                   "axes for all but rows)",
                    printShape(shape), layout);
       if (weight->bytes() != *bytes)
         return bad(place, "found {} bytes, expected {} for {} {} in layout {}", weight->bytes(),

@@ -247,63 +247,11 @@ int64_t rowBytes(const package::Value &value) {
   return bytes;
 }
 
-//===----------------------------------------------------------------------===//
-// Layouts of weights
-//===----------------------------------------------------------------------===//
-
-std::optional<uint64_t> packedBytes(DType dtype, std::span<const int64_t> shape,
-                                    std::string_view layout) {
-  if (layout == "rows")
-    return bytesOf(dtype, shape);
-  if (layout != "panels32" || shape.size() != 2 || shape[0] < 0 || shape[0] > INT64_MAX - 31)
-    return std::nullopt;
-  int64_t padded[] = {(shape[0] + 31) / 32 * 32, shape[1]};
-  return bytesOf(dtype, padded);
-}
-
-namespace {
-
-/// Visits every element of panels as (offset of the element in panels, its offset in rows), both
-/// counted in elements.
-template <class Visit> void forEachOfPanels(int64_t n, int64_t k, Visit visit) {
-  for (int64_t row = 0; row < n; ++row)
-    for (int64_t column = 0; column < k; ++column)
-      visit(row / 32 * (k * 32) + column * 32 + row % 32, row * k + column);
-}
-
-} // namespace
-
-Result<std::vector<std::byte>> packWeight(const TensorView &rows, std::string_view layout) {
-  auto bytes = packedBytes(rows.dtype, rows.shape, layout);
-  if (!bytes || bytesOf(rows.dtype, rows.shape) != rows.bytes.size())
-    return Error{fmt::format(
-        "weight '{}' {}: cannot be laid out as '{}', expected rows, or panels32 of a matrix",
-        rows.name, printShape(rows.shape), layout)};
-  if (layout == "rows")
-    return std::vector<std::byte>(rows.bytes.begin(), rows.bytes.end());
-  std::vector<std::byte> packed(*bytes);
-  size_t width = bytesOf(rows.dtype);
-  forEachOfPanels(rows.shape[0], rows.shape[1], [&](int64_t to, int64_t from) {
-    std::memcpy(packed.data() + to * width, rows.bytes.data() + from * width, width);
-  });
-  return packed;
-}
-
 Result<Tensor> unpackWeight(const Package &package, size_t index) {
   const package::Weight *weight = package.manifest().weights()->Get(static_cast<uint32_t>(index));
-  std::vector<int64_t> shape(weight->shape()->begin(), weight->shape()->end());
-  RONDO_TAKE(Tensor tensor,
-             makeTensor(weight->name()->str(), dtypeOf(weight->dtype()), std::move(shape)));
-  std::span<const std::byte> packed = package.weight(index);
-  if (weight->layout()->string_view() == "rows") {
-    std::copy(packed.begin(), packed.end(), tensor.bytes.begin());
-    return tensor;
-  }
-  size_t width = bytesOf(tensor.dtype);
-  forEachOfPanels(tensor.shape[0], tensor.shape[1], [&](int64_t from, int64_t to) {
-    std::memcpy(tensor.bytes.data() + to * width, packed.data() + from * width, width);
-  });
-  return tensor;
+  return unpackWeight(weight->name()->str(), dtypeOf(weight->dtype()),
+                      {weight->shape()->begin(), weight->shape()->end()},
+                      weight->layout()->string_view(), package.weight(index));
 }
 
 //===----------------------------------------------------------------------===//

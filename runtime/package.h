@@ -24,6 +24,7 @@
 #include "runtime/file.h"
 #include "runtime/package_generated.h"
 #include "runtime/tensor.h"
+#include "runtime/weight_layout.h"
 
 #include <functional>
 #include <optional>
@@ -94,17 +95,7 @@ void multiplyByScale(const package::State &state, const package::State &scale,
 /// Bytes of one row of an entry's value: the product of its axes but the first (t).
 int64_t rowBytes(const package::Value &value);
 
-//===----------------------------------------------------------------------===//
-// Layouts of weights
-//===----------------------------------------------------------------------===//
-
-/// Bytes of a weight in `layout` ("rows": row-major; "panels32": of a matrix [n, k], [ceil(n /
-/// 32)][k][32] with zeros beyond n). Nothing when the layout is unknown, is not for this rank, or
-/// the size does not fit.
-std::optional<uint64_t> packedBytes(DType dtype, std::span<const int64_t> shape,
-                                    std::string_view layout);
-/// From row-major bytes to `layout`, and back.
-Result<std::vector<std::byte>> packWeight(const TensorView &rows, std::string_view layout);
+/// Row-major, of the stored type.
 Result<Tensor> unpackWeight(const Package &package, size_t index);
 
 //===----------------------------------------------------------------------===//

@@ -45,6 +45,20 @@ const std::vector<std::string> &rondo::stageNames() {
   return names;
 }
 
+/// Each precision, and how the matrices of products lie in a package of it.
+static const std::pair<std::string, std::string> weightLayouts[] = {{"f32", "panels32"},
+                                                                    {"bf16", "pairs32"}};
+
+const std::vector<std::string> &rondo::precisionNames() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> names;
+    for (auto &[precision, layout] : weightLayouts)
+      names.push_back(precision);
+    return names;
+  }();
+  return names;
+}
+
 namespace {
 class Compilation {
 public:
@@ -262,7 +276,11 @@ bool Compilation::makeBlock() {
 }
 
 bool Compilation::makeKernels() {
-  return runPasses([&](OpPassManager &passes) { buildKernelPipeline(passes, {}); });
+  KernelPipelineOptions pipeline;
+  for (auto &[precision, layout] : weightLayouts)
+    if (precision == options.precision)
+      pipeline.weights = layout;
+  return runPasses([&](OpPassManager &passes) { buildKernelPipeline(passes, pipeline); });
 }
 
 static package::Per perOf(cpu::KernelRecord::Per per) {
@@ -343,7 +361,7 @@ PackageNotes Compilation::notes() {
   package::ProvenanceT &provenance = notes.provenance;
   provenance.producer = "rondo " RONDO_VERSION " (LLVM " LLVM_VERSION_STRING ")";
   provenance.spec = options.spec.path;
-  provenance.precision = "f32";
+  provenance.precision = options.precision;
   provenance.command = options.command;
   if (Result<std::string> text = readText(options.spec.path))
     provenance.spec_text = *text;

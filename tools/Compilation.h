@@ -25,6 +25,7 @@ struct CompileOptions {
   SpecOptions spec;
   std::string checkpoint;             ///< a folder or a .safetensors file; empty: none
   std::optional<uint64_t> randomSeed; ///< --random-init
+  std::string precision = "f32";      ///< one of precisionNames()
   std::vector<std::string> isas;      ///< levels that kernels are emitted for, best first
   std::vector<std::string> entries;   ///< empty: all that apply
   std::vector<std::pair<std::string, std::string>>
@@ -45,6 +46,9 @@ struct CompileOptions {
 
 /// The stages' names, in order.
 const std::vector<std::string> &stageNames();
+
+/// What weights of products are stored in: "f32", "bf16".
+const std::vector<std::string> &precisionNames();
 
 /// Runs the compiler; the exit code (0 or 1). Results go to stdout or the output file, everything
 /// else to stderr.

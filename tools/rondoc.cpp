@@ -35,7 +35,7 @@ namespace {
 /// The flags as they are written.
 struct Arguments {
   std::vector<std::string> sets, forms, overrides;
-  std::string entries, target, precision = "f32", werror;
+  std::string entries, target, werror;
 };
 } // namespace
 
@@ -49,11 +49,11 @@ static bool splitAt(const std::string &text, char separator,
   return true;
 }
 
-/// "x86-64-v4-bf16, x86-64-v4 or x86-64-v3"
-static std::string levelNames() {
+/// "a, b or c"
+static std::string choiceOf(const std::vector<std::string> &names) {
   std::string text;
-  for (size_t i = 0; i < isaNames().size(); ++i)
-    text += (i == 0 ? "" : i + 1 < isaNames().size() ? ", " : " or ") + isaNames()[i];
+  for (size_t i = 0; i < names.size(); ++i)
+    text += (i == 0 ? "" : i + 1 < names.size() ? ", " : " or ") + names[i];
   return text;
 }
 
@@ -85,8 +85,9 @@ static int interpret(const Arguments &arguments, CompileOptions &options) {
     options.entries.push_back(entry);
     begin = end + 1;
   }
-  if (arguments.precision != "f32")
-    return usage("--precision " + arguments.precision + ": not offered; expected f32");
+  if (!llvm::is_contained(precisionNames(), options.precision))
+    return usage("--precision " + options.precision + ": not offered; expected " +
+                 choiceOf(precisionNames()));
   if (!arguments.werror.empty() && arguments.werror != "remark")
     return usage("--Werror=" + arguments.werror + ": expected remark");
   options.remarksAreErrors = arguments.werror == "remark";
@@ -96,7 +97,7 @@ static int interpret(const Arguments &arguments, CompileOptions &options) {
     options.isas = {arguments.target};
   else if (arguments.target != "native")
     return usage("--target " + arguments.target + ": not offered; expected native, " +
-                 levelNames());
+                 choiceOf(isaNames()));
   else if (std::vector<std::string> levels = supportedIsas(); !levels.empty())
     options.isas = {levels.front()};
   else
@@ -122,9 +123,11 @@ static int readArguments(int argc, char **argv, CompileOptions &options) {
       app.add_option("--random-init", seed, "draw the parameters by their init, with this seed");
   app.add_option("--module", options.spec.module, "the module to compile by itself");
   app.add_option("--target", arguments.target,
-                 "native, " + levelNames() +
+                 "native, " + choiceOf(isaNames()) +
                      " (default: all levels, chosen when the package starts)");
-  app.add_option("--precision", arguments.precision, "f32");
+  app.add_option("--precision", options.precision,
+                 choiceOf(precisionNames()) +
+                     ": what the weights of matrix products are stored in (default: f32)");
   app.add_option("--entry", arguments.entries,
                  "some of forward,prefill,step,score (default: all that apply)");
   app.add_option("--form", arguments.forms,

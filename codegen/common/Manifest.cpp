@@ -120,11 +120,12 @@ FailureOr<package::PackageT> rondo::makeManifest(const Plan &plan, ArrayRef<Emit
     auto &weight = result.weights.emplace_back(std::make_unique<package::WeightT>());
     weight->name = constant.name;
     weight->derived = !isa<ParamOp>(constant.source);
-    weight->dtype = package::DType::F32;
+    DType stored = storedType(planned.layout);
+    weight->dtype = *packageDType(stored);
     weight->shape.assign(constant.type.getShape().begin(), constant.type.getShape().end());
     weight->layout = planned.layout;
     std::vector<int64_t> shape = weight->shape;
-    if (!packedBytes(DType::F32, shape, planned.layout))
+    if (!packedBytes(stored, shape, planned.layout))
       return constant.source->emitError("weight '") << constant.name << "' of " << constant.type
                                                     << " cannot have the layout " << planned.layout;
   }

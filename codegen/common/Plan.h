@@ -39,7 +39,7 @@ struct PlannedConstant {
 
 struct PlannedWeight {
   int64_t constant;   ///< in Plan::constants
-  std::string layout; ///< "rows" or "panels32"
+  std::string layout; ///< one of runtime/weight_layout.h
 };
 
 struct PlannedState {

@@ -33,6 +33,9 @@ public:
   llvm::ArrayRef<StateInfo> stateInfos() const { return states; }
   llvm::StringRef stateName(unsigned i) const { return names[i]; }
 
+  /// The layout that argument `i` has in the package: "rows" unless the kernel says another.
+  llvm::StringRef inputLayout(unsigned i);
+
   // Fields of rondo_batch.
   mlir::Value rows();
   mlir::Value firstRow(mlir::Value sequence); ///< row_begin[sequence]
@@ -92,5 +95,9 @@ mlir::LogicalResult emitRows(KernelFrame &frame, KernelRecord &record);
 mlir::LogicalResult emitProduct(KernelFrame &frame, KernelRecord &record);
 mlir::LogicalResult emitScan(KernelFrame &frame, ScanOp scan, KernelRecord &record);
 mlir::LogicalResult emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord &record);
+
+/// The product of rows with `weight`, an argument whose layout is not of f32, into the kernel's
+/// result, for the work items of the frame: panels of 32 columns.
+mlir::LogicalResult emitPackedProduct(KernelFrame &frame, ContractOp contract, mlir::Value weight);
 
 } // namespace rondo::cpu

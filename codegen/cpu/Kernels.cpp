@@ -21,7 +21,18 @@ std::string cpu::symbolOf(func::FuncOp kernel, const Isa &isa) {
 }
 
 /// Whether `kernel` has operations that `isa` does in another way than its base.
-static bool gainsFrom(func::FuncOp kernel, const Isa &isa) { return !isa.base; }
+static bool gainsFrom(func::FuncOp kernel, const Isa &isa) {
+  auto kind = kernel->getAttrOfType<StringAttr>("rondo.kernel");
+  bool product = kind && kind.getValue() == "product";
+  auto reads = [&](StringRef layout) {
+    for (unsigned i = 0; i < kernel.getNumArguments(); ++i)
+      if (auto own = kernel.getArgAttrOfType<StringAttr>(i, "rondo.layout"))
+        if (own.getValue() == layout)
+          return true;
+    return false;
+  };
+  return !isa.base || (product && isa.dotPairs && reads("pairs32"));
+}
 
 SmallVector<const Isa *> cpu::variantsOf(func::FuncOp kernel, ArrayRef<std::string> levels) {
   llvm::SmallPtrSet<const Isa *, 4> wanted;
@@ -125,6 +136,13 @@ Buffer KernelFrame::bufferFor(Value base, RankedTensorType type, StringRef layou
     AffineExpr n = b.getAffineDimExpr(0), k = b.getAffineDimExpr(1);
     int64_t depth = type.getDimSize(1);
     buffer.layout = AffineMap::get(2, 0, n.floorDiv(32) * (depth * 32) + k * 32 + n % 32);
+  } else if (layout == "pairs32") {
+    OpBuilder &b = nest.builder();
+    AffineExpr n = b.getAffineDimExpr(0), k = b.getAffineDimExpr(1);
+    int64_t depth = (type.getDimSize(1) + 1) / 2 * 2;
+    buffer.layout = AffineMap::get(
+        2, 0, n.floorDiv(32) * (depth * 32) + k.floorDiv(2) * 64 + n % 32 * 2 + k % 2);
+    buffer.element = b.getBF16Type();
   }
   return buffer;
 }
@@ -141,10 +159,14 @@ void KernelFrame::bindPositions(Value sequence) {
         arith::SubIOp::create(nest.builder(), op.getLoc(), position(sequence), firstRow(sequence)));
 }
 
-Buffer KernelFrame::inputBuffer(unsigned i) {
+StringRef KernelFrame::inputLayout(unsigned i) {
   auto layout = kernel.getArgAttrOfType<StringAttr>(i, "rondo.layout");
+  return layout ? layout.getValue() : StringRef("rows");
+}
+
+Buffer KernelFrame::inputBuffer(unsigned i) {
   return bufferFor(input(i), cast<RankedTensorType>(kernel.getArgument(i).getType()),
-                   layout ? layout.getValue() : StringRef("rows"));
+                   inputLayout(i));
 }
 
 Buffer KernelFrame::outputBuffer(unsigned i) {
@@ -335,6 +357,10 @@ LogicalResult cpu::emitProduct(KernelFrame &frame, KernelRecord &record) {
   for (Attribute axis : contract.getAxes())
     depth *= extentOf(contract.getLhs().getType(), cast<StringAttr>(axis).getValue());
   record.grain = std::max<int64_t>(1, 8192 / (depth * panel));
+  for (Value operand : contract->getOperands())
+    if (auto argument = dyn_cast<BlockArgument>(operand))
+      if (frame.inputLayout(argument.getArgNumber()) == "pairs32")
+        return emitPackedProduct(frame, contract, operand);
 
   LogicalResult result = success();
   nest.forLoop(frame.begin(), frame.end(), 1, [&](Value item) {

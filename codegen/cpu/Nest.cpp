@@ -297,7 +297,62 @@ Value Nest::maskBelow(Value base, Value limit) {
 // Memory
 //===----------------------------------------------------------------------===//
 
+/// What loads and stores move: bf16 as its bits.
+static Type inMemory(Type element) {
+  return element.isBF16() ? IntegerType::get(element.getContext(), 16) : element;
+}
+
+Value Nest::widened(Value bits) {
+  auto shaped = [&](Type element) -> Type {
+    auto vector = dyn_cast<VectorType>(bits.getType());
+    return vector ? VectorType::get(vector.getShape(), element) : element;
+  };
+  Type type = shaped(b.getI32Type());
+  Value sixteen = arith::ConstantOp::create(
+      b, loc,
+      isa<VectorType>(type)
+          ? TypedAttr(DenseElementsAttr::get(cast<VectorType>(type), b.getI32IntegerAttr(16)))
+          : TypedAttr(b.getI32IntegerAttr(16)));
+  Value wide = arith::ExtUIOp::create(b, loc, type, bits);
+  return arith::BitcastOp::create(b, loc, shaped(b.getF32Type()),
+                                  arith::ShLIOp::create(b, loc, wide, sixteen));
+}
+
+Value Nest::narrowed(Value number) {
+  auto vector = dyn_cast<VectorType>(number.getType());
+  auto shaped = [&](Type element) -> Type {
+    return vector ? VectorType::get(vector.getShape(), element) : element;
+  };
+  if (target.dotPairs) {
+    Value rounded = arith::TruncFOp::create(b, loc, shaped(b.getBF16Type()), number);
+    return arith::BitcastOp::create(b, loc, shaped(b.getI16Type()), rounded);
+  }
+  auto constant = [&](int32_t value) -> Value {
+    Type type = shaped(b.getI32Type());
+    return arith::ConstantOp::create(
+        b, loc,
+        vector
+            ? TypedAttr(DenseElementsAttr::get(cast<VectorType>(type), b.getI32IntegerAttr(value)))
+            : TypedAttr(b.getI32IntegerAttr(value)));
+  };
+  Value bits = arith::BitcastOp::create(b, loc, shaped(b.getI32Type()), number);
+  auto shifted = [&](Value x) -> Value { return arith::ShRUIOp::create(b, loc, x, constant(16)); };
+  Value odd = arith::AndIOp::create(b, loc, shifted(bits), constant(1));
+  Value half = arith::AddIOp::create(b, loc, odd, constant(0x7fff));
+  Value rounded = shifted(arith::AddIOp::create(b, loc, bits, half));
+  // Rounding up must not make an infinity of what is no number.
+  Value quiet = arith::OrIOp::create(b, loc, shifted(bits), constant(0x40));
+  Value none = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, number, number);
+  return arith::TruncIOp::create(b, loc, shaped(b.getI16Type()),
+                                 arith::SelectOp::create(b, loc, none, quiet, rounded));
+}
+
 Value Nest::load(const Buffer &buffer, const Env &env) {
+  if (buffer.element.isBF16()) {
+    Buffer bits = buffer;
+    bits.element = inMemory(buffer.element);
+    return widened(load(bits, env));
+  }
   AffineExpr offset = offsetOf(buffer, env);
   std::optional<int64_t> stride = laneStride(offset);
   unsigned align = buffer.element.getIntOrFloatBitWidth() / 8;
@@ -338,6 +393,11 @@ void Nest::store(Value value, const Buffer &buffer, const Env &env) {
   unsigned align = buffer.element.getIntOrFloatBitWidth() / 8;
   if (getElementTypeOrSelf(value.getType()).isInteger(1) && !buffer.element.isInteger(1))
     value = vm.map(MapKind::Convert, value);
+  if (buffer.element.isBF16()) {
+    Buffer bits = buffer;
+    bits.element = inMemory(buffer.element);
+    return store(narrowed(stride == 0 ? value : broadcast(value)), bits, env);
+  }
   if (stride == 0) {
     LLVM::StoreOp::create(b, loc, value, addressOf(buffer.base, scalarOf(offset), buffer.element),
                           align);

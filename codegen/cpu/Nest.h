@@ -108,6 +108,11 @@ public:
   void forLoop(mlir::Value lo, mlir::Value hi, int64_t step,
                llvm::function_ref<void(mlir::Value)> body);
   void ifThen(mlir::Value condition, llvm::function_ref<void()> body);
+  /// Tiles of `maxCount` indices; the ragged rest in smaller ones.
+  using TileBody = llvm::function_ref<mlir::LogicalResult(mlir::Value base, int64_t count)>;
+  mlir::LogicalResult overTiles(const IndexRange &range, int64_t maxCount, TileBody body);
+  /// True for lanes [base, limit).
+  mlir::Value maskBelow(mlir::Value base, mlir::Value limit);
 
   /// Computes `value` at every index of `ranges` (its axes that `env` does not fix) into `target`.
   mlir::LogicalResult emitInto(mlir::Value value, const Buffer &target, const Env &env,
@@ -141,8 +146,6 @@ private:
   using LanesBody =
       llvm::function_ref<mlir::LogicalResult(mlir::Value base, int64_t count, bool masked)>;
   mlir::LogicalResult overLanes(const IndexRange &range, int64_t maxCount, LanesBody body);
-  using TileBody = llvm::function_ref<mlir::LogicalResult(mlir::Value base, int64_t count)>;
-  mlir::LogicalResult overTiles(const IndexRange &range, int64_t maxCount, TileBody body);
 
   mlir::LogicalResult emitMapInto(mlir::Value, const Buffer &, const Env &,
                                   const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
@@ -172,8 +175,9 @@ private:
   mlir::Value laneNumbers();
   mlir::Value toReal(mlir::AffineExpr expr);
   mlir::Value broadcast(mlir::Value scalar);
-  /// True for lanes [base, limit).
-  mlir::Value maskBelow(mlir::Value base, mlir::Value limit);
+  /// bf16 numbers, which are stored as their 16 bits, as f32, and back: to nearest, ties to even.
+  mlir::Value widened(mlir::Value bits);
+  mlir::Value narrowed(mlir::Value number);
   /// Drops divisions and remainders that the dims' extents make trivial.
   mlir::AffineExpr simplify(mlir::AffineExpr expr);
   std::optional<int64_t> largest(mlir::AffineExpr expr);

@@ -88,6 +88,26 @@ func.func private @k(%x: tensor<?x3x21xf32, #thp>, %w: tensor<64x63xf32, #nd> {r
   return %y : tensor<?x64xf32, #tn>
 })",
      8e-6},
+    {"product_with_pairs_of_bf16", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %w: tensor<70x61xf32, #nd> {rondo.layout = "pairs32"}) -> tensor<?x70xf32, #tn> attributes {rondo.kernel = "product"} {
+  %y = rondo.contract %x, %w over [d] : tensor<?x61xf32, #td>, tensor<70x61xf32, #nd> -> tensor<?x70xf32, #tn>
+  return %y : tensor<?x70xf32, #tn>
+})",
+     8e-6},
+    {"product_of_merged_heads_with_pairs", R"(
+func.func private @k(%x: tensor<?x4x21xf32, #thp>, %w: tensor<64x84xf32, #nd> {rondo.layout = "pairs32"}) -> tensor<?x64xf32, #tn> attributes {rondo.kernel = "product"} {
+  %m = rondo.view %x by affine_map<(d) -> (d floordiv 21, d mod 21)> : tensor<?x4x21xf32, #thp> -> tensor<?x84xf32, #td>
+  %y = rondo.contract %w, %m over [d] : tensor<64x84xf32, #nd>, tensor<?x84xf32, #td> -> tensor<?x64xf32, #tn>
+  return %y : tensor<?x64xf32, #tn>
+})",
+     8e-6},
+    {"lookup_in_pairs_of_bf16", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %w: tensor<70x61xf32, #nd> {rondo.layout = "pairs32"}, %b: tensor<70xf32, #n>) -> tensor<?x61xf32, #td> attributes {rondo.kernel = "rows"} {
+  %s = rondo.contract %w, %b over [n] : tensor<70x61xf32, #nd>, tensor<70xf32, #n> -> tensor<61xf32, #d>
+  %y = rondo.map mul(%x, %s) : (tensor<?x61xf32, #td>, tensor<61xf32, #d>) -> tensor<?x61xf32, #td>
+  return %y : tensor<?x61xf32, #td>
+})",
+     2e-5},
     {"views_split_slice_repeat_and_swap", R"(
 func.func private @k(%x: tensor<?x61xf32, #td>, %y: tensor<?x3xf32, #rondo.axes<[t, g]>>) -> (tensor<?x6x5xf32, #thp>, tensor<?x6xf32, #th>, tensor<?x61xf32, #td>) attributes {rondo.kernel = "rows"} {
   %a = rondo.view %x by affine_map<(h, p) -> (h * 5 + p + 2)> : tensor<?x61xf32, #td> -> tensor<?x6x5xf32, #thp>
@@ -317,17 +337,25 @@ protected:
     return array;
   }
 
-  /// Element i of the packed form of `array`.
-  static std::vector<float> packed(const Array &array, StringRef layout) {
+  StringRef layoutOf(unsigned argument) {
+    auto layout = kernel.getArgAttrOfType<StringAttr>(argument, "rondo.layout");
+    return layout ? layout.getValue() : "rows";
+  }
+
+  static void roundToBfloat(Array &array) {
+    for (double &x : array.data)
+      x = bfloatToFloat(floatToBfloat(float(x)));
+  }
+
+  /// The array as it lies in a package.
+  static AlignedBytes packed(const Array &array, StringRef layout) {
     std::vector<float> data(array.data.begin(), array.data.end());
-    if (layout != "panels32")
-      return data;
-    int64_t n = array.shape[0], k = array.shape[1];
-    std::vector<float> panels((n + 31) / 32 * 32 * k, 0.0f);
-    for (int64_t i = 0; i < n; ++i)
-      for (int64_t j = 0; j < k; ++j)
-        panels[i / 32 * 32 * k + j * 32 + i % 32] = data[i * k + j];
-    return panels;
+    auto bytes =
+        packWeight({"", DType::F32, array.shape, std::as_bytes(std::span(data)), {}}, layout.str());
+    EXPECT_TRUE(bool(bytes));
+    AlignedBytes copy(bytes->size());
+    std::memcpy(copy.data(), bytes->data(), bytes->size());
+    return copy;
   }
 
   MLIRContext context;
@@ -352,6 +380,11 @@ TEST_P(Kernels, EqualTheInterpreter) {
     records[isa->name.str()] = *record;
   }
   EXPECT_TRUE(records.contains("x86-64-v3") && records.contains("x86-64-v4"));
+  bool pairs = false;
+  for (unsigned i = 0; i < kernel.getNumArguments(); ++i)
+    pairs |= layoutOf(i) == "pairs32";
+  EXPECT_EQ(records.contains("x86-64-v4-bf16"),
+            pairs && kernel->getAttrOfType<StringAttr>("rondo.kernel").getValue() == "product");
   ASSERT_TRUE(succeeded(cpu::lowerToLlvm(*target)));
   FailureOr<std::string> object = cpu::emitObject(*target);
   ASSERT_TRUE(succeeded(object));
@@ -374,8 +407,12 @@ TEST_P(Kernels, EqualTheInterpreter) {
         rows += length;
       arguments.resize(kernel.getNumArguments());
       for (auto [argument, array] : llvm::zip(kernel.getArguments(), arguments))
-        if (isPerToken(argument.getType()) || !keepParameters)
+        if (isPerToken(argument.getType()) || !keepParameters) {
           array = random(argument.getType(), rows);
+          // What is stored in bf16 means its rounded numbers.
+          if (storedType(layoutOf(argument.getArgNumber()).str()) == DType::BF16)
+            roundToBfloat(array);
+        }
       return rows;
     };
     makeArguments(lengths[0], false);
@@ -384,18 +421,27 @@ TEST_P(Kernels, EqualTheInterpreter) {
     int64_t rows = makeArguments(lengths[1], true);
     auto expected = interpret(kernel, arguments, lengths[1], reference, noParameters);
     ASSERT_TRUE(bool(expected)) << llvm::toString(expected.takeError());
+    // Levels that multiply pairs of bf16 round the rows as well.
+    std::vector<Array> roundedArguments = arguments;
+    for (auto [argument, array] : llvm::zip(kernel.getArguments(), roundedArguments))
+      if (isPerToken(argument.getType()))
+        roundToBfloat(array);
+    std::vector<SequenceState> again = before;
+    auto expectedOfRounded = interpret(kernel, roundedArguments, lengths[1], again, noParameters);
+    ASSERT_TRUE(bool(expectedOfRounded)) << llvm::toString(expectedOfRounded.takeError());
 
     for (const std::string &level : levels) {
       if (!records.contains(level))
         continue;
+      const std::vector<Array> &wanted =
+          cpu::isaNamed(level)->dotPairs ? *expectedOfRounded : *expected;
       const cpu::KernelRecord &record = records[level];
       std::string symbol = cpu::symbolOf(kernel, *cpu::isaNamed(level));
       size_t sequences = lengths[1].size();
       std::vector<AlignedBytes> memory, blocks, caches;
       std::vector<void *> operands;
       for (auto [i, array] : llvm::enumerate(arguments)) {
-        auto layout = kernel.getArgAttrOfType<StringAttr>(i, "rondo.layout");
-        memory.push_back(aligned(packed(array, layout ? layout.getValue() : "rows")));
+        memory.push_back(packed(array, layoutOf(unsigned(i))));
         operands.push_back(memory.back().data());
       }
       // One block a sequence; every state at a multiple of 64 bytes.
@@ -442,7 +488,7 @@ TEST_P(Kernels, EqualTheInterpreter) {
         }
       }
       std::vector<AlignedBytes> outputs;
-      for (const Array &result : *expected) {
+      for (const Array &result : wanted) {
         outputs.push_back(aligned(std::vector<float>(result.data.size(), NAN)));
         operands.push_back(outputs.back().data());
       }
@@ -471,7 +517,7 @@ TEST_P(Kernels, EqualTheInterpreter) {
       ASSERT_TRUE(function) << symbol;
       function(&call, 0, (count + record.unit - 1) / record.unit * record.factor, scratch.data());
 
-      for (auto [o, result] : llvm::enumerate(*expected)) {
+      for (auto [o, result] : llvm::enumerate(wanted)) {
         auto *found = reinterpret_cast<const float *>(outputs[o].data());
         for (size_t i = 0; i < result.data.size(); ++i)
           ASSERT_NEAR(found[i], result.data[i],

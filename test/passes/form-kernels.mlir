@@ -1,4 +1,5 @@
 // RUN: rondo-opt %s -rondo-form-kernels | FileCheck %s
+// RUN: rondo-opt %s -rondo-form-kernels="weights=pairs32" | FileCheck %s --check-prefix=PAIRS
 
 // A layer becomes launches: a product with its packed weight, then one kernel for the row-wise rest, then the scan; equal kernels are one.
 
@@ -41,6 +42,7 @@ func.func @calls(%x: tensor<?x128xf32, #td>, %w: tensor<32x64xf32, #nd>, %w2: te
   return %y : tensor<?x32xf32, #tn>
 }
 
+// PAIRS: func.func private @layer_product({{.*}}, {{.*}} {rondo.layout = "pairs32"})
 // CHECK-DAG: func.func private @layer_product({{.*}}, {{.*}} {rondo.layout = "panels32"}) {{.*}} attributes {rondo.kernel = "product"}
 // CHECK-DAG: func.func private @layer_scan({{.*}} attributes {rondo.kernel = "scan", rondo.state_info = [{{.*}}kind = "fixed"{{.*}}], rondo.states = ["S"]}
 // The shifts share the longer tail.

@@ -100,6 +100,41 @@ TEST_F(PackageFile, PanelsUnpackToRows) {
   EXPECT_EQ(panel[3], 0);  // beyond n
 }
 
+TEST(WeightLayout, PairsAreRoundedAndSideBySide) {
+  // n = 33 rows of k = 3: a second panel, and half a pair.
+  std::vector<float> numbers(33 * 3);
+  for (size_t i = 0; i < numbers.size(); ++i)
+    numbers[i] = static_cast<float>(i);
+  numbers[1] = 1.00390625f; // halfway between two bf16: to the even one, below
+  numbers[2] = 1.01171875f; // halfway: to the even one, above
+  numbers[4] = 1.004f;      // beyond halfway
+  TensorView rows{"w", DType::F32, {33, 3}, std::as_bytes(std::span(numbers)), {}};
+  auto packed = packWeight(rows, "pairs32");
+  ASSERT_TRUE(packed);
+  ASSERT_EQ(packed->size(), 2u * 2 * 32 * 2 * 2);
+  auto at = [&](size_t place) {
+    uint16_t bits;
+    std::memcpy(&bits, packed->data() + 2 * place, 2);
+    return bfloatToFloat(bits);
+  };
+  EXPECT_EQ(at(0), 0);          // n 0, k 0
+  EXPECT_EQ(at(1), 1);          // n 0, k 1
+  EXPECT_EQ(at(2), 3);          // n 1, k 0
+  EXPECT_EQ(at(3), 1.0078125f); // n 1, k 1
+  EXPECT_EQ(at(64), 1.015625f); // n 0, k 2
+  EXPECT_EQ(at(65), 0);         // beyond k
+  EXPECT_EQ(at(128), 96);       // n 32, k 0
+  EXPECT_EQ(at(130), 0);        // beyond n
+  auto back = unpackWeight("w", DType::BF16, {33, 3}, "pairs32", *packed);
+  ASSERT_TRUE(back);
+  std::vector<float> found = *toF32(back->view());
+  for (size_t i = 0; i < numbers.size(); ++i)
+    EXPECT_EQ(found[i], bfloatToFloat(floatToBfloat(numbers[i])));
+  EXPECT_FALSE(unpackWeight("w", DType::F32, {33, 3}, "pairs32", *packed));
+  EXPECT_FALSE(unpackWeight("w", DType::BF16, {33, 5}, "pairs32", *packed));
+  EXPECT_FALSE(packWeight({"v", DType::F32, {99}, rows.bytes, {}}, "pairs32"));
+}
+
 TEST_F(PackageFile, IsReadFromMemory) {
   auto file = MappedFile::open(path);
   EXPECT_TRUE(Package::fromMemory(file->bytes(), "embedded"));
@@ -265,6 +300,10 @@ TEST_F(Manifest, WeightShapeWraps) {
 }
 TEST_F(Manifest, WeightPanelsOfVector) {
   refused([](M m) { m.weights[1]->layout = "panels32"; }, "'initial'", "two axes");
+}
+TEST_F(Manifest, WeightPairsOfAnotherType) {
+  refused([](M m) { m.weights[2]->layout = "pairs32"; }, "'packed'", "F32 in layout pairs32",
+          "expected BF16");
 }
 TEST_F(Manifest, WeightPanelsOverflow) {
   refused([](M m) { m.weights[2]->shape = {INT64_MAX, 1}; }, "'packed'");

@@ -1,0 +1,229 @@
+//===- PackedProduct.cpp - Products with matrices of low-precision numbers ===//
+//
+//   rows [t, k] of f32  x  panels of 32 columns with groups of k side by side  ->  [t, n] of f32
+//
+// The generator of loops takes one k at a time, each an f32 of its own (NestLoops.cpp). Here one
+// step of k is a group, whose numbers share a 32-bit word of the panel: a vector of words is as
+// many columns as a vector of f32 has, so the register tile, rows times two vectors of
+// accumulators, is the same as there.
+//
+// Pairs of bf16: a level with dot products of pairs rounds the rows to bf16, a block of them at a
+// time in scratch, and adds both products of a pair in one instruction. Others widen the words (a
+// shift, a mask) and multiply them with the rows as they are. Sums are f32, in the order of k,
+// whatever the tile: results do not depend on how rows and columns were shared out.
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/cpu/KernelFrame.h"
+
+#include "dialect/Axes.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace rondo;
+using namespace rondo::cpu;
+
+namespace {
+constexpr int64_t panel = 32;
+/// Rows that are rounded before they are multiplied; their pairs stay in cache.
+constexpr int64_t blockRows = 64;
+
+class PairsProduct {
+public:
+  PairsProduct(KernelFrame &frame, ContractOp contract, Value weight)
+      : nest(frame.nest), b(nest.builder()), loc(contract.getLoc()), isa(nest.isa()),
+        rows(contract.getLhs() == weight ? contract.getRhs() : contract.getLhs()),
+        rowAxis(axesOf(contract.getType())[0]), depthAxis(cast<StringAttr>(contract.getAxes()[0])),
+        depth(extentOf(weight.getType(), depthAxis.getValue())),
+        columns(cast<RankedTensorType>(contract.getType()).getDimSize(1)),
+        weights(nest.bufferOf(weight)->base), output(frame.outputBuffer(0).base) {}
+
+  /// Columns of panels [begin, end), all rows.
+  LogicalResult emit(KernelFrame &frame);
+
+private:
+  using Sums = SmallVector<Value>;
+  int64_t pairs() const { return (depth + 1) / 2; }
+  Type lanesOf(Type element) { return VectorType::get(isa.lanes, element); }
+  Value add(Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
+  Value mul(Value x, int64_t y) { return arith::MulIOp::create(b, loc, x, nest.i64(y)); }
+
+  LogicalResult roundRows(Value first, Value end);
+  LogicalResult emitTile(Value row, int64_t count, Value item, int64_t column);
+  /// The words of one pair for the tile's vectors of columns.
+  SmallVector<Value> words(Value item, Value pair, int64_t column);
+  Sums dotStep(Value pair, ValueRange sums, Value row, Value item, int64_t column);
+  Sums widenedStep(Value pair, ValueRange sums, Value row, Value item, int64_t column, bool whole);
+  void storeTile(ValueRange sums, Value row, int64_t count, Value item, int64_t column);
+
+  Nest &nest;
+  OpBuilder &b;
+  Location loc;
+  const Isa &isa;
+  Value rows;
+  StringAttr rowAxis, depthAxis;
+  int64_t depth, columns;
+  Value weights, output;
+  Value rounded;      ///< [row - firstRounded][pairs] of two bf16
+  Value firstRounded; ///< the row that it begins with
+  LogicalResult result = success();
+  static constexpr int64_t vectors = 2;
+};
+} // namespace
+
+LogicalResult PairsProduct::emit(KernelFrame &frame) {
+  auto panels = [&](Value first, Value end) {
+    nest.forLoop(frame.begin(), frame.end(), 1, [&](Value item) {
+      for (int64_t column = 0; column < panel; column += vectors * isa.lanes) {
+        LogicalResult tiles = nest.overTiles(
+            {first, end, std::nullopt}, isa.productRows,
+            [&](Value row, int64_t count) { return emitTile(row, count, item, column); });
+        if (failed(tiles))
+          result = failure();
+      }
+    });
+  };
+  if (!isa.dotPairs) {
+    panels(nest.i64(0), frame.rows());
+    return result;
+  }
+  rounded = frame.scratch.allocate(nest, blockRows * pairs() * 4);
+  nest.forLoop(nest.i64(0), frame.rows(), blockRows, [&](Value first) {
+    firstRounded = first;
+    Value end = arith::MinSIOp::create(b, loc, add(first, nest.i64(blockRows)), frame.rows());
+    if (failed(roundRows(first, end)))
+      result = failure();
+    panels(first, end);
+  });
+  return result;
+}
+
+LogicalResult PairsProduct::roundRows(Value first, Value end) {
+  Type bf16 = b.getBF16Type();
+  Value back = arith::SubIOp::create(b, loc, nest.i64(0), mul(first, 2 * pairs()));
+  Buffer buffer = nest.rowMajor(nest.addressOf(rounded, back, bf16), {rowAxis, depthAxis},
+                                {ShapedType::kDynamic, 2 * pairs()}, bf16);
+  llvm::DenseMap<StringAttr, IndexRange> ranges;
+  ranges[rowAxis] = IndexRange{first, end, std::nullopt};
+  if (failed(nest.emitInto(rows, buffer, Env(), ranges)))
+    return failure();
+  // The pair's half beyond the last k meets a zero of the panel, but must be a number.
+  if (depth % 2)
+    nest.forLoop(first, end, 1, [&](Value row) {
+      Value place = add(mul(row, 2 * pairs()), nest.i64(depth));
+      Value zero = arith::ConstantOp::create(b, loc, b.getI16IntegerAttr(0));
+      LLVM::StoreOp::create(b, loc, zero, nest.addressOf(buffer.base, place, b.getI16Type()));
+    });
+  return success();
+}
+
+SmallVector<Value> PairsProduct::words(Value item, Value pair, int64_t column) {
+  SmallVector<Value> result;
+  Value place = mul(add(mul(item, pairs()), pair), panel);
+  for (int64_t j = 0; j < vectors; ++j) {
+    Value address =
+        nest.addressOf(weights, nest.after(place, column + j * isa.lanes), b.getI32Type());
+    result.push_back(
+        LLVM::LoadOp::create(b, loc, lanesOf(b.getI32Type()), address, unsigned(isa.lanes * 4)));
+  }
+  return result;
+}
+
+PairsProduct::Sums PairsProduct::dotStep(Value pair, ValueRange sums, Value row, Value item,
+                                         int64_t column) {
+  auto halves = VectorType::get(2 * isa.lanes, b.getBF16Type());
+  SmallVector<Value> panelWords = words(item, pair, column);
+  for (Value &word : panelWords)
+    word = vector::BitCastOp::create(b, loc, halves, word);
+  Sums next;
+  for (size_t i = 0; i < sums.size(); ++i) {
+    size_t r = i / vectors;
+    Value place =
+        add(mul(arith::SubIOp::create(b, loc, nest.after(row, int64_t(r)), firstRounded), pairs()),
+            pair);
+    Value own = LLVM::LoadOp::create(b, loc, b.getI32Type(),
+                                     nest.addressOf(rounded, place, b.getI32Type()));
+    Value all = vector::BroadcastOp::create(b, loc, lanesOf(b.getI32Type()), own);
+    Value pairOfRow = vector::BitCastOp::create(b, loc, halves, all);
+    next.push_back(
+        LLVM::CallIntrinsicOp::create(b, loc, lanesOf(b.getF32Type()),
+                                      b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
+                                      ValueRange{sums[i], pairOfRow, panelWords[i % vectors]})
+            .getResult(0));
+  }
+  return next;
+}
+
+PairsProduct::Sums PairsProduct::widenedStep(Value pair, ValueRange sums, Value row, Value item,
+                                             int64_t column, bool whole) {
+  auto constant = [&](int32_t bits) -> Value {
+    auto type = cast<VectorType>(lanesOf(b.getI32Type()));
+    return arith::ConstantOp::create(b, loc,
+                                     DenseElementsAttr::get(type, b.getI32IntegerAttr(bits)));
+  };
+  SmallVector<Value> panelWords = words(item, pair, column);
+  Sums next(sums);
+  AffineExpr pairDim = nest.openDim(pair, pairs());
+  SmallVector<AffineExpr> rowDims;
+  for (size_t r = 0; r < sums.size() / vectors; ++r)
+    rowDims.push_back(nest.openDim(nest.after(row, int64_t(r))));
+  for (int half = 0; half < (whole ? 2 : 1); ++half) {
+    SmallVector<Value> wide;
+    for (Value word : panelWords) {
+      Value bits = half ? Value(arith::AndIOp::create(b, loc, word, constant(int32_t(0xffff0000))))
+                        : Value(arith::ShLIOp::create(b, loc, word, constant(16)));
+      wide.push_back(arith::BitcastOp::create(b, loc, lanesOf(b.getF32Type()), bits));
+    }
+    for (size_t i = 0; i < next.size(); ++i) {
+      Env env;
+      env.set(rowAxis, rowDims[i / vectors]);
+      env.set(depthAxis, pairDim * 2 + half);
+      FailureOr<Value> x = nest.evaluate(rows, env);
+      if (failed(x)) {
+        result = failure();
+        return Sums(sums);
+      }
+      Value all = vector::BroadcastOp::create(b, loc, lanesOf(b.getF32Type()), *x);
+      next[i] = nest.math().fma(all, wide[i % vectors], next[i]);
+    }
+  }
+  return next;
+}
+
+LogicalResult PairsProduct::emitTile(Value row, int64_t count, Value item, int64_t column) {
+  auto type = cast<VectorType>(lanesOf(b.getF32Type()));
+  Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
+  int64_t whole = isa.dotPairs ? pairs() : depth / 2;
+  Sums sums = nest.forLoop(nest.i64(0), nest.i64(whole), 1, Sums(count * vectors, zero),
+                           [&](Value pair, ValueRange carried) {
+                             return isa.dotPairs
+                                        ? dotStep(pair, carried, row, item, column)
+                                        : widenedStep(pair, carried, row, item, column, true);
+                           });
+  if (whole != pairs())
+    sums = widenedStep(nest.i64(whole), sums, row, item, column, false);
+  storeTile(sums, row, count, item, column);
+  return result;
+}
+
+void PairsProduct::storeTile(ValueRange sums, Value row, int64_t count, Value item,
+                             int64_t column) {
+  for (int64_t r = 0; r < count; ++r)
+    for (int64_t j = 0; j < vectors; ++j) {
+      Value sum = sums[size_t(r * vectors + j)];
+      Value first = nest.after(mul(item, panel), column + j * isa.lanes);
+      Value address =
+          nest.addressOf(output, add(mul(nest.after(row, r), columns), first), b.getF32Type());
+      if (columns % panel)
+        LLVM::MaskedStoreOp::create(b, loc, sum, address, nest.maskBelow(first, nest.i64(columns)),
+                                    4u);
+      else
+        LLVM::StoreOp::create(b, loc, sum, address, 4u);
+    }
+}
+
+LogicalResult cpu::emitPackedProduct(KernelFrame &frame, ContractOp contract, Value weight) {
+  return PairsProduct(frame, contract, weight).emit(frame);
+}
