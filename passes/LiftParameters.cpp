@@ -66,7 +66,40 @@ bool startsState(Operation *op) {
   });
 }
 
-/// Arithmetic on values without `t` alone, and what states start from. An entry's inputs are never
+/// Whether consecutive elements along the last axis of this view are neither one element nor
+/// consecutive in what it views, and arithmetic reads it so, here or in a function that is called:
+/// each read would then gather.
+bool scatters(Operation *op) {
+  auto view = dyn_cast<ViewOp>(op);
+  if (!view || isPerToken(view.getType()) || axesOf(view.getType()).empty())
+    return false;
+  auto type = cast<RankedTensorType>(view.getType()),
+       source = cast<RankedTensorType>(view.getSource().getType());
+  unsigned last = type.getRank() - 1;
+  // A stored copy is never larger than what it is taken from.
+  if (type.getNumElements() > source.getNumElements() || type.getDimSize(last) < 2 ||
+      !llvm::all_of(op->getUsers(), llvm::IsaPred<MapOp, CallOp>))
+    return false;
+  auto offsetAt = [&](int64_t index) {
+    Builder b(op->getContext());
+    SmallVector<AffineExpr> point(type.getRank(), b.getAffineConstantExpr(0));
+    point[last] = b.getAffineConstantExpr(index);
+    int64_t offset = 0;
+    for (auto [i, expr] : llvm::enumerate(view.getMap().getResults())) {
+      auto at = dyn_cast<AffineConstantExpr>(
+          simplifyAffineExpr(expr.replaceDims(point), type.getRank(), 0));
+      if (!at)
+        return std::optional<int64_t>();
+      offset = offset * source.getDimSize(i) + at.getValue();
+    }
+    return std::optional<int64_t>(offset);
+  };
+  std::optional<int64_t> first = offsetAt(0), second = offsetAt(1);
+  return first && second && *second - *first != 0 && *second - *first != 1;
+}
+
+/// Arithmetic on values without `t` alone, views that would be gathered, and what states start
+/// from. An entry's inputs are never
 /// known beforehand.
 FreeWork invariantWork(func::FuncOp function) {
   Block &body = function.getBody().front();
@@ -80,8 +113,9 @@ FreeWork invariantWork(func::FuncOp function) {
     return op->getNumResults() == 1 && !masks.lookup(op->getResult(0)) &&
            (canRunOnManyTokens(op) || isa<ParamOp>(op));
   };
-  return findFreeWork(body, isFree,
-                      [](Operation *op) { return isArithmetic(op) || startsState(op); });
+  return findFreeWork(body, isFree, [](Operation *op) {
+    return isArithmetic(op) || startsState(op) || scatters(op);
+  });
 }
 
 /// The checkpoint name that a derived value is named after: the first parameter that it is computed
@@ -150,7 +184,8 @@ struct LiftParameters : rondo::impl::LiftParametersPassBase<LiftParameters> {
       result.replaceAllUsesWith(body.getArgument(at));
     }
     // Counted before the ops are gone.
-    numLifted += llvm::count_if(work.ops, isArithmetic);
+    numLifted +=
+        llvm::count_if(work.ops, [](Operation *op) { return isArithmetic(op) || scatters(op); });
     for (Operation *op : llvm::reverse(work.ops.getArrayRef()))
       if (op->use_empty())
         op->erase();

@@ -130,7 +130,7 @@ def LiftParametersPass : Pass<"rondo-lift-parameters", "::mlir::ModuleOp"> {
     - Before: token-level IR, one entry function that no function calls.
     - After: functions other than the entry do no arithmetic on values without `t` alone; in the entry such arithmetic ends in ops marked `rondo.derived` with distinct names. Function
       arguments that nothing reads are gone.
-    - Does not apply: to views (consumers index through them) and to bodies of `recur` and `over` (run `rondo-hoist-from-recur` and `rondo-map-blocks` before).
+    - Does not apply: to views whose consumers read them in order (they index through them; a view whose last axis strides is copied), and to bodies of `recur` and `over` (run `rondo-hoist-from-recur` and `rondo-map-blocks` before).
 
     Exactness: the derived weights are rounded once to their storage type. Example: test/passes/lift-parameters.mlir.
   }];

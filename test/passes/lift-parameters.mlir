@@ -5,6 +5,7 @@
 !x = tensor<?x4xf32, #rondo.axes<[t, d]>>
 !w = tensor<4xf32, #rondo.axes<[d]>>
 !w2 = tensor<2x2xf32, #rondo.axes<[a, b]>>
+!w4 = tensor<4x3xf32, #rondo.axes<[d, tap]>>
 
 // CHECK-LABEL: func.func private @layer
 // CHECK-SAME: (%[[X:.*]]: {{.*}}, %[[D:.*]]: tensor<4xf32, #rondo.axes<[d]>>)
@@ -28,6 +29,16 @@ func.func private @view(%x: !x, %p: !w2) -> !x {
   return %y : !x
 }
 
+// A view whose neighbours along its last axis are no neighbours in the parameter is stored in its own order.
+// CHECK-LABEL: func.func private @column
+// CHECK-SAME: (%[[X:.*]]: {{.*}}, %[[C:.*]]: tensor<4xf32, #rondo.axes<[d]>>)
+// CHECK: rondo.map add(%[[X]], %[[C]])
+func.func private @column(%x: !x, %p: !w4) -> !x {
+  %v = rondo.view %p by affine_map<(d) -> (d, 1)> : !w4 -> !w
+  %y = rondo.map add(%x, %v) : (!x, !w) -> !x
+  return %y : !x
+}
+
 // CHECK-LABEL: func.func @forward
 // CHECK: %[[P0:.*]] = rondo.param "layers.0.norm"
 // CHECK: %[[D0:.*]] = rondo.map add(%[[P0]], %{{.*}}) {rondo.derived = "layers.0.norm.derived"}
@@ -35,6 +46,8 @@ func.func private @view(%x: !x, %p: !w2) -> !x {
 // CHECK: %[[D1:.*]] = rondo.map add(%{{.*}}, %{{.*}}) {rondo.derived = "layers.1.norm.derived"}
 // CHECK: rondo.call @layer(%{{.*}}, %[[D1]]) at "layers.1"
 // CHECK: rondo.call @view(%{{.*}}, %{{.*}}) at "tail"
+// CHECK: %[[C:.*]] = rondo.view %{{.*}} by #{{.*}} {rondo.derived = "taps.derived"}
+// CHECK: rondo.call @column(%{{.*}}, %[[C]]) at "conv"
 func.func @forward(%x: !x {rondo.name = "x"}) -> (!x {rondo.name = "y"}) attributes {rondo.entry = "forward"} {
   %p0 = rondo.param "layers.0.norm" : !w
   %p1 = rondo.param "layers.1.norm" : !w
@@ -42,5 +55,7 @@ func.func @forward(%x: !x {rondo.name = "x"}) -> (!x {rondo.name = "y"}) attribu
   %0 = rondo.call @layer(%x, %p0) at "layers.0" : (!x, !w) -> !x
   %1 = rondo.call @layer(%0, %p1) at "layers.1" : (!x, !w) -> !x
   %2 = rondo.call @view(%1, %p2) at "tail" : (!x, !w2) -> !x
-  return %2 : !x
+  %taps = rondo.param "taps" : !w4
+  %3 = rondo.call @column(%2, %taps) at "conv" : (!x, !w4) -> !x
+  return %3 : !x
 }
