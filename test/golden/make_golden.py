@@ -66,6 +66,15 @@ CHECKPOINTS = {
         num_hidden_layers=2, vocab_size=64, max_position_embeddings=256, rms_norm_eps=1e-6,
         rope_parameters={"rope_type": "yarn", "rope_theta": 5000.0, "factor": 8.0, "original_max_position_embeddings": 32, "beta_fast": 3.0,
                          "beta_slow": 0.5}), "f32"),
+    "llama_dynamic": ("Llama", "theta grows with the length (dynamic NTK) beyond 24 tokens, which both sequences and a continuation cross", dict(
+        hidden_size=32, num_attention_heads=4, num_key_value_heads=2, head_dim=12, intermediate_size=40, tie_word_embeddings=False,
+        num_hidden_layers=2, vocab_size=64, max_position_embeddings=24, rms_norm_eps=1e-6,
+        rope_parameters={"rope_type": "dynamic", "rope_theta": 100.0, "factor": 3.0}), "f32"),
+    "phi3_longrope": ("Phi3", "a factor for each frequency (longrope), others beyond 16 tokens, 3/4 of a head turned", dict(
+        hidden_size=32, num_attention_heads=2, num_key_value_heads=1, intermediate_size=40, tie_word_embeddings=False,
+        num_hidden_layers=2, vocab_size=64, max_position_embeddings=96, original_max_position_embeddings=16, rms_norm_eps=1e-6,
+        rope_parameters={"rope_type": "longrope", "rope_theta": 50.0, "partial_rotary_factor": 0.75, "short_factor": [1.0, 1.1, 1.3, 1.5, 1.6, 2.0],
+                         "long_factor": [1.0, 1.7, 2.9, 4.0, 5.5, 7.0], "original_max_position_embeddings": 16}), "f32"),
     "llama_sharded": ("Llama", "two shards and an index, linear rope scaling", dict(
         hidden_size=24, num_attention_heads=3, num_key_value_heads=3, head_dim=8, intermediate_size=40, tie_word_embeddings=False,
         num_hidden_layers=2, vocab_size=64, rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.5}), "shards"),
@@ -80,6 +89,8 @@ CHECKPOINTS = {
         num_hidden_layers=2, vocab_size=67, rms_norm_eps=1e-5, rope_parameters=ROPE | {"rope_theta": 1e5}), "f32"),
 }
 
+# Rotations that depend on the length of the text so far: a token's are those of a text that ends with it, as when a text is continued with a cache.
+STEPWISE = {"llama_dynamic", "phi3_longrope"}
 EARLIER_LAYOUT = ("mamba2_odd", "llama_llama3_rope", "mistral_window")
 
 
@@ -121,15 +132,23 @@ def in_f64():
     torch.Tensor.float = lambda self: self.to(torch.float64)
 
 
-def logits_of(model, ids):
-    return model(input_ids=ids, use_cache=False).logits
+def logits_of(model, ids, stepwise=False):
+    """Of a whole sequence at once; or token by token with the model's cache, where a rotation depends on how long the text is so far."""
+    if not stepwise:
+        return model(input_ids=ids, use_cache=False).logits
+    cache, rows = None, []
+    for t in range(ids.shape[1]):
+        out = model(input_ids=ids[:, t:t + 1], use_cache=True, past_key_values=cache)
+        cache = out.past_key_values
+        rows.append(out.logits)
+    return torch.cat(rows, dim=1)
 
 
-def greedy(model, prompt, count):
-    """The most likely tokens one by one, each by a full pass (no cache), and the smallest lead over the runner-up."""
+def greedy(model, prompt, count, stepwise=False):
+    """The most likely tokens one by one, each by a full pass, and the smallest lead over the runner-up."""
     ids, margin = prompt, math.inf
     for _ in range(count):
-        best = logits_of(model, ids)[0, -1].topk(2)
+        best = logits_of(model, ids, stepwise)[0, -1].topk(2)
         margin = min(margin, float(best.values[0] - best.values[1]))
         ids = torch.cat([ids, best.indices[:1].view(1, 1)], dim=1)
     return ids[:, prompt.shape[1]:], margin
@@ -156,20 +175,20 @@ def make(name, seed):
         stored.pop("lm_head.weight", None)
 
     with torch.no_grad():
-        rough = [logits_of(model, ids) for ids in (ids_a, ids_b)]
+        rough = [logits_of(model, ids, name in STEPWISE) for ids in (ids_a, ids_b)]
     saved = torch.float32, torch.float, torch.Tensor.float
     try:
         in_f64()
         model = getattr(transformers, kind + "ForCausalLM")(config).double().eval()
         model.load_state_dict({key: value.double() for key, value in stored.items()}, strict=False)
         model.tie_weights()
-        exact = [logits_of(model, ids) for ids in (ids_a, ids_b)]
+        exact = [logits_of(model, ids, name in STEPWISE) for ids in (ids_a, ids_b)]
         assert exact[0].dtype == torch.float64
         sum(e.square().sum() for e in exact).backward()
         for key, parameter in model.named_parameters():
             assert parameter.grad is not None and parameter.grad.abs().max() > 1e-6, f"{name}: {key} does not matter"
         with torch.no_grad():
-            generated = [greedy(model, prompt, 16) for prompt in prompts]
+            generated = [greedy(model, prompt, 16, name in STEPWISE) for prompt in prompts]
     finally:
         torch.float32, torch.float, torch.Tensor.float = saved
 
