@@ -89,6 +89,7 @@ template <typename Real> Error Interpreter<Real>::runSource(Operation &op, Named
     if (ArrayRef(array->shape) != type.getShape() || !isWhole(*array))
       return otherShape("parameter '" + param.getPath() + "'", type.getShape(), array->shape);
     result.array = convertTo<Real>(*array);
+    result.parameter = param.getPath().str();
   } else if (auto constant = dyn_cast<ConstantOp>(op)) {
     result.array = convertTo<Real>(arrayOf(constant.getValue(), type));
   } else if (isa<IndexOp>(op)) {
@@ -101,6 +102,23 @@ template <typename Real> Error Interpreter<Real>::runSource(Operation &op, Named
     result.array.shape[0] = result.array.data.size();
   }
   return Error::success();
+}
+
+/// The factors of a contraction as they are multiplied: what meets a parameter may be rounded.
+template <typename Real>
+static std::array<Named<Real>, 2> factorsOf(ContractOp op, ArrayRef<const Named<Real> *> x,
+                                            const FactorRounding &round) {
+  std::array<Named<Real>, 2> factors{*x[0], *x[1]};
+  for (unsigned i = 0; i < 2; ++i) {
+    const std::string &path = x[1 - i]->parameter;
+    if (path.empty() || !isPerToken(op->getOperand(i).getType()))
+      continue;
+    Numbers<Real> &array = factors[i].array;
+    std::vector<double> numbers(array.data.begin(), array.data.end());
+    round(path, array.shape, numbers);
+    array.data.assign(numbers.begin(), numbers.end());
+  }
+  return factors;
 }
 
 template <typename Real>
@@ -120,7 +138,12 @@ Error Interpreter<Real>::runArrayOp(Operation &op, Values &values, Named &result
           .Case([&](ReduceOp reduce) {
             return interpreter::reduce(reduce.getKind(), *x[0], axes, f32);
           })
-          .Case([&](ContractOp) { return contract(*x[0], *x[1], axes, f32); })
+          .Case([&](ContractOp op) {
+            if (!options.roundFactor)
+              return contract(*x[0], *x[1], axes, f32);
+            std::array<Named, 2> factors = factorsOf<Real>(op, x, options.roundFactor);
+            return contract(factors[0], factors[1], axes, f32);
+          })
           .Case([&](ViewOp view) { return interpreter::view(*x[0], view.getMap(), type); })
           .Case([&](CumsumOp cumsum) { return interpreter::cumsum(*x[0], cumsum.getAxis(), f32); })
           .Case([&](PropagateOp op) {

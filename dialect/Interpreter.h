@@ -19,6 +19,7 @@
 #include "dialect/Rondo.h"
 #include "llvm/Support/Error.h"
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -37,12 +38,17 @@ struct SequenceState {
   std::map<std::string, Array> values;
 };
 
+/// Changes what per-token values of `shape` are multiplied as with the parameter of that path.
+using FactorRounding = std::function<void(llvm::StringRef path, llvm::ArrayRef<int64_t> shape,
+                                          std::vector<double> &numbers)>;
+
 struct InterpreterOptions {
   bool f32 = false; ///< round every real result to f32 and add in f32, in index order
   bool blockBodies =
       true; ///< run the block body of a scan on whole blocks; else the token body on every token
   bool extended = false; ///< compute in long double: only arguments, results and states, which are
                          ///< handed over in f64, are rounded; excludes `f32`
+  FactorRounding roundFactor; ///< empty: nothing; asked at each contraction with a parameter
 };
 
 /// Parameters by checkpoint name.

@@ -27,6 +27,7 @@ template <typename To, typename From> Numbers<To> convertTo(const From &from) {
 template <typename Real> struct Named {
   Axes axes;
   Numbers<Real> array;
+  std::string parameter = {}; ///< the path of the one that this is; empty: a computed value
 
   int64_t extent(llvm::StringRef axis) const; ///< 1 where it lacks the axis
   bool has(llvm::StringRef axis) const { return llvm::is_contained(axes, axis); }

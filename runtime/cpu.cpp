@@ -26,4 +26,6 @@ std::vector<std::string> supportedIsas() {
   return levels;
 }
 
+bool roundsFactors(std::string_view isa) { return isa == "x86-64-v4-bf16"; }
+
 } // namespace rondo

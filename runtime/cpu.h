@@ -4,6 +4,7 @@
 #define RONDO_RUNTIME_CPU_H
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace rondo {
@@ -15,6 +16,10 @@ const std::vector<std::string> &isaNames();
 
 /// Those that the processor and the operating system support, best first.
 std::vector<std::string> supportedIsas();
+
+/// Whether kernels of this level multiply pairs of bf16, and so round both factors of a product
+/// with weights of bf16.
+bool roundsFactors(std::string_view isa);
 
 } // namespace rondo
 

@@ -60,6 +60,9 @@ InterpCommand parseInterpCommand(int argc, char **argv) {
       ->excludes(wider);
   app.add_flag("--token-bodies", options.tokenBodies,
                "run scans token by token, also where they have a block form");
+  app.add_flag("--round-factors", options.roundFactors,
+               "round what is multiplied with a package's weights of bf16 to bf16, as levels with "
+               "dot products of pairs do");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {

@@ -19,6 +19,7 @@ struct InterpOptions {
   bool f64 = false;      ///< numbers are written as f64
   bool extended = false; ///< and computed in long double
   bool tokenBodies = false;
+  bool roundFactors = false; ///< of products with weights of fewer bits, as kernels may
 };
 
 /// The options of a command line, or the exit code (0 after --help, 2 for wrong usage) where there

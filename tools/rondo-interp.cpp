@@ -112,6 +112,12 @@ public:
     return place->second ? &*place->second : nullptr;
   }
 
+  /// The layout in which the package has a parameter; empty: it is not of a package.
+  std::string layoutOf(StringRef path) const {
+    auto index = !checkpoint && package ? package->findWeight(path.str()) : std::nullopt;
+    return index ? package->manifest().weights()->Get(uint32_t(*index))->layout()->str() : "";
+  }
+
 private:
   std::optional<Array> read(const std::string &path) const {
     auto arrayOf = [](const TensorView &view) -> std::optional<Array> {
@@ -421,8 +427,14 @@ Status run(MLIRContext &context, const InterpOptions &options) {
     unscaleStates(*program.package, batch);
     fillShifts(*program.module, batch);
   }
-  InterpreterOptions how{/*f32=*/!options.f64, /*blockBodies=*/!options.tokenBodies,
-                         options.extended};
+  InterpreterOptions how{
+      /*f32=*/!options.f64, /*blockBodies=*/!options.tokenBodies, options.extended, {}};
+  if (options.roundFactors)
+    how.roundFactor = [&](StringRef path, ArrayRef<int64_t>, std::vector<double> &numbers) {
+      if (storedType(parameters.layoutOf(path)) == DType::BF16)
+        for (double &x : numbers)
+          x = bfloatToFloat(floatToBfloat(float(x)));
+    };
   auto find = [&](StringRef path) { return parameters.find(path); };
   auto results = interpret(function, batch.arguments, batch.lengths, batch.states, find, how);
   if (!results)

@@ -87,6 +87,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
     parser.add_argument("--bin", default=os.path.join(root, "build", "bin"), help="where rondoc and rondo are (default: build/bin)")
+    parser.add_argument("--precision", default="f32", help="of the package's weights; others than f32 are held to their own reference, by verify alone")
     parser.add_argument("--only", choices=["forward", "greedy", "verify"], help="one check alone")
     parser.add_argument("folder")
     arguments = parser.parse_args()
@@ -95,18 +96,19 @@ def main():
     expected = tensors.read(os.path.join(folder, "expected.safetensors"))
     with open(os.path.join(folder, "meta.json")) as file:
         meta = json.load(file)
-    repeat = f"{os.path.relpath(sys.argv[0])} --bin {os.path.relpath(arguments.bin)} {os.path.relpath(folder)}"
+    repeat = f"{os.path.relpath(sys.argv[0])} --bin {os.path.relpath(arguments.bin)} --precision {arguments.precision} {os.path.relpath(folder)}"
     failures = []
     with tempfile.TemporaryDirectory(prefix="rondo-check-") as scratch:
         package = os.path.join(scratch, "m.rpk")
         checks = {"forward": lambda: check_forward(rondo, package, expected, meta, scratch),
                   "greedy": lambda: check_greedy(rondo, package, expected),
                   "verify": lambda: print(run([rondo, "verify", package]), end="")}
-        if arguments.only:
-            checks = {arguments.only: checks[arguments.only]}
+        only = arguments.only or (None if arguments.precision == "f32" else "verify")
+        if only:
+            checks = {only: checks[only]}
         try:
             began = time.monotonic()
-            run([rondoc, "--checkpoint", folder, "-o", package])
+            run([rondoc, "--checkpoint", folder, "--precision", arguments.precision, "-o", package])
             print(f"compiled in {time.monotonic() - began:.1f} s")
         except Failed as failure:
             failures.append(f"compile: {failure}")

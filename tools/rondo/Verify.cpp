@@ -22,7 +22,7 @@ namespace rondo::cli {
 namespace {
 
 struct VerifyOptions {
-  std::string package, inputs, config, module;
+  std::string package, inputs, config, module, precision = "f32";
   std::vector<std::string> sizes; ///< --set, for a spec
   int64_t tokens = 0, referenceTokens = 0;
   uint64_t seed = 1;
@@ -53,6 +53,7 @@ Result<std::string> compileSpec(const VerifyOptions &options, const ScratchFolde
     command.insert(command.end(), {"--module", options.module});
   for (const std::string &size : options.sizes)
     command.insert(command.end(), {"--set", size});
+  command.insert(command.end(), {"--precision", options.precision});
   if (!form.empty())
     command.insert(command.end(), {"--form", "*=" + form});
   RONDO_CHECK(runProgram(command));
@@ -92,9 +93,16 @@ private:
   }
 
   void compareReference();
-  Tensors interpret(const Sequence &of, bool f64) {
-    return cli::interpret(scratch, {session.path()}, of, {of.tokens}, f64);
+  bool roundsHere() const { return fewerBits && roundsFactors(session.isa()); }
+  Tensors interpret(const Sequence &of, bool f64, bool roundFactors = false) {
+    std::vector<std::string> program{session.path()};
+    if (roundFactors)
+      program.push_back("--round-factors");
+    return cli::interpret(scratch, program, of, {of.tokens}, f64);
   }
+  /// The best level below those that round factors, if package and machine have it.
+  std::optional<std::string> exactLevel() const;
+  Status measureRounding(const Sequence &start);
   std::vector<Numbers> keptOf(const std::vector<Numbers> &interpreted) const;
   void comparePieces();
   void compareStep(const package::Entry &step);
@@ -104,10 +112,19 @@ private:
   void compareShort();
   void compareSavedState();
   void compareMachines();
+  void compareLevel(const std::string &what, const std::string &level);
   void compareForms();
   void compareBlockForms();
   Tensors inBlocks(const std::string &rondoc, const std::string &form);
 
+  /// `forward` by a session of its own, in one piece.
+  Tensors runOn(const MachineOptions &machine, const Sequence &of) const {
+    RONDO_TAKE(Session other, Session::open(session.path(), machine));
+    RONDO_TAKE(const package::Entry *entry, other.entry("forward"));
+    Forms otherForms(other);
+    RONDO_TAKE(Outcome outcome, otherForms.run(*entry, of, {of.tokens}));
+    return everything(outcome);
+  }
   Tensors runForward(const Sequence &of, const std::vector<int64_t> &pieces) {
     RONDO_TAKE(Outcome outcome, forms.run(forward, of, pieces));
     return everything(outcome);
@@ -122,9 +139,12 @@ private:
   Sequence sequence;
   int64_t referenceTokens = 0;
   Bound bound;
-  Outcome whole; ///< forward in one call
+  bool fewerBits = false; ///< the package has weights of bf16: levels may round the other factors
+  Bound acrossLevels;     ///< between a level that rounds factors and one that does not
+  Outcome whole;          ///< forward in one call
   std::vector<Numbers>
       exact; ///< of the first referenceTokens, by the interpreter in f64; empty: not computed
+  std::vector<Numbers> exactOfRounded; ///< the same with factors rounded, where `fewerBits`
   std::vector<Comparison> all;
 };
 
@@ -139,6 +159,8 @@ std::vector<int64_t> piecesOf(int64_t total, const std::vector<int64_t> &sizes) 
 }
 
 Status Verifier::prepare() {
+  for (const package::Weight *weight : *session.manifest().weights())
+    fewerBits |= dtypeOf(weight->dtype()) == DType::BF16;
   uint64_t parameters = std::max<uint64_t>(1, countParameters(session.manifest()));
   if (!options.inputs.empty()) {
     RONDO_TAKE(TensorFile file, TensorFile::open(options.inputs));
@@ -234,12 +256,14 @@ std::vector<Numbers> Verifier::keptOf(const std::vector<Numbers> &interpreted) c
 void Verifier::compareReference() {
   bound = {reordered, "f32 sums in another order"};
   std::string what = fmt::format("forward = interpreter in f64, {} tokens", referenceTokens);
+  Result<Sequence> start = part(sequence, 0, referenceTokens);
   if (options.noReference) {
     skip(what, "--no-reference");
+    if (Status measured = start ? measureRounding(*start) : Status(start.error()); !measured)
+      all.push_back(failure(what, measured.error().message));
     return;
   }
   progress.show(what);
-  Result<Sequence> start = part(sequence, 0, referenceTokens);
   if (!start) {
     all.push_back(failure(what, start.error().message));
     return;
@@ -256,10 +280,55 @@ void Verifier::compareReference() {
   if (own.verdict == Verdict::Passed && 5 * own.maxRel > reordered)
     bound = {5 * own.maxRel,
              fmt::format("five times {:.2g}, the interpreter's own error in f32", own.maxRel)};
-  check(what, keptOf(exact), bound, [&]() -> Tensors {
-    RONDO_TAKE(std::vector<Numbers> found, runForward(*start, {referenceTokens}));
-    return unscaled(session.manifest(), std::move(found));
-  });
+  auto ownStates = [&](Tensors found) -> Tensors {
+    RONDO_CHECK(found);
+    return unscaled(session.manifest(), *std::move(found));
+  };
+  if (std::optional<std::string> level = exactLevel(); level && roundsHere())
+    check(what + ", " + *level, keptOf(exact), bound, [&] {
+      return ownStates(runOn({options.machine.threads, *level}, *start));
+    });
+  if (Status measured = measureRounding(*start); !measured) {
+    all.push_back(failure(what, measured.error().message));
+    return;
+  }
+  check(what + (roundsHere() ? ", factors rounded to bf16" : ""),
+        keptOf(roundsHere() ? exactOfRounded : exact), bound,
+        [&] { return ownStates(runForward(*start, {referenceTokens})); });
+}
+
+std::optional<std::string> Verifier::exactLevel() const {
+  for (const std::string &level : supportedIsas())
+    if (!roundsFactors(level) && Session::open(session.path(), {1, level}))
+      return level;
+  return std::nullopt;
+}
+
+/// A level that rounds both factors of a product is another function than one that does not. Where
+/// f32 sums differ in their last bits, a factor is rounded the other way here and there: what the
+/// rounding does to the interpreter's numbers at all bounds what that does. Without the
+/// interpreter, what it does to the kernels'.
+Status Verifier::measureRounding(const Sequence &start) {
+  acrossLevels = bound;
+  if (!fewerBits)
+    return {};
+  std::vector<Numbers> unrounded = exact;
+  if (!options.noReference) {
+    RONDO_TAKE(exactOfRounded, interpret(start, true, /*roundFactors=*/true));
+  } else if (std::optional<std::string> level = exactLevel(); level && roundsHere()) {
+    RONDO_TAKE(unrounded, runOn({options.machine.threads, *level}, start));
+    RONDO_TAKE(exactOfRounded, runForward(start, {start.tokens}));
+  } else {
+    return {};
+  }
+  double effect = compare("", unrounded, exactOfRounded, {HUGE_VAL, ""}).maxRel;
+  std::string reason =
+      fmt::format("{:.2g}, what rounding the factors of products to bf16 does to {}", effect,
+                  options.noReference ? "the kernels" : "the interpreter");
+  acrossLevels = {std::max(bound.relative, 2 * effect), "twice " + reason};
+  if (roundsHere())
+    bound = {std::max(bound.relative, effect), reason};
+  return {};
 }
 
 void Verifier::comparePieces() {
@@ -458,20 +527,13 @@ void Verifier::compareSavedState() {
 }
 
 void Verifier::compareMachines() {
-  auto runOn = [&](const MachineOptions &machine) -> Tensors {
-    RONDO_TAKE(Session other, Session::open(session.path(), machine));
-    RONDO_TAKE(const package::Entry *entry, other.entry("forward"));
-    Forms otherForms(other);
-    RONDO_TAKE(Outcome outcome, otherForms.run(*entry, sequence, {sequence.tokens}));
-    return everything(outcome);
-  };
-  Tensors single = runOn({1, session.isa()});
+  Tensors single = runOn({1, session.isa()}, sequence);
   for (int threads : {2, 3}) {
     std::string what = fmt::format("1 thread = {} threads", threads);
     if (!single)
       all.push_back(failure(what, single.error().message));
     else
-      check(what, *single, bitEqual, [&] { return runOn({threads, session.isa()}); });
+      check(what, *single, bitEqual, [&] { return runOn({threads, session.isa()}, sequence); });
   }
   std::vector<std::string> levels = supportedIsas();
   for (const std::string &level : isaNames()) {
@@ -489,10 +551,24 @@ void Verifier::compareMachines() {
     else if (std::find(levels.begin(), levels.end(), level) == levels.end())
       skip(what, "this machine does not have it");
     else
-      check(what, everything(whole), bound, [&] {
-        return runOn({options.machine.threads, level});
-      });
+      compareLevel(what, level);
   }
+}
+
+/// Where one of the levels rounds, on as many tokens as the bound was measured on.
+void Verifier::compareLevel(const std::string &what, const std::string &level) {
+  MachineOptions machine{options.machine.threads, level};
+  if (roundsFactors(level) == roundsHere() || !fewerBits) {
+    check(what, everything(whole), bound, [&] { return runOn(machine, sequence); });
+    return;
+  }
+  Result<Sequence> start = part(sequence, 0, referenceTokens);
+  Tensors own = start ? runForward(*start, {referenceTokens}) : Tensors(start.error());
+  if (!own)
+    all.push_back(failure(what, own.error().message));
+  else
+    check(fmt::format("{}, {} tokens", what, referenceTokens), *own, acrossLevels,
+          [&] { return runOn(machine, *start); });
 }
 
 void Verifier::compareForms() {
@@ -680,6 +756,7 @@ Command addVerify(CLI::App &app) {
   command->add_flag("--no-reference", options->noReference, "Leave the interpreter out");
   command->add_option("--config", options->config, "Of a spec: config.json with its sizes");
   command->add_option("--set", options->sizes, "Of a spec: name=value of a size or option");
+  command->add_option("--precision", options->precision, "Of a spec: as rondoc's");
   command->add_option("--module", options->module,
                       "Of a spec without a model: the module to compile");
   command->add_flag("--json", options->json, "Print an object for programs");
