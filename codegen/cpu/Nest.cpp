@@ -70,6 +70,13 @@ void Nest::forget() {
     memo.clear();
 }
 
+void Nest::know(Value value, const Env &env, Value computed) {
+  Key key{value, {}};
+  for (StringAttr axis : axesOf(value.getType()))
+    key.second.push_back(env.lookup(axis));
+  memos.back()[key] = computed;
+}
+
 AffineExpr Nest::openDim(Value base, int64_t extent, bool lanes) {
   dims.push_back(Dim{base, extent, lanes});
   return b.getAffineDimExpr(dims.size() - 1);
@@ -509,7 +516,14 @@ FailureOr<Value> Nest::compute(Value value, const Env &env) {
     FailureOr<Env> inner = throughView(view, env);
     return failed(inner) ? FailureOr<Value>(failure()) : evaluate(view.getSource(), *inner);
   }
+  if (isa<ContractOp, ReduceOp>(op))
+    return computeUnrolled(op, env);
   if (auto map = dyn_cast<MapOp>(op)) {
+    if (map.getKind() == MapKind::Add || map.getKind() == MapKind::Sub) {
+      FailureOr<Value> fused = computeFused(map, env);
+      if (failed(fused) || *fused)
+        return fused;
+    }
     SmallVector<Value> operands;
     bool vector = false;
     for (Value input : map.getInputs()) {
@@ -548,6 +562,41 @@ FailureOr<Value> Nest::compute(Value value, const Env &env) {
   if (auto pick = dyn_cast<PickOp>(op))
     return indexed(pick.getSource(), pick.getIds(), pick.getAxis());
   return op->emitOpError("has no buffer and cannot be computed in place");
+}
+
+FailureOr<Value> Nest::computeFused(MapOp map, const Env &env) {
+  // The product is read here alone and is not at hand yet.
+  auto product = [&](Value value) -> MapOp {
+    auto mul = value.getDefiningOp<MapOp>();
+    if (!mul || mul.getKind() != MapKind::Mul || !value.hasOneUse() || bufferOf(value) ||
+        !elementTypeOf(value.getType()).isF32())
+      return MapOp();
+    Key key{value, {}};
+    for (StringAttr axis : axesOf(value.getType()))
+      key.second.push_back(env.lookup(axis));
+    for (const Memo &memo : memos)
+      if (memo.contains(key))
+        return MapOp();
+    return mul;
+  };
+  bool subtracts = map.getKind() == MapKind::Sub;
+  MapOp right = product(map.getInputs()[1]), left = right ? MapOp() : product(map.getInputs()[0]);
+  if (!left && !right)
+    return Value();
+  MapOp mul = left ? left : right;
+  FailureOr<Value> x = evaluate(mul.getInputs()[0], env), y = evaluate(mul.getInputs()[1], env),
+                   z = evaluate(map.getInputs()[left ? 1 : 0], env);
+  if (failed(x) || failed(y) || failed(z))
+    return failure();
+  if (isa<VectorType>(x->getType()) || isa<VectorType>(y->getType()) ||
+      isa<VectorType>(z->getType()))
+    for (FailureOr<Value> *v : {&x, &y, &z})
+      *v = broadcast(**v);
+  if (subtracts && right)
+    x = vm.neg(*x);
+  if (subtracts && left)
+    z = vm.neg(*z);
+  return vm.fma(*x, *y, *z);
 }
 
 FailureOr<Value> Nest::computeLookup(GatherOp gather, const Env &env) {

@@ -94,6 +94,8 @@ public:
   }
   /// A value without axes that is already computed.
   void bindScalar(mlir::Value value, mlir::Value scalar) { scalars[value] = scalar; }
+  /// `value` at `env` is `computed`, in the code that is emitted up to the end of the open loop.
+  void know(mlir::Value value, const Env &env, mlir::Value computed);
   /// Drops every computed value: memory that they were read from has changed.
   void forget();
 
@@ -113,6 +115,11 @@ public:
   mlir::LogicalResult overTiles(const IndexRange &range, int64_t maxCount, TileBody body);
   /// True for lanes [base, limit).
   mlir::Value maskBelow(mlir::Value base, mlir::Value limit);
+  /// The innermost work: `count` consecutive vectors from lane `base` on, masked in the ragged
+  /// rest.
+  using LanesBody =
+      llvm::function_ref<mlir::LogicalResult(mlir::Value base, int64_t count, bool masked)>;
+  mlir::LogicalResult overLanes(const IndexRange &range, int64_t maxCount, LanesBody body);
 
   /// Computes `value` at every index of `ranges` (its axes that `env` does not fix) into `target`.
   mlir::LogicalResult emitInto(mlir::Value value, const Buffer &target, const Env &env,
@@ -124,6 +131,8 @@ public:
   /// The same as a value of `value`'s kind: a truth value is compared with 0.
   mlir::Value loadValue(mlir::Value value, const Buffer &buffer, const Env &env);
   void store(mlir::Value value, const Buffer &buffer, const Env &env);
+  /// A scalar in every lane; a vector as it is.
+  mlir::Value broadcast(mlir::Value scalar);
 
   mlir::OpBuilder &builder() { return b; }
   VectorMath &math() { return vm; }
@@ -141,11 +150,6 @@ private:
     mlir::StringAttr axis;
   };
   Env throughSlice(const Slice &slice, const Env &env);
-  /// The innermost work: `count` consecutive vectors from lane `base` on, masked in the ragged
-  /// rest.
-  using LanesBody =
-      llvm::function_ref<mlir::LogicalResult(mlir::Value base, int64_t count, bool masked)>;
-  mlir::LogicalResult overLanes(const IndexRange &range, int64_t maxCount, LanesBody body);
 
   mlir::LogicalResult emitMapInto(mlir::Value, const Buffer &, const Env &,
                                   const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
@@ -158,10 +162,13 @@ private:
                                      const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
 
   mlir::FailureOr<mlir::Value> compute(mlir::Value value, const Env &env);
+  /// A sum of products as one multiply-add each, where the product has no other use; nothing where
+  /// `map` is no such sum.
+  mlir::FailureOr<mlir::Value> computeFused(MapOp map, const Env &env);
+  /// A reduction or contraction without memory of its own, unrolled.
+  mlir::FailureOr<mlir::Value> computeUnrolled(mlir::Operation *op, const Env &env);
   /// An element at a computed number, 0 where that is no index.
   mlir::FailureOr<mlir::Value> computeLookup(GatherOp gather, const Env &env);
-  /// The term that a reduction or contraction sums (or takes the maximum of), at `env`.
-  mlir::FailureOr<mlir::Value> term(mlir::Operation *op, const Env &env);
   /// Computes what does not depend on dims opened later, so that inner loops do not.
   mlir::LogicalResult hoist(mlir::Value value, const Env &env);
   mlir::FailureOr<Env> throughView(ViewOp view, const Env &env);
@@ -174,7 +181,6 @@ private:
   mlir::Value vectorOf(mlir::AffineExpr expr);
   mlir::Value laneNumbers();
   mlir::Value toReal(mlir::AffineExpr expr);
-  mlir::Value broadcast(mlir::Value scalar);
   /// bf16 numbers, which are stored as their 16 bits, as f32, and back: to nearest, ties to even.
   mlir::Value widened(mlir::Value bits);
   mlir::Value narrowed(mlir::Value number);

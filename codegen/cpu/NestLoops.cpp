@@ -308,6 +308,48 @@ struct Combiner {
 };
 } // namespace
 
+FailureOr<Value> Nest::computeUnrolled(Operation *op, const Env &env) {
+  auto contract = dyn_cast<ContractOp>(op);
+  auto reduce = dyn_cast<ReduceOp>(op);
+  Combiner combiner{reduce ? reduce.getKind() : ReduceKind::Sum};
+  SmallVector<Env> terms{env};
+  for (Attribute attr : contract ? contract.getAxes() : reduce.getAxes()) {
+    auto axis = cast<StringAttr>(attr);
+    int64_t extent = -1;
+    for (Value operand : op->getOperands())
+      if (llvm::is_contained(axesOf(operand.getType()), axis))
+        extent = extentOf(operand.getType(), axis.getValue());
+    constexpr int64_t most = 256;
+    if (extent < 1 || extent * int64_t(terms.size()) > most)
+      return op->emitOpError("has no buffer and is too long to be unrolled");
+    SmallVector<Env> next;
+    for (const Env &term : terms)
+      for (int64_t i = 0; i < extent; ++i) {
+        next.push_back(term);
+        next.back().set(axis, b.getAffineConstantExpr(i));
+      }
+    terms = std::move(next);
+  }
+  // Two sums side by side: one chain of additions would wait for itself.
+  SmallVector<Value> sums;
+  for (auto [i, term] : llvm::enumerate(terms)) {
+    FailureOr<Value> x = evaluate(op->getOperand(0), term);
+    FailureOr<Value> y = contract ? evaluate(op->getOperand(1), term) : x;
+    if (failed(x) || failed(y))
+      return failure();
+    // All terms are vectors, or all are not: they differ in constants alone.
+    if (isa<VectorType>(x->getType()) || isa<VectorType>(y->getType())) {
+      x = broadcast(*x);
+      y = broadcast(*y);
+    }
+    if (sums.size() < 2)
+      sums.push_back(contract ? vm.mul(*x, *y) : *x);
+    else
+      sums[i % 2] = contract ? vm.fma(*x, *y, sums[i % 2]) : combiner.apply(vm, sums[i % 2], *x);
+  }
+  return sums.size() == 1 ? sums[0] : combiner.apply(vm, sums[0], sums[1]);
+}
+
 LogicalResult Nest::emitReductionInto(Value value, const Buffer &buffer, const Env &env,
                                       const IndexRanges &ranges) {
   Operation *op = value.getDefiningOp();

@@ -48,8 +48,7 @@ Buffer Program::allocate(Value value, const Env &env, const IndexRanges &ranges)
 // What is stored
 //===----------------------------------------------------------------------===//
 
-/// How much work computing an element takes, in additions; transcendental functions are dear.
-static int64_t costOf(MapOp op) {
+int64_t cpu::costOf(MapOp op) {
   switch (op.getKind()) {
   case MapKind::Exp:
   case MapKind::Log:

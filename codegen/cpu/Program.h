@@ -15,6 +15,9 @@ namespace rondo::cpu {
 
 using IndexRanges = llvm::DenseMap<mlir::StringAttr, IndexRange>;
 
+/// How much work computing an element takes, in additions; transcendental functions are dear.
+int64_t costOf(MapOp op);
+
 /// Hands out parts of a worker's scratch memory.
 class Scratch {
 public:

@@ -12,7 +12,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "codegen/cpu/KernelFrame.h"
+#include "codegen/cpu/ResidentScan.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -108,8 +108,12 @@ struct BodyEmitter {
       rest = arith::AddIOp::create(b, loc, first, whole);
       nest.forLoop(first, rest, chunk, [&](Value row) { result = emit(block, row, chunk); });
     }
-    if (succeeded(result))
-      nest.forLoop(rest, last, 1, [&](Value row) { result = emit(token, row, 0); });
+    if (failed(result))
+      return failure();
+    if (block.empty())
+      if (auto residency = planResidency(scan, nest.isa()))
+        return emitResident(frame, scan, *residency, ranges, stateBuffers, rest, last);
+    nest.forLoop(rest, last, 1, [&](Value row) { result = emit(token, row, 0); });
     return result;
   }
 

@@ -8,6 +8,7 @@
 #include "codegen/cpu/VectorMath.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include <limits>
@@ -81,7 +82,35 @@ Value VectorMath::polynomial(Value x, ArrayRef<double> coefficients) {
   return sum;
 }
 
+/// 2^n p(r) with three instructions of AVX-512: rounding, a range and scaling by 2^n of any
+/// size. Of two numbers `range` takes the one nearer to 0, and any number before a NaN: where n is
+/// so large that r has no digits left, r is bounded and 2^n alone decides, 0 or inf.
+Value VectorMath::exp512(Value x) {
+  auto intrinsic = [&](StringRef name, ArrayRef<Value> operands) -> Value {
+    return LLVM::CallIntrinsicOp::create(b, loc, x.getType(),
+                                         b.getStringAttr("llvm.x86.avx512.mask." + name), operands)
+        .getResults();
+  };
+  auto i32 = [&](int32_t value) -> Value {
+    return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(value));
+  };
+  Value all = arith::ConstantOp::create(b, loc, b.getI16IntegerAttr(-1));
+  constexpr int32_t toNearest = 8 /*quietly*/, nearerToZero = 2, current = 4 /*rounding mode*/;
+  Value n = intrinsic("rndscale.ps.512", {mul(x, splat(1.44269504088896341, x)), i32(toNearest), x,
+                                          all, i32(current)});
+  // x log2 e - n in two parts: the first product is exact inside the multiply-add.
+  Value r = fma(x, splat(1.44269502162933349609375, x), neg(n));
+  r = fma(x, splat(1.925962991126617645e-8, x), r);
+  r = intrinsic("range.ps.512", {r, splat(0.501, x), i32(nearerToZero), x, all, i32(current)});
+  Value p = polynomial(r, {1.0, 6.931472029e-01, 2.402264791e-01, 5.550332470e-02, 9.618437358e-03,
+                           1.339887466e-03, 1.535336231e-04});
+  return intrinsic("scalef.ps.512", {p, n, x, all, i32(current)});
+}
+
 Value VectorMath::exp(Value x) {
+  // 16 lanes are AVX-512's.
+  if (auto vector = dyn_cast<VectorType>(x.getType()); vector && vector.getNumElements() == 16)
+    return exp512(x);
   // Outside [-104, 89] the result is 0 or inf already; the bounds keep 2^n representable in two
   // factors.
   Value bounded = max(splat(-104, x), min(splat(89, x), x));

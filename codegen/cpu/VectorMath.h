@@ -51,6 +51,7 @@ public:
   mlir::Value map(MapKind kind, mlir::ValueRange operands);
 
 private:
+  mlir::Value exp512(mlir::Value x);
   mlir::Value polynomial(mlir::Value x, llvm::ArrayRef<double> coefficients);
   mlir::Value asInt(mlir::Value x);
   mlir::Value asFloat(mlir::Value bits);

@@ -1,0 +1,32 @@
+//===- ResidentScan.h - Token loops whose states stay in registers --------===//
+//
+// Where a recurrence exchanges nothing along some axis (channels) and a lane of it has few numbers
+// of state, a vector of that axis can walk the whole piece on its own: its states are loaded once,
+// carried from token to token in registers, and stored at the end.
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "codegen/cpu/KernelFrame.h"
+#include <optional>
+
+namespace rondo::cpu {
+
+/// How the axes of a token body are run when its states stay in registers.
+struct Residency {
+  mlir::StringAttr lanes;                    ///< in vectors
+  llvm::SmallVector<mlir::StringAttr> outer; ///< loops around; all other axes are unrolled
+  int64_t registers = 0;                     ///< vectors of state a vector of lanes has
+};
+
+/// Nothing where the states are too many, or no axis of at least half a vector is free.
+std::optional<Residency> planResidency(ScanOp scan, const Isa &target);
+
+/// The token body at rows [first, last) of one sequence, over `ranges`; states are read from and
+/// written to `stateBuffers`.
+mlir::LogicalResult emitResident(KernelFrame &frame, ScanOp scan, const Residency &residency,
+                                 const IndexRanges &ranges, mlir::ArrayRef<Buffer> stateBuffers,
+                                 mlir::Value first, mlir::Value last);
+
+} // namespace rondo::cpu
