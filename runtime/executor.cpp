@@ -16,6 +16,7 @@ namespace rondo {
 struct Executor::Launch {
   package::StepKind kind{};
   bool lastSpace = false;
+  bool forLastRows = false; ///< what it makes is read where a sequence ends, and nowhere else
   package::Per per{};
   int64_t unit = 1, factor = 1, grain = 1;
   rondo_kernel function = nullptr;
@@ -85,6 +86,7 @@ Result<Executor::Prepared *> Executor::prepare(const package::Entry &entry) {
     launch.kind = step->kind();
     launch.lastSpace = step->space() == package::Space::Last;
     launch.rowBytes = static_cast<size_t>(step->row_bytes());
+    launch.forLastRows = launch.lastSpace || step->kind() == package::StepKind::Last;
     if (step->kind() == package::StepKind::Launch) {
       const package::Kernel &kernel =
           *manifest.kernels()->Get(static_cast<unsigned>(step->kernel()));
@@ -106,6 +108,7 @@ Result<Executor::Prepared *> Executor::prepare(const package::Entry &entry) {
         address = const_cast<std::byte *>(prog->file().weight(index).data());
         break;
       case package::OperandKind::State: {
+        launch.forLastRows = false;
         // A state's operand is its place in every sequence's block, or a cache's index.
         const package::State &state = *manifest.states()->Get(static_cast<unsigned>(index));
         launch.stateOffset = state.offset();
@@ -291,7 +294,8 @@ Status Executor::run(const package::Entry &entry, std::span<State *const> states
       Prepared::Place &place = prepared->outputs[i];
       RONDO_CHECK(place.bind(outputs[i].data() + firstOutput * place.rowBytes, entry.max_rows()));
     }
-    runPiece(*prepared);
+    // Logits of last rows are those of the last piece of a sequence.
+    runPiece(*prepared, !lastOnly || sequence > firstSequence);
     for (size_t i = 0; i < outputs.size(); ++i)
       if (Prepared::Place &place = prepared->outputs[i]; place.copied())
         std::memcpy(outputs[i].data() + firstOutput * place.rowBytes, place.address,
@@ -319,14 +323,17 @@ void Executor::addToPiece(State &state, int64_t rows) {
   pieceStates.push_back(&state);
 }
 
-void Executor::runPiece(Prepared &prepared) {
+void Executor::runPiece(Prepared &prepared, bool wantsOutputs) {
   tokens.sequences = last.sequences = last.rows = static_cast<int64_t>(pieceStates.size());
-  if (stepTimes) {
+  if (stepTimes)
     stepTimes->resize(std::max(stepTimes->size(), prepared.launches.size()));
-    for (size_t i = 0; i < prepared.launches.size(); ++i)
-      runTimed(prepared.launches[i], prepared, (*stepTimes)[i]);
-  } else {
-    for (Launch &launch : prepared.launches)
+  for (size_t i = 0; i < prepared.launches.size(); ++i) {
+    Launch &launch = prepared.launches[i];
+    if (launch.forLastRows && !wantsOutputs)
+      continue;
+    if (stepTimes)
+      runTimed(launch, prepared, (*stepTimes)[i]);
+    else
       runStep(launch, prepared);
   }
   for (size_t s = 0; s < pieceStates.size(); ++s)

@@ -160,7 +160,8 @@ private:
                         std::span<const std::span<const std::byte>> inputs,
                         std::span<const std::span<std::byte>> outputs);
   void addToPiece(State &state, int64_t rows);
-  void runPiece(Prepared &prepared);
+  /// Without `wantsOutputs` what is made of last rows alone is left out.
+  void runPiece(Prepared &prepared, bool wantsOutputs);
   void runStep(Launch &launch, const Prepared &prepared);
   void runTimed(Launch &launch, const Prepared &prepared, StepTime &time);
   void append(const Launch &launch);

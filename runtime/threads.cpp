@@ -11,6 +11,10 @@ namespace rondo {
 // scheduler's slice.
 static constexpr int spins = 4000;
 
+// Ranges for each thread: enough that threads of unequal speed finish together, few enough that
+// taking them costs nothing.
+static constexpr int64_t partsOfThread = 4;
+
 static void pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -44,7 +48,7 @@ ThreadPool::ThreadPool(int threads, bool pinned) {
     workers.emplace_back([this, i, pinned] {
       if (pinned)
         pinTo(i);
-      work();
+      work(i);
     });
   if (pinned)
     pinTo(0);
@@ -64,7 +68,7 @@ static uint64_t ticketOf(uint64_t parts) { return parts << 32; }
 static uint64_t partsOf(uint64_t ticket) { return ticket >> 32; }
 static uint64_t nextOf(uint64_t ticket) { return ticket & 0xffffffff; }
 
-void ThreadPool::runParts() {
+void ThreadPool::runParts(int worker) {
   uint64_t now = ticket.load(std::memory_order_acquire);
   while (nextOf(now) < partsOf(now)) {
     if (!ticket.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel,
@@ -72,14 +76,14 @@ void ThreadPool::runParts() {
       continue;
     // Taking a part keeps the job: it is over when all its parts are.
     auto part = static_cast<int64_t>(nextOf(now)), parts = static_cast<int64_t>(partsOf(now));
-    (*job)(items * part / parts, items * (part + 1) / parts, static_cast<int>(part));
+    (*job)(items * part / parts, items * (part + 1) / parts, worker);
     if (pending.fetch_sub(1, std::memory_order_acq_rel) == 1)
       pending.notify_one();
     now = ticket.load(std::memory_order_acquire);
   }
 }
 
-void ThreadPool::work() {
+void ThreadPool::work(int worker) {
   uint32_t seen = 0;
   while (true) {
     uint32_t now = epoch.load(std::memory_order_acquire);
@@ -94,7 +98,7 @@ void ThreadPool::work() {
     seen = now;
     if (stopping)
       return;
-    runParts();
+    runParts(worker);
   }
 }
 
@@ -103,7 +107,7 @@ void ThreadPool::parallelFor(int64_t count, int64_t grain,
   if (count <= 0)
     return;
   int64_t most = std::max<int64_t>(1, count / std::max<int64_t>(1, grain));
-  int wanted = static_cast<int>(std::min<int64_t>(most, threads()));
+  int64_t wanted = threads() == 1 ? 1 : std::min<int64_t>(most, threads() * partsOfThread);
   if (wanted == 1) {
     body(0, count, 0);
     return;
@@ -114,7 +118,7 @@ void ThreadPool::parallelFor(int64_t count, int64_t grain,
   ticket.store(ticketOf(static_cast<uint64_t>(wanted)), std::memory_order_release);
   epoch.fetch_add(1, std::memory_order_release);
   epoch.notify_all();
-  runParts();
+  runParts(0);
   uint32_t left = pending.load(std::memory_order_acquire);
   for (int i = 0; left && i < spins; ++i) {
     pause();

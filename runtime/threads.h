@@ -13,9 +13,10 @@ namespace rondo {
 
 /// Waiting threads spin for a bounded time (a launch follows the last one within microseconds) and
 /// then sleep, so that a core taken by another process costs a wake-up, not a stall. Items are cut
-/// into equal ranges, at most one a thread; whoever is free takes the next, the caller too, so that
-/// a thread which does not get a processor is not waited for. Which thread computes an item never
-/// changes its value: any number gives the same bits.
+/// into equal ranges, a few for each thread; whoever is free takes the next, the caller too, so
+/// that a thread which does not get a processor is not waited for, and one that gets half of it
+/// takes half as many. Which thread computes an item never changes its value: any number gives the
+/// same bits.
 class ThreadPool {
 public:
   /// `threads`: including the caller; 0 = one for each processor this process may use. `pinned`:
@@ -27,15 +28,15 @@ public:
 
   int threads() const { return static_cast<int>(workers.size()) + 1; }
 
-  /// Calls body(begin, end, range) over [0, count) in at most threads() ranges of at least `grain`
-  /// items; `range`, below threads(), is another one in every call at the same time. One caller at
-  /// a time.
+  /// Calls body(begin, end, worker) over [0, count) in ranges of at least `grain` items (fewer only
+  /// where all are); `worker`, below threads(), is another one in every call at the same time. One
+  /// caller at a time.
   void parallelFor(int64_t count, int64_t grain,
                    const std::function<void(int64_t, int64_t, int)> &body);
 
 private:
-  void work();
-  void runParts();
+  void work(int worker);
+  void runParts(int worker);
 
   std::vector<std::thread> workers;
   const std::function<void(int64_t, int64_t, int)> *job = nullptr;

@@ -276,6 +276,11 @@ class Bytes(CommandTest):
         # One token: two operations for four bytes of a weight; bytes also count a row in and out.
         self.assertLess(flops / 2 * 4, weights)
         self.assertGreater(flops / 2 * 4, 0.5 * weights)
+        # Three pieces: what is made of the last token alone is made in the last.
+        pieces = json.loads(self.rondo("bench", self.bytes, "-p", "600", "-n", "0", "-r", "1", "--kernels", "-o", "json").stdout)[0]
+        launches = {k["launches"] for k in pieces["kernels"] if k["kind"] == "product"}
+        self.assertEqual(min(launches), 1)
+        self.assertTrue(all(n == 1 or n % 3 == 0 for n in launches), launches)
         table = self.rondo("bench", self.bytes, "-p", "16", "-n", "0", "-r", "1", "--kernels").stdout
         self.assertIn("of limit", table)
 
