@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <set>
 
 using namespace rondo;
 namespace fs = std::filesystem;
@@ -19,8 +18,12 @@ bool Program::loadFiles(const SpecOptions &options) {
   loadFile(options.path, {}, options);
   if (files.empty())
     return false;
-  for (const auto &file : files)
-    collect(file.get(), sees[file->source]);
+  for (const auto &file : files) {
+    std::set<const ast::File *> visited;
+    std::vector<const ast::File *> &order = sees[file->source];
+    collect(file.get(), visited, order);
+    std::reverse(order.begin(), order.end());
+  }
   // One name, one meaning in a file.
   for (const auto &file : files) {
     std::map<std::string, Place> seen;
@@ -98,15 +101,18 @@ const ast::File *Program::loadFile(const std::string &path, Place from,
   return file;
 }
 
-void Program::collect(const ast::File *file, std::vector<const ast::File *> &order) const {
-  if (std::find(order.begin(), order.end(), file) != order.end())
+// Files after all that they import, so that in reverse an importer comes before what it imports by whatever way,
+// and an earlier import before a later one.
+void Program::collect(const ast::File *file, std::set<const ast::File *> &visited,
+                      std::vector<const ast::File *> &order) const {
+  if (!visited.insert(file).second)
     return;
-  order.push_back(file);
   // An import that failed to load has no file; it was reported.
-  for (const ast::Import &import : file->imports)
+  for (auto import = file->imports.rbegin(); import != file->imports.rend(); ++import)
     for (const auto &other : files)
-      if (fs::path(other->source->path).filename() == fs::path(import.path).filename())
-        collect(other.get(), order);
+      if (fs::path(other->source->path).filename() == fs::path(import->path).filename())
+        collect(other.get(), visited, order);
+  order.push_back(file);
 }
 
 const ast::Module *Program::entry(const SpecOptions &options) const {

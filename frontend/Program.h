@@ -15,6 +15,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 
 namespace rondo {
 
@@ -59,7 +60,8 @@ public:
 
 private:
   const ast::File *loadFile(const std::string &path, Place from, const SpecOptions &options);
-  void collect(const ast::File *file, std::vector<const ast::File *> &order) const;
+  void collect(const ast::File *file, std::set<const ast::File *> &visited,
+               std::vector<const ast::File *> &order) const;
   bool readSets(const SpecOptions &options);
   ConstResult compute(const ast::Setting &setting);
   ConstResult checked(const ast::Setting &setting, const ConstValue &value, Place place,
