@@ -207,7 +207,9 @@ ConstResult rondo::constFunction(const std::string &name, const std::vector<Cons
   if (name == "len") {
     if (args[0].kind == ConstValue::List)
       return ConstValue::of(static_cast<int64_t>(args[0].items.size()));
-    why = "'len' takes a list, not " + args[0].shown();
+    if (args[0].kind == ConstValue::String)
+      return ConstValue::of(static_cast<int64_t>(args[0].text.size()));
+    why = "'len' takes a list or a string, not " + args[0].shown();
     return std::nullopt;
   }
   if (name == "where") {
@@ -256,16 +258,18 @@ ConstResult rondo::constFunction(const std::string &name, const std::vector<Cons
 }
 
 ConstResult rondo::constElement(const ConstValue &list, const ConstValue &index, std::string &why) {
-  if (list.kind != ConstValue::List) {
-    why = "only a list has elements; found " + list.shown();
+  bool text = list.kind == ConstValue::String;
+  if (!text && list.kind != ConstValue::List) {
+    why = "only lists and strings have elements; found " + list.shown();
     return std::nullopt;
   }
-  int64_t n = static_cast<int64_t>(list.items.size());
+  int64_t n = static_cast<int64_t>(text ? list.text.size() : list.items.size());
   if (index.kind != ConstValue::Integer || index.integer < 0 || index.integer >= n) {
-    why = "element " + index.shown() + " of a list of " + std::to_string(n);
+    why = "element " + index.shown() + " of a " + (text ? "string" : "list") + " of " +
+          std::to_string(n);
     return std::nullopt;
   }
-  return list.items[index.integer];
+  return text ? ConstValue::of(list.text.substr(index.integer, 1)) : list.items[index.integer];
 }
 
 ConstResult rondo::evaluateConst(const ast::Expr &e,

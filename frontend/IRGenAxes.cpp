@@ -413,16 +413,17 @@ Val IRGen::change(const ast::Expr &e) {
 Val IRGen::changed(Val v, const ast::Change &c, const ast::Expr &e) {
   if (v.kind == Val::Unknown)
     return v;
-  if (v.kind == Val::Const && v.constant.kind == ConstValue::List) {
+  if (v.kind == Val::Const &&
+      (v.constant.kind == ConstValue::List || v.constant.kind == ConstValue::String)) {
     ConstResult index;
     if (c.kind == ast::Change::Pick && c.from.empty()) {
-      index = evalConst(*c.low, "the index of a list");
+      index = evalConst(*c.low, "the index of a list or string");
     } else if (c.kind == ast::Change::Check && c.to.size() == 1) {
       ast::Expr name(ast::Expr::Name, c.to[0].place);
       name.text = c.to[0].name;
-      index = evalConst(name, "the index of a list");
+      index = evalConst(name, "the index of a list or string");
     } else {
-      return error(c.place, "a list takes one index, as in pattern[i]");
+      return error(c.place, "a list or string takes one index, as in pattern[i]");
     }
     std::string why;
     ConstResult element = index ? constElement(v.constant, *index, why) : std::nullopt;
@@ -431,7 +432,7 @@ Val IRGen::changed(Val v, const ast::Change &c, const ast::Expr &e) {
     return index ? error(c.place, why) : Val();
   }
   if (v.kind != Val::Tensor)
-    return error(c.place, "only values with axes and lists take brackets, found " + describe(v));
+    return error(c.place, "only values with axes, lists and strings take brackets, found " + describe(v));
   switch (c.kind) {
   case ast::Change::Reshape:
     return reshaped(v, c);

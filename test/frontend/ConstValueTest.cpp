@@ -39,6 +39,8 @@ TEST(ConstValue, ArithmeticIsExact) {
   EXPECT_EQ(evaluate("[1, 2, 3][1]").value, "2");
   EXPECT_EQ(evaluate("len([1, 2])").value, "2");
   EXPECT_EQ(evaluate("ceil(7 / 2) + floor(-0.5)").value, "3");
+  EXPECT_EQ(evaluate("len(\"ME*-\")").value, "4");
+  EXPECT_EQ(evaluate("\"ME*-\"[2] == \"*\"").value, "true");
   EXPECT_EQ(evaluate("where(true, 1, 1 / 0)").value, "1");
   EXPECT_EQ(evaluate("false and 1 / 0 == 1").value, "false");
   EXPECT_EQ(evaluate("none == none").value, "true");
@@ -50,6 +52,8 @@ TEST(ConstValue, NothingWraps) {
     EXPECT_NE(evaluate(text).errors, "") << text;
   EXPECT_NE(evaluate("1 / 0").errors.find("by zero"), std::string::npos);
   EXPECT_NE(evaluate("1 + \"a\"").errors.find("takes numbers"), std::string::npos);
+  EXPECT_NE(evaluate("\"M\"[1]").errors.find("element 1 of a string of 1"), std::string::npos);
+  EXPECT_NE(evaluate("3[0]").errors.find("only lists and strings"), std::string::npos);
   EXPECT_NE(evaluate("[1][1]").errors.find("element 1 of a list of 1"), std::string::npos);
 }
 
