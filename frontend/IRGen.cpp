@@ -225,8 +225,9 @@ void IRGen::run(const ast::Stmt &s) {
     return runReturn(s);
   case ast::Stmt::Require: {
     ConstResult held = evalConst(*s.value, "what is required");
-    ConstResult message = evalConst(*s.message, "the message");
-    if (held && message && !(held->kind == ConstValue::Boolean && held->boolean))
+    if (!held || (held->kind == ConstValue::Boolean && held->boolean))
+      return; // A message may be made of what only bad values have.
+    if (ConstResult message = evalConst(*s.message, "the message"))
       error(s.place, message->plain());
     return;
   }
