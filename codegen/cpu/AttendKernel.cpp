@@ -181,6 +181,7 @@ public:
 private:
   void allocate();
   LogicalResult begin(Value row);
+  LogicalResult copyFactors(const IndexRanges &keyRanges);
   LogicalResult emitKeys(Value keyRow, Value keyEnd, Value queryStart);
   LogicalResult finish(Value row);
 
@@ -234,6 +235,32 @@ LogicalResult TileEmitter::begin(Value row) {
   return success();
 }
 
+/// What a product takes of the keys, as one dense block: in the cache other heads lie between one
+/// token's and the next one's. Copying fetches them all at once, from wherever they are, and leaves
+/// them where the product's rows do not displace each other.
+LogicalResult TileEmitter::copyFactors(const IndexRanges &keyRanges) {
+  Program allocator(nest, frame.scratch, outer);
+  auto isFactor = [](Value value) {
+    return llvm::any_of(value.getUsers(), llvm::IsaPred<ContractOp>);
+  };
+  for (Value key : tile.keys) {
+    SmallVector<Value> factors;
+    if (isFactor(key))
+      factors.push_back(key);
+    else
+      for (Operation *user : key.getUsers())
+        if (isa<ViewOp>(user) && isFactor(user->getResult(0)))
+          factors.push_back(user->getResult(0));
+    for (Value factor : factors) {
+      Buffer buffer = allocator.allocate(factor, Env(), keyRanges);
+      if (failed(nest.emitInto(factor, buffer, Env(), keyRanges)))
+        return failure();
+      nest.bind(factor, buffer);
+    }
+  }
+  return success();
+}
+
 /// One step of the softmax with the keys [keyRow, keyEnd), a tile of them at most.
 LogicalResult TileEmitter::emitKeys(Value keyRow, Value keyEnd, Value queryStart) {
   OpBuilder &b = nest.builder();
@@ -253,6 +280,8 @@ LogicalResult TileEmitter::emitKeys(Value keyRow, Value keyEnd, Value queryStart
                                    slot, key));
   }
   int64_t mark = frame.scratch.mark();
+  if (inner && failed(copyFactors(keyRanges)))
+    return failure();
   Program program(nest, frame.scratch, outer, inner);
   for (auto [i, state] : llvm::enumerate(tile.states)) {
     nest.bind(state, stateBuffers[i]);
