@@ -34,8 +34,9 @@ typedef struct rondo_batch {
 } rondo_batch;
 
 /* What a kernel is called with. Operands come in the order inputs, states, outputs of the kernel's
- * record: a tensor's operand is the address of its first element (64-byte aligned); a fixed or tail
- * state's is its byte offset in the sequence's block; a cache's is its index. */
+ * record: a tensor's operand is the address of its first element (a multiple of the element's size;
+ * weights and what kernels hand to each other: of 64); a fixed or tail state's is its byte offset in
+ * the sequence's block; a cache's is its index. */
 typedef struct rondo_call {
   void *const *operands;    /* 0 */
   const rondo_batch *batch; /* 8 */

@@ -33,8 +33,9 @@ struct Executor::Launch {
 struct Executor::Prepared {
   const package::Entry *entry = nullptr;
   std::vector<Launch> launches;
-  /// An input or output: where the current piece has it. Kernels expect 64-byte alignment, which
-  /// not every caller and not every row has: then the piece has a copy.
+  /// An input or output: where the current piece has it. Kernels expect elements at multiples of
+  /// their size, which bytes of a caller need not have: then the piece has a copy. Vectors across
+  /// cache lines cost less than copying would.
   struct Place {
     uint64_t rowBytes = 0;
     std::byte *address = nullptr;
@@ -42,7 +43,9 @@ struct Executor::Prepared {
     bool copied() const { return address == copy.data(); }
     Status bind(std::byte *wanted, int64_t maxRows) {
       address = wanted;
-      if (reinterpret_cast<uintptr_t>(wanted) % 64 == 0)
+      // No element is larger than 8 bytes, and rows are whole elements.
+      uint64_t natural = std::min<uint64_t>(8, rowBytes & (~rowBytes + 1));
+      if (natural && reinterpret_cast<uintptr_t>(wanted) % natural == 0)
         return {};
       if (!copy.data())
         if (std::optional<uint64_t> size = checkedMul(rowBytes, static_cast<uint64_t>(maxRows)))

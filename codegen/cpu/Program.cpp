@@ -90,10 +90,10 @@ void Program::chooseStored(ArrayRef<Operation *> ops) {
     work += map ? costOf(map) : 0;
     cost[value] = work;
     // Truth values are cheap to compute again.
-    if (!map || getElementTypeOrSelf(value.getType()).isInteger(1) || work < 2)
+    if (!map || getElementTypeOrSelf(value.getType()).isInteger(1) || work < 1)
       continue;
     int64_t uses = 0;
-    bool contracted = false;
+    bool contracted = false, again = false;
     std::function<void(Value)> count = [&](Value v) {
       for (Operation *user : v.getUsers()) {
         if (!inside.contains(user))
@@ -105,6 +105,10 @@ void Program::chooseStored(ArrayRef<Operation *> ops) {
         ++uses;
         // A contraction reads an operand once for each index that the operand lacks.
         contracted |= isa<ContractOp>(user);
+        if (isa<ContractOp>(user))
+          for (Value operand : user->getOperands())
+            for (StringAttr axis : axesOf(operand.getType()))
+              again |= !llvm::is_contained(axesOf(v.getType()), axis);
       }
     };
     count(value);
@@ -112,7 +116,7 @@ void Program::chooseStored(ArrayRef<Operation *> ops) {
       uses += t.value == value;
     for (const State &s : states)
       uses += s.next == value;
-    if (contracted || (uses >= 2 && work >= 6))
+    if ((contracted && (work >= 2 || again)) || (uses >= 2 && work >= 6))
       stored.insert(value);
   }
 }
