@@ -162,12 +162,12 @@ Value VectorMath::log(Value x) {
 }
 
 Value VectorMath::log1p(Value x) {
-  // log(u) x / (u - 1) with u = fl(1 + x): the rounding of u cancels.
-  Value one = splat(1, x);
-  Value u = add(one, x);
-  Value exact = compare(int(arith::CmpFPredicate::OEQ), u, one);
-  Value denominator = select(exact, one, sub(u, one));
-  return select(exact, x, div(mul(log(u), x), denominator));
+  // log(1 + x) = 2 artanh(s) with s = x / (2 + x) <= 1/3, where artanh(s) = s + s^3 p(s^2).
+  Value s = div(x, add(splat(2, x), x));
+  Value z = mul(s, s), twice = add(s, s);
+  Value p = polynomial(
+      z, {3.333333433e-01, 1.999985278e-01, 1.429617852e-01, 1.085328758e-01, 1.161216497e-01});
+  return fma(mul(twice, z), p, twice);
 }
 
 Value VectorMath::sinusoid(Value x, int64_t quadrant) {
