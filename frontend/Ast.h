@@ -181,6 +181,13 @@ struct Module {
   Block body;
 };
 
+/// `shape "blocks.0.w1"[1]`: the extent of a checkpoint's tensor along one of its axes, from 0.
+struct TensorExtent {
+  Place place;
+  std::string tensor;
+  int64_t axis = 0;
+};
+
 /// `size n = 128 from "state_size"`, or an option.
 struct Setting {
   Place place;
@@ -188,6 +195,7 @@ struct Setting {
   std::string name;
   ExprPtr otherwise; // the default; may be null
   std::vector<std::string> keys;
+  std::vector<TensorExtent> extents; // of a size, after the keys
 };
 
 struct Import {

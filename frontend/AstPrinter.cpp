@@ -25,6 +25,9 @@ public:
         out << " = " << print(*s.otherwise);
       for (size_t i = 0; i < s.keys.size(); ++i)
         out << (i ? ", " : " from ") << "\"" << s.keys[i] << "\"";
+      for (size_t i = 0; i < s.extents.size(); ++i)
+        out << (i || !s.keys.empty() ? ", " : " from ") << "shape \"" << s.extents[i].tensor
+            << "\"[" << s.extents[i].axis << "]";
       out << at(s.place);
     }
     for (const auto &m : file.modules)

@@ -107,10 +107,28 @@ bool Parser::setting(File &file, bool isSize) {
     return false;
   if (acceptName("from")) {
     do {
+      bool isExtent = isSize && peek().isName("shape");
+      Place place = peek().place;
+      if (isExtent)
+        take();
       if (peek().kind != Token::String)
-        return fail("expected a key of config.json in quotes after 'from', found " +
-                    peek().shown());
-      setting.keys.push_back(take().text);
+        return fail(
+            isExtent
+                ? "expected a tensor's name in quotes after 'shape', found " + peek().shown()
+                : "expected a key of config.json in quotes after 'from', found " + peek().shown());
+      if (!isExtent) {
+        setting.keys.push_back(take().text);
+        continue;
+      }
+      TensorExtent extent{place, take().text, 0};
+      if (!expect("[", "before the axis of '" + extent.tensor + "'"))
+        return false;
+      if (peek().kind != Token::Integer)
+        return fail("expected the number of an axis, from 0, found " + peek().shown());
+      extent.axis = take().integer;
+      if (!expect("]", "after the axis"))
+        return false;
+      setting.extents.push_back(std::move(extent));
     } while (accept(","));
   }
   if (!peek().lineBefore && !peek().is(";"))

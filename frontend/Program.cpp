@@ -4,6 +4,7 @@
 #include "frontend/Parser.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <filesystem>
 
@@ -45,6 +46,7 @@ bool Program::loadFiles(const SpecOptions &options) {
 }
 
 bool Program::load(const SpecOptions &options) {
+  tensorShape = options.tensorShape;
   bool good = loadFiles(options);
   if (!options.configPath.empty()) {
     std::string why;
@@ -234,6 +236,26 @@ ConstResult Program::checked(const ast::Setting &s, const ConstValue &value, Pla
   return ConstValue::of(integer);
 }
 
+/// Configs that are written with str() have "32" and "True". What an option whose default is a
+/// string means by that, it says itself.
+static ConstValue unquoted(const ast::Setting &s, const ConstValue &value) {
+  if (value.kind != ConstValue::String ||
+      (!s.isSize && s.otherwise && s.otherwise->kind == ast::Expr::String))
+    return value;
+  const std::string &text = value.text;
+  if (text == "True" || text == "False")
+    return ConstValue::of(text == "True");
+  int64_t integer = 0;
+  double real = 0;
+  const char *first = text.data(), *last = first + text.size();
+  if (auto [end, code] = std::from_chars(first, last, integer); code == std::errc() && end == last)
+    return ConstValue::of(integer);
+  if (auto [end, code] = std::from_chars(first, last, real);
+      code == std::errc() && end == last && std::isfinite(real))
+    return ConstValue::of(real);
+  return value;
+}
+
 ConstResult Program::compute(const ast::Setting &s) {
   auto set = sets.find(s.name);
   if (set != sets.end())
@@ -248,7 +270,22 @@ ConstResult Program::compute(const ast::Setting &s) {
         return std::nullopt;
       }
       if (found)
-        return checked(s, *found, s.place, source);
+        return checked(s, unquoted(s, *found), s.place, source);
+    }
+  if (tensorShape)
+    for (const ast::TensorExtent &extent : s.extents) {
+      auto shape = tensorShape(extent.tensor);
+      if (!shape)
+        continue;
+      std::string tensor = "tensor '" + extent.tensor + "' of the checkpoint";
+      if (extent.axis >= static_cast<int64_t>(shape->size())) {
+        sink.error(extent.place, tensor + " has " + std::to_string(shape->size()) +
+                                     " axes; there is none with the number " +
+                                     std::to_string(extent.axis));
+        return std::nullopt;
+      }
+      return checked(s, ConstValue::of((*shape)[static_cast<size_t>(extent.axis)]), extent.place,
+                     "axis " + std::to_string(extent.axis) + " of " + tensor + " is ");
     }
   if (!s.otherwise) {
     std::string keys;

@@ -2,9 +2,10 @@
 //
 // Loads a file and its imports, says which names each file sees, and gives sizes and options their
 // values: from --set, else the first key that config.json holds (absent and null are the same),
-// else the default. A file sees its own declarations and those of its imports; where an importer
-// declares a setting that an import declares too, the importer's is used in both: that is how a
-// spec adapts one that it imports.
+// else the shape of a checkpoint's tensor, else the default. A number or truth value that stands in
+// quotes in config.json is read as such, unless the default is a string. A file sees its own
+// declarations and those of its imports; where an importer declares a setting that an import
+// declares too, the importer's is used in both: that is how a spec adapts one that it imports.
 //
 //===----------------------------------------------------------------------===//
 
@@ -13,6 +14,7 @@
 #include "frontend/Ast.h"
 #include "frontend/Config.h"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -26,6 +28,9 @@ struct SpecOptions {
   std::vector<std::pair<std::string, std::string>> sets; // --set name=value
   std::vector<std::string> importDirs; // searched after the importing file's own folder
   std::string module;                  // empty: the model, or else the last module
+  /// The shape of a tensor of the checkpoint that the spec is compiled for; nothing where it has
+  /// none of that name. Null: there is no checkpoint.
+  std::function<std::optional<std::vector<int64_t>>(const std::string &)> tensorShape;
 };
 
 class Program {
@@ -73,6 +78,7 @@ private:
   std::map<const SourceFile *, std::vector<const ast::File *>>
       sees; // a file and its imports, nearest first
   std::optional<Config> config;
+  decltype(SpecOptions::tensorShape) tensorShape;
   struct Set {
     Place place;
     ConstValue value;

@@ -1,6 +1,7 @@
 //===- rondoc.cpp - The compiler's command line ---------------------------===//
 
 #include "runtime/cpu.h"
+#include "runtime/safetensors.h"
 #include "tools/Compilation.h"
 #include "tools/ModelsFolder.h"
 
@@ -11,6 +12,8 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
+#include <utility>
 
 using namespace rondo;
 namespace fs = std::filesystem;
@@ -167,6 +170,22 @@ static int readArguments(int argc, char **argv, CompileOptions &options) {
   return interpret(arguments, options);
 }
 
+/// The shapes of the checkpoint's tensors, read when a size first asks for one. A checkpoint that
+/// cannot be read has none: that is reported where its weights are wanted.
+static decltype(SpecOptions::tensorShape) shapesOf(const std::string &path) {
+  auto tensors = std::make_shared<std::optional<Checkpoint>>();
+  return [path, tensors,
+          tried = false](const std::string &name) mutable -> std::optional<std::vector<int64_t>> {
+    if (!std::exchange(tried, true))
+      if (auto opened = Checkpoint::open(path); opened)
+        *tensors = std::move(*opened);
+    const TensorView *tensor = *tensors ? (*tensors)->find(name) : nullptr;
+    if (!tensor)
+      return std::nullopt;
+    return std::vector<int64_t>(tensor->shape.begin(), tensor->shape.end());
+  };
+}
+
 // The tool is built like LLVM, without RTTI of its own.
 int main(int argc, char **argv) {
   CompileOptions options;
@@ -188,5 +207,7 @@ int main(int argc, char **argv) {
       return 1;
     }
   }
+  if (!options.checkpoint.empty())
+    options.spec.tensorShape = shapesOf(options.checkpoint);
   return compile(options);
 }

@@ -39,8 +39,11 @@ def tolerance(meta, batch):
     return limit[batch] if isinstance(limit, dict) else limit
 
 
-def check_forward(rondo, package, expected, meta, scratch):
-    for batch in sorted(name[len("logits_"):] for name in expected if name.startswith("logits_")):
+def check_forward(rondo, package, expected, meta, scratch, only):
+    batches = sorted(name[len("logits_"):] for name in expected if name.startswith("logits_"))
+    if only is not None and only not in batches:
+        raise Failed(f"forward {only}: the folder has the batches {batches}")
+    for batch in [only] if only is not None else batches:
         _, shape, ids = expected["input_ids_" + batch]
         inputs, outputs = os.path.join(scratch, f"in_{batch}.safetensors"), os.path.join(scratch, f"out_{batch}.safetensors")
         tensors.write(inputs, {"tokens": ("I64", shape, array.array("q", ids))})
@@ -89,6 +92,7 @@ def main():
     parser.add_argument("--bin", default=os.path.join(root, "build", "bin"), help="where rondoc and rondo are (default: build/bin)")
     parser.add_argument("--precision", default="f32", help="of the package's weights; others than f32 are held to their own reference, by verify alone")
     parser.add_argument("--only", choices=["forward", "greedy", "verify"], help="one check alone")
+    parser.add_argument("--batch", help="of forward: this batch of expected.safetensors alone")
     parser.add_argument("folder")
     arguments = parser.parse_args()
     rondoc, rondo = (os.path.join(arguments.bin, name) for name in ("rondoc", "rondo"))
@@ -100,7 +104,7 @@ def main():
     failures = []
     with tempfile.TemporaryDirectory(prefix="rondo-check-") as scratch:
         package = os.path.join(scratch, "m.rpk")
-        checks = {"forward": lambda: check_forward(rondo, package, expected, meta, scratch),
+        checks = {"forward": lambda: check_forward(rondo, package, expected, meta, scratch, arguments.batch),
                   "greedy": lambda: check_greedy(rondo, package, expected),
                   "verify": lambda: print(run([rondo, "verify", package]), end="")}
         only = arguments.only or (None if arguments.precision == "f32" else "verify")
