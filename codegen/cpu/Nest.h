@@ -94,6 +94,9 @@ public:
   }
   /// A value without axes that is already computed.
   void bindScalar(mlir::Value value, mlir::Value scalar) { scalars[value] = scalar; }
+  /// `value`, elementwise in the result of `reduction`, is computed where that ends, tile by tile
+  /// in registers; `reduction` itself has no memory.
+  void fuse(mlir::Value value, mlir::Operation *reduction) { fused[value] = reduction; }
   /// `value` at `env` is `computed`, in the code that is emitted up to the end of the open loop.
   void know(mlir::Value value, const Env &env, mlir::Value computed);
   /// Drops every computed value: memory that they were read from has changed.
@@ -153,7 +156,9 @@ private:
 
   mlir::LogicalResult emitMapInto(mlir::Value, const Buffer &, const Env &,
                                   const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
-  mlir::LogicalResult emitReductionInto(mlir::Value, const Buffer &, const Env &,
+  /// `value` is what `op` computes, or elementwise in it.
+  mlir::LogicalResult emitReductionInto(mlir::Operation *op, mlir::Value value, const Buffer &,
+                                        const Env &,
                                         const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
   /// A running sum or a linear recurrence along an axis.
   mlir::LogicalResult emitRunningInto(mlir::Value, const Buffer &, const Env &,
@@ -211,6 +216,7 @@ private:
   llvm::DenseMap<mlir::Value, Buffer> buffers;
   llvm::DenseMap<mlir::Value, mlir::Value> positions, scalars;
   llvm::DenseMap<mlir::Value, Slice> slices;
+  llvm::DenseMap<mlir::Value, mlir::Operation *> fused;
   llvm::SmallVector<Dim> dims;
   mlir::Value mask; ///< vector<Wxi1> in the ragged rest, else null
   llvm::SmallVector<Memo> memos{1};

@@ -229,8 +229,10 @@ LogicalResult Nest::emitInto(Value value, const Buffer &buffer, const Env &env,
                              const IndexRanges &ranges) {
   Scope scope(*this);
   Operation *op = bufferOf(value) ? nullptr : value.getDefiningOp();
+  if (auto it = fused.find(value); op && it != fused.end() && !bufferOf(it->second->getResult(0)))
+    return emitReductionInto(it->second, value, buffer, env, ranges);
   if (isa_and_nonnull<ReduceOp, ContractOp>(op))
-    return emitReductionInto(value, buffer, env, ranges);
+    return emitReductionInto(op, value, buffer, env, ranges);
   if (isa_and_nonnull<CumsumOp, PropagateOp>(op))
     return emitRunningInto(value, buffer, env, ranges);
   if (auto concat = dyn_cast_or_null<ConcatOp>(op))
@@ -350,9 +352,8 @@ FailureOr<Value> Nest::computeUnrolled(Operation *op, const Env &env) {
   return sums.size() == 1 ? sums[0] : combiner.apply(vm, sums[0], sums[1]);
 }
 
-LogicalResult Nest::emitReductionInto(Value value, const Buffer &buffer, const Env &env,
-                                      const IndexRanges &ranges) {
-  Operation *op = value.getDefiningOp();
+LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &buffer,
+                                      const Env &env, const IndexRanges &ranges) {
   auto contract = dyn_cast<ContractOp>(op);
   auto reduce = dyn_cast<ReduceOp>(op);
   Combiner combiner{reduce ? reduce.getKind() : ReduceKind::Sum};
@@ -481,6 +482,15 @@ LogicalResult Nest::emitReductionInto(Value value, const Buffer &buffer, const E
         final =
             vector::ReductionOp::create(b, loc, combiner.horizontal(), sum,
                                         arith::FastMathFlags::reassoc | arith::FastMathFlags::nnan);
+      if (value.getDefiningOp() != op) {
+        know(op->getResult(0), e, final);
+        FailureOr<Value> rest = evaluate(value, e);
+        if (failed(rest)) {
+          result = failure();
+          continue;
+        }
+        final = *rest;
+      }
       store(final, buffer, e);
     }
     return result;

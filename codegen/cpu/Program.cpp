@@ -121,6 +121,44 @@ void Program::chooseStored(ArrayRef<Operation *> ops) {
   }
 }
 
+void Program::fuseSums(ArrayRef<Operation *> ops) {
+  llvm::DenseSet<Operation *> inside(ops.begin(), ops.end());
+  llvm::DenseSet<Value> taken;
+  auto isResult = [&](Value value) {
+    return llvm::any_of(targets, [&](const Target &t) { return t.value == value; }) ||
+           llvm::any_of(states, [&](const State &s) { return s.next == value; });
+  };
+  // The last sum has what others made at hand.
+  for (Operation *op : llvm::reverse(ops)) {
+    auto contract = dyn_cast<ContractOp>(op);
+    if (!contract || nest.bufferOf(contract.getResult()) || isResult(contract.getResult()))
+      continue;
+    auto axes = axesOf(contract.getType());
+    llvm::SmallDenseSet<StringAttr> set(axes.begin(), axes.end());
+    // Horizontal sums end as single numbers: what follows is better done in vectors.
+    bool vectors = llvm::any_of(contract->getOperands(), [&](Value operand) {
+      auto of = axesOf(operand.getType());
+      return !of.empty() && set.contains(of.back());
+    });
+    Value value = contract.getResult();
+    while (vectors && value.hasOneUse()) {
+      Operation *user = *value.getUsers().begin();
+      auto map = dyn_cast<MapOp>(user);
+      if (!map || !inside.contains(user) || !elementTypeOf(map.getType()).isF32() ||
+          !llvm::all_of(axesOf(map.getType()), [&](StringAttr a) { return set.contains(a); }))
+        break;
+      value = map.getResult();
+      if (!stored.contains(value))
+        continue;
+      if (taken.insert(value).second) {
+        stored.erase(contract.getResult());
+        nest.fuse(value, contract);
+      }
+      break;
+    }
+  }
+}
+
 void Program::collectReads(Value value, Value own, bool moved, Store &store) {
   if (value != store.value && (stored.contains(value) || nest.bufferOf(value))) {
     store.reads.push_back(value);
@@ -192,6 +230,7 @@ LogicalResult Program::emit(ArrayRef<Operation *> ops, const Env &env, const Ind
     if (!nest.bufferOf(s.next))
       stored.insert(s.next);
   chooseStored(ops);
+  fuseSums(ops);
 
   SmallVector<Store> stores;
   llvm::DenseSet<Value> placed;

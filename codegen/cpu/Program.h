@@ -76,6 +76,8 @@ private:
     bool pointwise = true;                ///< reads of its own old state are at the index written
   };
   void chooseStored(mlir::ArrayRef<mlir::Operation *> ops);
+  /// Sums that one stored elementwise value alone reads, index by index, end in it.
+  void fuseSums(mlir::ArrayRef<mlir::Operation *> ops);
   void collectReads(mlir::Value value, mlir::Value own, bool moved, Store &store);
   bool order(llvm::SmallVectorImpl<Store> &stores, llvm::SmallVectorImpl<unsigned> &sequence,
              int &blocked);
