@@ -33,6 +33,8 @@
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/xxhash.h"
 #include <chrono>
+#include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <unistd.h>
 
@@ -435,6 +437,23 @@ bool Compilation::bindWeights() {
   return true;
 }
 
+/// How much of a weight's numbers its layout loses: the root of the mean square, relative to
+/// theirs.
+static Result<float> errorOf(const TensorView &rows, std::string_view layout,
+                             std::span<const std::byte> packed) {
+  RONDO_TAKE(Tensor stored,
+             unpackWeight(rows.name, storedType(layout), rows.shape, layout, packed));
+  RONDO_TAKE(std::vector<float> kept, toF32(stored.view()));
+  double lost = 0, all = 0;
+  for (size_t i = 0; i < kept.size(); ++i) {
+    float number;
+    std::memcpy(&number, rows.bytes.data() + i * sizeof number, sizeof number);
+    lost += (double(number) - kept[i]) * (double(number) - kept[i]);
+    all += double(number) * number;
+  }
+  return all > 0 ? float(std::sqrt(lost / all)) : 0.0f;
+}
+
 bool Compilation::writePackageTo(const std::string &path) {
   keepParameters(*meaning, plan);
   FailureOr<package::PackageT> manifest = makeManifest(plan, kernels, notes());
@@ -442,23 +461,32 @@ bool Compilation::writePackageTo(const std::string &path) {
   if (failed(manifest) || failed(code))
     return false; // reported
   bool reported = false;
-  Status written = writePackage(
-      path, *manifest, std::as_bytes(std::span(*code)),
-      [&](size_t index) -> Result<std::vector<std::byte>> {
-        const PlannedWeight &planned = plan.weights[index];
-        FailureOr<std::vector<float>> values = weights->value(plan, planned.constant);
-        if (failed(values)) {
-          reported = true;
-          return Error{"weight '" + plan.constants[planned.constant].name + "' has no values"};
-        }
-        const PlannedConstant &constant = plan.constants[planned.constant];
-        TensorView rows{constant.name,
-                        DType::F32,
-                        constant.type.getShape().vec(),
-                        std::as_bytes(std::span(*values)),
-                        {}};
-        return packWeight(rows, planned.layout);
-      });
+  auto packed = [&](size_t index, float *lost) -> Result<std::vector<std::byte>> {
+    const PlannedWeight &planned = plan.weights[index];
+    const PlannedConstant &constant = plan.constants[planned.constant];
+    FailureOr<std::vector<float>> values = weights->value(plan, planned.constant);
+    if (failed(values)) {
+      reported = true;
+      return Error{"weight '" + constant.name + "' has no values"};
+    }
+    TensorView rows{constant.name,
+                    DType::F32,
+                    constant.type.getShape().vec(),
+                    std::as_bytes(std::span(*values)),
+                    {}};
+    RONDO_TAKE(std::vector<std::byte> bytes, packWeight(rows, planned.layout));
+    if (lost) {
+      RONDO_TAKE(*lost, errorOf(rows, planned.layout, bytes));
+    }
+    return bytes;
+  };
+  // The manifest, which says what was lost, stands before the weights in the file.
+  for (size_t i = 0; i < plan.weights.size(); ++i)
+    if (storedType(plan.weights[i].layout) != DType::F32)
+      if (Result<std::vector<std::byte>> made = packed(i, &manifest->weights[i]->error); !made)
+        return reported ? false : error(made.error().message);
+  Status written = writePackage(path, *manifest, std::as_bytes(std::span(*code)),
+                                [&](size_t index) { return packed(index, nullptr); });
   return written || reported ? bool(written) : error(written.error().message);
 }
 

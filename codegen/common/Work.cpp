@@ -5,6 +5,7 @@
 #include "codegen/common/Plan.h"
 #include "dialect/Axes.h"
 #include "dialect/Rondo.h"
+#include "runtime/weight_layout.h"
 
 using namespace mlir;
 using namespace rondo;
@@ -52,6 +53,18 @@ static double flopsPerPair(AttendOp attend) {
   return flopsOf(body) + 4 * score + (softmax ? 2 : 1) * value;
 }
 
+/// Bytes of a value without `t` in the layout that its kernel reads.
+static int64_t storedBytes(BlockArgument argument) {
+  auto kernel = cast<func::FuncOp>(argument.getOwner()->getParentOp());
+  auto layout = kernel.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "rondo.layout");
+  auto type = cast<RankedTensorType>(argument.getType());
+  std::vector<int64_t> shape = type.getShape().vec();
+  std::optional<uint64_t> bytes;
+  if (layout)
+    bytes = packedBytes(storedType(layout.getValue().str()), shape, layout.getValue().str());
+  return bytes ? int64_t(*bytes) : bytesPerToken(type);
+}
+
 KernelWork rondo::workOf(func::FuncOp kernel) {
   KernelWork work;
   Block &body = kernel.getBody().front();
@@ -78,7 +91,7 @@ KernelWork rondo::workOf(func::FuncOp kernel) {
       for (Operation *user : argument.getUsers())
         work.bytesPerRow += bytesPerToken(user->getResult(0).getType());
     else
-      work.bytesOnce += bytes;
+      work.bytesOnce += storedBytes(argument);
   }
   for (Type type : kernel.getResultTypes())
     work.bytesPerRow += bytesPerToken(type);

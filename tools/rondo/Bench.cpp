@@ -178,7 +178,7 @@ Result<int> bench(const BenchOptions &options) {
           for (size_t i = 0; i < best.size(); ++i)
             best[i].seconds = std::min(best[i].seconds, times[i].seconds);
       }
-      m.kernels = kernelTimes(session.manifest(), entry, best, machine);
+      m.kernels = kernelTimes(session.manifest(), entry, best, machine, session.isa());
     }
     all.push_back(std::move(m));
     return {};

@@ -111,6 +111,7 @@ Json describe(const Package &package, bool checked) {
          {"shape", std::vector<int64_t>(weight->shape()->begin(), weight->shape()->end())},
          {"layout", textOf(weight->layout())},
          {"derived", weight->derived()},
+         {"error", weight->error()},
          {"bytes", weight->bytes()}});
   Json result{{"file", package.path()},
               {"model", textOf(manifest.model())},
@@ -186,6 +187,29 @@ void printTables(const package::Package &manifest) {
                                    {false, false, false, true, false}, rows));
 }
 
+/// "85 matrices of BF16, which lost 0.17 % (at most 0.17 %) of their numbers"; empty where all
+/// weights are as they were.
+std::string printLosses(const package::Package &manifest) {
+  double lost = 0, most = 0;
+  size_t count = 0;
+  std::string types;
+  for (const package::Weight *weight : *manifest.weights()) {
+    if (weight->layout()->string_view() == "rows" || dtypeOf(weight->dtype()) == DType::F32)
+      continue;
+    std::string type(nameOf(dtypeOf(weight->dtype())));
+    if (types.find(type) == std::string::npos)
+      types += (types.empty() ? "" : ", ") + type;
+    ++count;
+    lost += weight->error();
+    most = std::max(most, double(weight->error()));
+  }
+  if (count == 0)
+    return "";
+  return fmt::format("{} matrices of {}, rounded by {:.2g} % on average and {:.2g} % at most (root "
+                     "mean square, relative)",
+                     count, types, 100 * lost / static_cast<double>(count), 100 * most);
+}
+
 void print(const Package &package, bool checked) {
   const package::Package &manifest = package.manifest();
   StateBytes bytes = stateBytesOf(manifest);
@@ -218,7 +242,11 @@ void print(const Package &package, bool checked) {
     line("made by", from->producer());
     line("spec", from->spec());
     line("checkpoint", from->checkpoint());
-    line("precision", from->precision());
+    std::string precision = textOf(from->precision());
+    if (std::string lost = printLosses(manifest); !lost.empty())
+      precision += ": " + lost;
+    if (!precision.empty())
+      fmt::print("{:<12}{}\n", "precision", precision);
     line("command", from->command());
   }
   printTables(manifest);

@@ -2,6 +2,7 @@
 
 #include "tools/rondo/KernelTimes.h"
 
+#include "runtime/cpu.h"
 #include "tools/rondo/Console.h"
 
 #include <algorithm>
@@ -53,9 +54,26 @@ static double stateBytes(const package::Package &manifest, const package::Step &
   return bytes;
 }
 
+/// Whether a launch multiplies pairs of bf16: its kernel was made for a level that does, and reads
+/// weights of bf16.
+static bool multipliesPairs(const package::Package &manifest, const package::Step &step,
+                            std::string_view isa) {
+  const package::Kernel &kernel = *manifest.kernels()->Get(static_cast<unsigned>(step.kernel()));
+  auto ofLevel = [&](const package::Variant *variant) {
+    return roundsFactors(isa) && variant->isa()->string_view() == isa;
+  };
+  auto ofPairs = [&](const package::Operand *operand) {
+    return operand->kind() == package::OperandKind::Weight &&
+           manifest.weights()->Get(static_cast<unsigned>(operand->index()))->dtype() ==
+               package::DType::BF16;
+  };
+  return std::any_of(kernel.variants()->begin(), kernel.variants()->end(), ofLevel) &&
+         std::any_of(step.operands()->begin(), step.operands()->end(), ofPairs);
+}
+
 std::vector<KernelTime> kernelTimes(const package::Package &manifest, const package::Entry &entry,
                                     const std::vector<Executor::StepTime> &times,
-                                    const MachineDescription &machine) {
+                                    const MachineDescription &machine, std::string_view isa) {
   std::map<std::string, KernelTime> byName;
   double weightSpeed = readSpeed(machine, weightBytes(manifest, entry));
   for (size_t i = 0; i < times.size(); ++i) {
@@ -89,7 +107,8 @@ std::vector<KernelTime> kernelTimes(const package::Package &manifest, const pack
     double reading = weightSpeed > 0 ? weights / weightSpeed : 0;
     if (double speed = readSpeed(machine, others / std::max(1.0, runs)); speed > 0)
       reading += others / speed;
-    sum.limit += std::max(machine.f32Peak > 0 ? flops / machine.f32Peak : 0, reading);
+    double peak = multipliesPairs(manifest, step, isa) ? machine.bf16Peak : machine.f32Peak;
+    sum.limit += std::max(peak > 0 ? flops / peak : 0, reading);
   }
   std::vector<KernelTime> kernels;
   for (auto &[name, kernel] : byName)

@@ -25,10 +25,10 @@ struct KernelTime {
   double limit = 0;
 };
 
-/// `times`: of the steps of `entry`. The dearest kernel first.
+/// `times`: of the steps of `entry`, run at level `isa`. The dearest kernel first.
 std::vector<KernelTime> kernelTimes(const package::Package &manifest, const package::Entry &entry,
                                     const std::vector<Executor::StepTime> &times,
-                                    const MachineDescription &machine);
+                                    const MachineDescription &machine, std::string_view isa);
 
 void printKernelTimes(const std::string &test, const std::vector<KernelTime> &kernels);
 nlohmann::ordered_json describeKernelTimes(const std::vector<KernelTime> &kernels);
