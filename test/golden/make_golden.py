@@ -75,6 +75,16 @@ CHECKPOINTS = {
         num_hidden_layers=2, vocab_size=64, max_position_embeddings=96, original_max_position_embeddings=16, rms_norm_eps=1e-6,
         rope_parameters={"rope_type": "longrope", "rope_theta": 50.0, "partial_rotary_factor": 0.75, "short_factor": [1.0, 1.1, 1.3, 1.5, 1.6, 2.0],
                          "long_factor": [1.0, 1.7, 2.9, 4.0, 5.5, 7.0], "original_max_position_embeddings": 16}), "f32"),
+    "mixtral_window": ("Mixtral", "2 experts of 5 a token, a window of 7, head size 10, tied", dict(
+        hidden_size=24, num_attention_heads=4, num_key_value_heads=1, head_dim=10, intermediate_size=20, num_local_experts=5, num_experts_per_tok=2, sliding_window=7,
+        tie_word_embeddings=True, num_hidden_layers=2, vocab_size=61, rope_parameters=ROPE), "f32"),
+    "qwen3_moe_sparse": ("Qwen3Moe", "experts in every other layer but one, shares not renormalised, biases", dict(
+        hidden_size=24, num_attention_heads=4, num_key_value_heads=2, head_dim=8, intermediate_size=28, moe_intermediate_size=12, num_experts=5, num_experts_per_tok=3,
+        decoder_sparse_step=2, mlp_only_layers=[3], norm_topk_prob=False, attention_bias=True, num_hidden_layers=4, vocab_size=59, rope_parameters=ROPE), "f32"),
+    "deepseek_v3_direct": ("DeepseekV3", "q without a low rank, no groups, two shared experts, positions in halves, biases, all layers with experts", dict(
+        hidden_size=24, num_attention_heads=3, num_key_value_heads=3, q_lora_rank=None, kv_lora_rank=10, qk_nope_head_dim=6, qk_rope_head_dim=4, v_head_dim=5,
+        intermediate_size=20, moe_intermediate_size=10, n_routed_experts=6, num_experts_per_tok=2, n_shared_experts=2, n_group=1, topk_group=1, norm_topk_prob=False,
+        routed_scaling_factor=1.6, first_k_dense_replace=0, rope_interleave=False, attention_bias=True, num_hidden_layers=2, vocab_size=63, rope_parameters=ROPE), "f32"),
     "llama_sharded": ("Llama", "two shards and an index, linear rope scaling", dict(
         hidden_size=24, num_attention_heads=3, num_key_value_heads=3, head_dim=8, intermediate_size=40, tie_word_embeddings=False,
         num_hidden_layers=2, vocab_size=64, rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.5}), "shards"),
@@ -124,6 +134,34 @@ def draw(model, generator):
             else:
                 value = normal(shape, 1.3 / math.sqrt(shape[-1]))
             parameter.copy_(value)
+        for name, buffer in model.named_buffers():
+            if name.endswith("e_score_correction_bias"):
+                buffer.copy_(torch.randn(buffer.shape, generator=generator) * 0.2)
+
+
+# What memory calls the parts of an expert's first matrix, and files, by class.
+EXPERTS = {"Mixtral": ("w1", "w3", "w2"), "Qwen3Moe": ("gate_proj", "up_proj", "down_proj"), "DeepseekV3": ("gate_proj", "up_proj", "down_proj")}
+
+
+def on_disk(kind, stored):
+    """Experts, one tensor each in files."""
+    if kind not in EXPERTS:
+        return stored
+    gate, up, down = EXPERTS[kind]
+    made = {}
+    for key, value in stored.items():
+        scope = key.rsplit(".", 1)[0]
+        if kind == "Mixtral":
+            scope = scope.replace(".mlp.", ".block_sparse_moe.")
+            key = key.replace(".mlp.", ".block_sparse_moe.")
+        if key.endswith("experts.gate_up_proj"):
+            for e, both in enumerate(value):
+                made[f"{scope}.{e}.{gate}.weight"], made[f"{scope}.{e}.{up}.weight"] = both.chunk(2)
+        elif key.endswith("experts.down_proj"):
+            made |= {f"{scope}.{e}.{down}.weight": one for e, one in enumerate(value)}
+        else:
+            made[key] = value
+    return made
 
 
 def in_f64():
@@ -159,7 +197,7 @@ def make(name, seed):
     import transformers
     kind, covers, sizes, storage = CHECKPOINTS[name]
     config = getattr(transformers, kind + "Config")(**sizes, bos_token_id=None, eos_token_id=None, pad_token_id=None)
-    config._attn_implementation = "eager"
+    config._attn_implementation = config._experts_implementation = "eager"
     generator = torch.Generator().manual_seed(seed)
     model = getattr(transformers, kind + "ForCausalLM")(config).to(F32).eval()
     draw(model, generator)
@@ -232,7 +270,7 @@ def write(name, config, stored, expected, meta):
     os.makedirs(folder, exist_ok=True)
     if storage == "bf16":
         stored = {key: value.to(torch.bfloat16) for key, value in stored.items()}
-    stored = {key: value.contiguous() for key, value in stored.items()}
+    stored = {key: value.contiguous() for key, value in on_disk(CHECKPOINTS[name][0], stored).items()}
     config.architectures = [CHECKPOINTS[name][0] + "ForCausalLM"]
     config.dtype = "bfloat16" if storage == "bf16" else "float32"
     with open(os.path.join(folder, "config.json"), "w") as file:
