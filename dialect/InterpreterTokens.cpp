@@ -210,7 +210,8 @@ Error Interpreter<Real>::appendKeys(ValueRange keys, StringRef name, size_t sequ
   return Error::success();
 }
 
-/// Predicate, score and value of one token and all tokens s, from bodies of one pair each.
+/// Predicate, score, value and perhaps sink of one token and all tokens s, from bodies of one pair
+/// each.
 template <typename Real>
 auto Interpreter<Real>::readWeights(OverOp op, int64_t row, int64_t position, int64_t count,
                                     ArrayRef<Named> keys, Values &values)
@@ -270,7 +271,8 @@ auto Interpreter<Real>::readWeights(AttendOp op, int64_t row, int64_t position, 
   return read;
 }
 
-/// One token's result from predicate, score and value over s (and what else of the result's axes).
+/// One token's result from predicate, score, value and perhaps sink over s (and what else of the
+/// result's axes). A sink, the same for all s, is one more score with the value 0.
 template <typename Real>
 auto Interpreter<Real>::combine(OverKind kind, ArrayRef<Named> read, Type resultType) -> Named {
   SmallVector<int64_t> shape(withoutTime(resultType).getShape());
@@ -280,6 +282,11 @@ auto Interpreter<Real>::combine(OverKind kind, ArrayRef<Named> read, Type result
   pairs.insert(pairs.begin(), keyAxis);
   Named weights = zerosOver<Real>(pairs, operands), terms = weights;
   Real lowest = -std::numeric_limits<Real>::infinity();
+  Named sinks = weights;
+  if (read.size() > 3)
+    forEachIndex<Real>(sinks, {&read[3]}, [&](int64_t i, ArrayRef<int64_t> from) {
+      sinks.array.data[i] = read[3].array.data[from[0]];
+    });
   forEachIndex<Real>(weights, {&read[0], &read[1], &read[2]},
                      [&](int64_t i, ArrayRef<int64_t> from) {
                        bool seen = read[0].array.data[from[0]] != 0;
@@ -292,6 +299,10 @@ auto Interpreter<Real>::combine(OverKind kind, ArrayRef<Named> read, Type result
     Real highest = lowest, total = 0, sum = 0;
     for (int64_t s = 0; s < count; ++s)
       highest = std::max(highest, weights.array.data[s * inner + at]);
+    if (read.size() > 3) {
+      highest = std::max(highest, sinks.array.data[at]);
+      total = std::exp(sinks.array.data[at] - highest);
+    }
     for (int64_t s = 0; s < count; ++s) {
       Real score = weights.array.data[s * inner + at];
       Real weight = score == lowest ? 0 : std::exp(score - highest);

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "dialect/PairBody.h"
 #include "dialect/Rondo.h"
 
 using namespace mlir;
@@ -135,6 +136,24 @@ SmallVector<Type> rondo::recurrenceArguments(TypeRange inputs, TypeRange states,
   if (grouped)
     llvm::append_range(types, states);
   return types;
+}
+
+bool rondo::readsKey(Value value, unsigned queries, unsigned keys) {
+  SmallVector<Value> worklist{value};
+  llvm::DenseSet<Value> seen;
+  while (!worklist.empty()) {
+    Value next = worklist.pop_back_val();
+    if (!seen.insert(next).second)
+      continue;
+    if (auto argument = dyn_cast<BlockArgument>(next)) {
+      unsigned i = argument.getArgNumber();
+      if (i == 1 || (i >= 2 + queries && i < 2 + queries + keys))
+        return true;
+    } else {
+      llvm::append_range(worklist, next.getDefiningOp()->getOperands());
+    }
+  }
+  return false;
 }
 
 SmallVector<Type> rondo::pairArguments(MLIRContext *context, TypeRange queries, TypeRange keys,

@@ -526,22 +526,22 @@ def Rondo_OverOp : Rondo_Op<"over", [Pure, IsolatedFromAbove, SingleBlock, AttrS
   let summary = "a weighted sum over tokens s of the sequence, seen from token t";
   let description = [{
     Equation: softmax: `result[t] = sum_s w[t, s] value[t, s]`, `w = softmax over the s that satisfy the predicate of score[t, s]`. Sum: `result[t] = sum_s value[t, s]` over those s (the
-    score is then unused and is the constant 0). A token with no s yields 0.
+    score is then unused and is the constant 0). A token with no s yields 0. A softmax with a sink has one more score, the sink, whose value is 0: it takes its share of the weights.
     Body arguments: position of t, position of s (both `tensor<f32>`), the slices at t of `queries`, the slices at s of `keys`, `shared` (values without `t`) as they are.
-    It yields no states and three outputs: predicate, score, value. The sequence includes the tokens that earlier pieces brought.
+    It yields no states and the outputs predicate, score, value and, with a sink, that: one number for all s. The sequence includes the tokens that earlier pieces brought.
 
     | value              | type                                            | meaning                            |
     | ------------------ | ----------------------------------------------- | ---------------------------------- |
     | queries, keys      | with `t`                                        | read at t, read at s               |
     | shared             | without `t`                                     | the same for all pairs             |
-    | predicate, score, value | i1, f32, f32, without `t`                  | broadcast to the result by name    |
+    | predicate, score, value, sink | i1, f32, f32, f32, without `t`        | broadcast to the result by name    |
     | result             | f32, with `t`                                   |                                    |
 
     - **C1** `name` is not empty.
     - **C2** queries and keys have the time axis, shared values do not.
     - **C3** the body's arguments have the types that follow from the operands.
-    - **C4** the body yields no states and a predicate (i1), a score (f32) and a value (f32).
-    - **C5** the result has f32 elements and the time axis, and the axes of predicate, score and value are among its other axes, with equal extents.
+    - **C4** the body yields no states and a predicate (i1), a score (f32), a value (f32) and, in a softmax, perhaps a sink (f32) that depends on no key.
+    - **C5** the result has f32 elements and the time axis, and the axes of predicate, score, value and sink are among its other axes, with equal extents.
     - **C6** the body holds array ops, constants and indices only.
 
     Paper: Vaswani et al. 2017 (softmax, `s <= t`); Katharopoulos et al. 2020 (sum).
@@ -572,7 +572,7 @@ def Rondo_YieldOp : Rondo_Op<"yield", [Pure, Terminator, ReturnLike, AttrSizedOp
                                        ParentOneOf<["RecurOp", "OverOp", "ScanOp", "AttendOp"]>]> {
   let summary = "what a body computes: new states, then outputs";
   let description = [{
-    In `recur` and `scan`: the new states, then the outputs. In `over` and `attend`: no states; the outputs are predicate, score, value. The op around it checks the types
+    In `recur` and `scan`: the new states, then the outputs. In `over` and `attend`: no states; the outputs are predicate, score, value and perhaps a sink. The op around it checks the types
     (its C4). The examples of those ops show it.
   }];
   let arguments = (ins Variadic<Rondo_Value>:$states, Variadic<Rondo_Value>:$outputs);

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "dialect/IndexRange.h"
+#include "dialect/PairBody.h"
 #include "dialect/Rondo.h"
 
 using namespace mlir;
@@ -558,20 +559,26 @@ template <typename Pairs> static LogicalResult verifyPairBody(Pairs op, bool til
       dyn_cast_if_present<YieldOp>(op.getBlock()->empty() ? nullptr : &op.getBlock()->back());
   if (!yield)
     return op.emitOpError("expects the body to end in 'rondo.yield'");
-  if (!yield.getStates().empty() || yield.getOutputs().size() != 3)
-    return op.emitOpError("expects no states and the outputs predicate, score and value, got ")
+  bool hasSink = op.getKind() == OverKind::Softmax && yield.getOutputs().size() == 4;
+  if (!yield.getStates().empty() || (yield.getOutputs().size() != 3 && !hasSink))
+    return op.emitOpError("expects no states and the outputs predicate, score and value (and of a "
+                          "softmax perhaps a sink), got ")
            << yield.getStates().size() << " states and " << yield.getOutputs().size() << " outputs";
   TypeRange types = yield.getOutputs().getTypes();
   if (failed(
           expectElement(op, "a predicate", types[0], elementTypeOf(types[0]).isInteger(1), "i1")) ||
       failed(expectF32(op, "a score", types[1])) || failed(expectF32(op, "a value", types[2])))
     return failure();
+  if (hasSink && failed(expectF32(op, "a sink", types[3])))
+    return failure();
+  if (hasSink && readsKey(yield.getOutputs()[3], op.getQueries().size(), op.getKeys().size()))
+    return op.emitOpError("expects a sink that depends on no key and not on the key's position");
   // C5
   if (failed(expectTime(op, "a result", op.getType())) ||
       failed(expectF32(op, "a result", op.getType())))
     return failure();
-  StringRef names[] = {"the predicate", "the score", "the value"};
-  for (auto [name, type] : llvm::zip_equal(names, types)) {
+  StringRef names[] = {"the predicate", "the score", "the value", "the sink"};
+  for (auto [name, type] : llvm::zip(names, types)) {
     RankedTensorType slice =
         tiled ? withoutAxis(withoutTime(type), keyAxis) : cast<RankedTensorType>(type);
     if (failed(expectAxesAmong(op, name, slice, "the result", withoutTime(op.getType()))))

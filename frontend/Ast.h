@@ -116,14 +116,14 @@ struct Expr {
   std::vector<Change> changes;
 
   // Recur: states, every, body, yields. Over: text (softmax or sum), variable, where, body, score,
-  // value. Route: text as written.
+  // value, sink. Route: text as written.
   std::vector<State> states;
   ExprPtr every;
   Block body;
   std::vector<Target> yieldTargets;
   std::vector<ExprPtr> yields;
   std::string variable;
-  ExprPtr where, score, value;
+  ExprPtr where, score, value, sink;
 
   Expr(Kind kind, Place place) : kind(kind), place(place) {}
 };

@@ -104,6 +104,8 @@ private:
     if (e.score)
       line() << "score " << print(*e.score) << at(e.score->place);
     line() << "value " << print(*e.value) << at(e.value->place);
+    if (e.sink)
+      line() << "sink " << print(*e.sink) << at(e.sink->place);
     --depth;
   }
 

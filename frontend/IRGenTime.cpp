@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "dialect/PairBody.h"
 #include "frontend/IRGen.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -321,21 +322,37 @@ Val IRGen::evalOver(const ast::Expr &e, const Wanted *) {
   Val score = e.score ? eval(*e.score) : Val::of(ConstValue::of(0.0));
   score = asNumbers(score, e.score ? e.score->place : e.place, "'score'");
   Val value = asNumbers(eval(*e.value), e.value->place, "'value'");
-  good &= predicate.kind == Val::Tensor && score.kind == Val::Tensor && value.kind == Val::Tensor;
+  llvm::SmallVector<Val> read{predicate, score, value};
+  if (e.sink) {
+    read.push_back(asNumbers(eval(*e.sink), e.sink->place, "'sink'"));
+    if (read.back().kind == Val::Tensor &&
+        readsKey(use(read.back()), body.perToken.size(), body.keys.size())) {
+      good = false;
+      error(e.sink->place, "a sink is one number for all of a token's '" + e.variable +
+                               "'; this one reads that position");
+    }
+  }
+  for (const Val &v : read)
+    good &= v.kind == Val::Tensor;
   NamedAxes result;
-  if (good && compatible({predicate, score, value}, e.place, "'over'")) {
-    // The value's axes, after any that only scores and predicate have.
+  if (good && compatible(read, e.place, "'over'")) {
+    // The value's axes, after any that only scores, predicate and sink have.
     NamedAxes own = axesOf(value);
-    for (const Val &v : {score, predicate})
+    llvm::SmallVector<Val> others{score, predicate};
+    if (e.sink)
+      others.push_back(read[3]);
+    for (const Val &v : others)
       for (const NamedAxis &axis : axesOf(v))
         if (std::find(own.begin(), own.end(), axis) == own.end() &&
             std::find(result.begin(), result.end(), axis) == result.end())
           result.push_back(axis);
     result.insert(result.end(), own.begin(), own.end());
     value = broadcast(value, result, e.value->place);
+    llvm::SmallVector<mlir::Value> outputs{use(predicate), use(score), use(value)};
+    if (e.sink)
+      outputs.push_back(use(read[3]));
     auto builder = at();
-    YieldOp::create(builder, location(e.place), mlir::ValueRange(),
-                    mlir::ValueRange{use(predicate), use(score), use(value)});
+    YieldOp::create(builder, location(e.place), mlir::ValueRange(), outputs);
   } else {
     good = false;
   }

@@ -489,19 +489,21 @@ ExprPtr Parser::over() {
   return e;
 }
 
-// Lets, then `score e` and `value e` in either order; a sum may have its value as a bare
-// expression.
+// Lets, then `score e`, `value e` and, of a softmax, `sink e` in any order; a sum may have its
+// value as a bare expression.
 bool Parser::overBody(Expr &over) {
   while (!accept("}")) {
     if (accept(";"))
       continue;
     if (peek().kind == Token::End)
       return fail(over.place, "the body of this 'over' is never closed; expected '}'");
-    bool named = (peek().isName("score") || peek().isName("value")) && !peek(1).is("=") &&
-                 !peek(1).is("[") && !peek(1).is(",");
+    bool named = (peek().isName("score") || peek().isName("value") || peek().isName("sink")) &&
+                 !peek(1).is("=") && !peek(1).is("[") && !peek(1).is(",");
     if (named) {
       Token word = take();
-      ExprPtr &slot = word.text == "score" ? over.score : over.value;
+      ExprPtr &slot = word.text == "score"   ? over.score
+                      : word.text == "value" ? over.value
+                                             : over.sink;
       if (slot)
         return fail(word.place, "a second '" + word.text + "' in this 'over'");
       if (!(slot = expression()))
@@ -524,6 +526,8 @@ bool Parser::overBody(Expr &over) {
     return fail(over.place, "this softmax has no 'score'");
   if (over.text == "sum" && over.score)
     return fail(over.place, "a sum takes no 'score'; multiply the value by it");
+  if (over.text == "sum" && over.sink)
+    return fail(over.place, "a sum takes no 'sink': it has no denominator");
   return true;
 }
 

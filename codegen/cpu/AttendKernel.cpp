@@ -8,9 +8,10 @@
 //   m' = max(m, max_s score),  p = exp(score - m'),  l' = l exp(m - m') + sum_s p,  acc' = acc
 //   exp(m - m') + sum_s p value
 //
-// (online softmax: Milakov and Gimelshein, arXiv 1805.02867). The tile's computation is written as
-// rondo ops behind a copy of the body and emitted like any other, so the score and the value may be
-// any expression.
+// (online softmax: Milakov and Gimelshein, arXiv 1805.02867). It starts at m = -inf, l = 0, acc =
+// 0, or, where the body yields a sink, as after that score with the value 0: m = sink, l = 1. The
+// tile's computation is written as rondo ops behind a copy of the body and emitted like any other,
+// so the score and the value may be any expression.
 //
 // Many queries lie in lanes: they, m, l, acc and all that is computed of a tile have t innermost in
 // scratch. Then scores and weighted sums are products whose other operand, keys and values as the
@@ -47,6 +48,7 @@ struct TileBody {
   SmallVector<Value> queries, keys, shared;
   SmallVector<Value> states, next; ///< m, l, acc for a softmax; acc for a sum
   Value normaliser, accumulator;   ///< as states
+  Value sink;                      ///< null: none
   int64_t queryTile;
 
   TileBody(AttendOp attend, int64_t queryTile);
@@ -96,6 +98,8 @@ TileBody::TileBody(AttendOp attend, int64_t queryTile) : queryTile(queryTile) {
   Value valid = mapping.lookup(yield.getOutputs()[0]);
   Value score = mapping.lookup(yield.getOutputs()[1]);
   Value value = mapping.lookup(yield.getOutputs()[2]);
+  if (yield.getOutputs().size() > 3)
+    sink = mapping.lookup(yield.getOutputs()[3]);
 
   auto f32 = b.getF32Type();
   auto scalar = [&](double x) -> Value {
@@ -124,6 +128,8 @@ TileBody::TileBody(AttendOp attend, int64_t queryTile) : queryTile(queryTile) {
   auto pairUnion = unionType(
       {queryPosition.getType(), keyPosition.getType(), valid.getType(), score.getType()}, f32);
   auto rowType = withoutAxis(pairUnion, keyAxis);
+  if (sink)
+    rowType = unionType({rowType, sink.getType()}, f32);
   auto state = [&](RankedTensorType type) {
     states.push_back(block.addArgument(type, loc));
     return states.back();
@@ -180,7 +186,7 @@ public:
 
 private:
   void allocate();
-  LogicalResult begin(Value row);
+  LogicalResult begin(Value row, Value queryStart);
   LogicalResult copyFactors(const IndexRanges &keyRanges);
   LogicalResult emitKeys(Value keyRow, Value keyEnd, Value queryStart);
   LogicalResult finish(Value row);
@@ -206,21 +212,9 @@ void TileEmitter::allocate() {
       queryBuffers.push_back(allocator.allocate(query, Env(), item.ranges));
 }
 
-/// The states of a tile that has seen no key, and the queries where they are wanted in lanes.
-LogicalResult TileEmitter::begin(Value row) {
+/// The queries where they are wanted in lanes, and the states of a tile that has seen no key.
+LogicalResult TileEmitter::begin(Value row, Value queryStart) {
   OpBuilder &b = nest.builder();
-  for (auto [i, state] : llvm::enumerate(tile.states)) {
-    // m starts at -inf, sums at 0.
-    bool isMaximum = attend.getKind() == OverKind::Softmax && i == 0;
-    auto type = cast<RankedTensorType>(state.getType());
-    auto splat =
-        DenseElementsAttr::get(type, isMaximum ? -std::numeric_limits<float>::infinity() : 0.0f);
-    OpBuilder constants(b.getContext());
-    constants.setInsertionPointToStart(&tile.block);
-    Value start = ConstantOp::create(constants, loc, type, splat);
-    if (failed(nest.emitInto(start, stateBuffers[i], Env(), ranges)))
-      return failure();
-  }
   auto queryAxis = b.getStringAttr(timeAxis);
   AffineExpr time = nest.openDim(row);
   for (auto [value, input] : llvm::zip(tile.queries, attend.getQueries()))
@@ -231,6 +225,23 @@ LogicalResult TileEmitter::begin(Value row) {
     if (failed(nest.emitInto(value, buffer, Env(), ranges)))
       return failure();
     nest.bind(value, buffer);
+  }
+  nest.bindPosition(tile.queryPosition, queryStart);
+  for (auto [i, state] : llvm::enumerate(tile.states)) {
+    // m starts at -inf, sums at 0; after a sink m is that and l 1.
+    bool isMaximum = attend.getKind() == OverKind::Softmax && i == 0;
+    bool isOne = tile.sink && state == tile.normaliser;
+    auto type = cast<RankedTensorType>(state.getType());
+    float first = isMaximum ? -std::numeric_limits<float>::infinity() : isOne ? 1.0f : 0.0f;
+    OpBuilder constants(b.getContext());
+    constants.setInsertionPointToStart(&tile.block);
+    Value start = ConstantOp::create(constants, loc, type, DenseElementsAttr::get(type, first));
+    if (isMaximum && tile.sink) {
+      constants.setInsertionPointToEnd(&tile.block);
+      start = MapOp::create(constants, loc, MapKind::Max, ValueRange{start, tile.sink});
+    }
+    if (failed(nest.emitInto(start, stateBuffers[i], Env(), ranges)))
+      return failure();
   }
   return success();
 }
@@ -323,10 +334,10 @@ LogicalResult TileEmitter::emit(Value row, Value count) {
   ranges = item.ranges;
   ranges[b.getStringAttr(timeAxis)] = IndexRange{nest.i64(0), count, std::nullopt};
   allocate();
-  if (failed(begin(row)))
-    return failure();
   Value since = arith::SubIOp::create(b, loc, row, item.first);
   Value queryStart = arith::AddIOp::create(b, loc, item.before, since);
+  if (failed(begin(row, queryStart)))
+    return failure();
   Value keyEnd = item.total, keyStart = nest.i64(0);
   if (attend.getCausal())
     keyEnd = arith::AddIOp::create(b, loc, queryStart, count);

@@ -159,7 +159,7 @@ func.func @over_c3(%x: tensor<?xf32, #rondo.axes<[t]>>) {
 // -----
 
 func.func @over_c4_count(%x: tensor<?xf32, #rondo.axes<[t]>>) {
-  // expected-error@+1 {{expects no states and the outputs predicate, score and value, got 0 states and 1 outputs}}
+  // expected-error@+1 {{expects no states and the outputs predicate, score and value (and of a softmax perhaps a sink), got 0 states and 1 outputs}}
   %0 = rondo.over sum "o" keys(%x : tensor<?xf32, #rondo.axes<[t]>>) -> tensor<?xf32, #rondo.axes<[t]>> body(%t, %s, %x_s) {
     rondo.yield () (%x_s : tensor<f32>)
   }
@@ -172,6 +172,18 @@ func.func @over_c4_predicate(%x: tensor<?xf32, #rondo.axes<[t]>>) {
   // expected-error@+1 {{expects a predicate with i1 elements, got 'tensor<f32>'}}
   %0 = rondo.over sum "o" keys(%x : tensor<?xf32, #rondo.axes<[t]>>) -> tensor<?xf32, #rondo.axes<[t]>> body(%t, %s, %x_s) {
     rondo.yield () (%x_s, %x_s, %x_s : tensor<f32>, tensor<f32>, tensor<f32>)
+  }
+  return
+}
+
+// -----
+
+func.func @over_c4_sink(%x: tensor<?xf32, #rondo.axes<[t]>>) {
+  // expected-error@+1 {{expects a sink that depends on no key and not on the key's position}}
+  %0 = rondo.over softmax "o" keys(%x : tensor<?xf32, #rondo.axes<[t]>>) -> tensor<?xf32, #rondo.axes<[t]>> body(%t, %s, %x_s) {
+    %all = rondo.constant dense<true> : tensor<i1>
+    %near = rondo.map sub(%t, %s) : (tensor<f32>, tensor<f32>) -> tensor<f32>
+    rondo.yield () (%all, %x_s, %x_s, %near : tensor<i1>, tensor<f32>, tensor<f32>, tensor<f32>)
   }
   return
 }

@@ -58,3 +58,32 @@ func.func @attend(%q: !tv {rondo.name = "q"}, %v: !tv {rondo.name = "v"}) -> !tv
   }
   return %y : !tv
 }
+
+// With a sink of 0, token 0 gives its own value 1 one of two equal shares; token 1 means over 1, 3 and the sink's 0; token 2 sees 3 and 8 with the
+// weights 8 and 256 of 265.
+// RUN: %python %S/Inputs/tensors.py write %t.in 'q=F32:[[[0],[0],[0.693147180559945]]]' 'v=F32:[[[1],[3],[8]]]' 'sink=F32:[0]'
+// RUN: rondo-interp %s --entry sunk --inputs %t.in --outputs %t.out --f64 && %python %S/Inputs/tensors.py print %t.out | FileCheck %s --check-prefix=SINK
+// RUN: rondo-interp %s --entry sunk_tiles --inputs %t.in --outputs %t.out --f64 && %python %S/Inputs/tensors.py print %t.out | FileCheck %s --check-prefix=SINK
+// SINK: result0 F64 [1, 3, 1] 0.5 1.33333333 7.8188679{{[0-9]}}
+
+func.func @sunk(%q: !tv {rondo.name = "q"}, %v: !tv {rondo.name = "v"}, %sink: !v {rondo.name = "sink"}) -> !tv {
+  %y = rondo.over softmax "attn" queries(%q : !tv) keys(%v : !tv) shared(%sink : !v) -> !tv body(%t, %s, %q_t, %v_s, %w) {
+    %two = rondo.constant dense<2.0> : !s
+    %seen = rondo.map le(%s, %t) : (!s, !s) -> tensor<i1>
+    %distance = rondo.map sub(%t, %s) : (!s, !s) -> !s
+    %near = rondo.map lt(%distance, %two) : (!s, !s) -> tensor<i1>
+    %all = rondo.map and(%seen, %near) : (tensor<i1>, tensor<i1>) -> tensor<i1>
+    %score = rondo.contract %q_t, %v_s over [v] : !v, !v -> !s
+    rondo.yield () (%all, %score, %v_s, %w : tensor<i1>, !s, !v, !v)
+  }
+  return %y : !tv
+}
+
+func.func @sunk_tiles(%q: !tv {rondo.name = "q"}, %v: !tv {rondo.name = "v"}, %sink: !v {rondo.name = "sink"}) -> !tv {
+  %y = rondo.attend softmax "attn" causal window 2 queries(%q : !tv) keys(%v : !tv) shared(%sink : !v) -> !tv body(%t, %s, %q_t, %v_s, %w) {
+    %all = rondo.constant dense<true> : tensor<i1>
+    %score = rondo.contract %q_t, %v_s over [v] : !tv, tensor<?x1xf32, #rondo.axes<[s, v]>> -> tensor<?x?xf32, #rondo.axes<[t, s]>>
+    rondo.yield () (%all, %score, %v_s, %w : tensor<i1>, tensor<?x?xf32, #rondo.axes<[t, s]>>, tensor<?x1xf32, #rondo.axes<[s, v]>>, !v)
+  }
+  return %y : !tv
+}

@@ -246,7 +246,26 @@ def window_memory():
     }, inputs, {"y": y})
 
 
+def attention_sinks():
+    inputs, x = drawn(35, q=(H, K), key=(H, K), val=(H, V))
+    window, y = 7, np.zeros((1, TOKENS, H, V))
+    sinks = f32([1.5, -20.0])
+    for head in range(H):
+        for t in range(TOKENS):
+            begin = max(0, t - window + 1)
+            scores = np.exp(x["key"][begin:t + 1, head] @ x["q"][t, head] / np.sqrt(K))
+            y[0, t, head] = scores @ x["val"][begin:t + 1, head] / (scores.sum() + np.exp(np.float64(sinks[head])))
+    write("attention_sinks", {
+        "spec": "models/attention_sinks.rondo", "set": {"h": H, "k": K, "v": V, "window": window},
+        "title": "Attention with sinks", "paper": "2309.17453", "class": "no finite state (KV cache of the window)",
+        "states": {},
+        "oracle": "numpy in f64: softmax over the last 7 tokens and one more score, a number of the head's own, whose value is 0",
+        "tolerance": 1e-9, "tolerance_f32": 1e-5,
+        "why": "f64 on both sides; f32 rounding of a softmax over 8 numbers",
+    }, inputs, {"y": y}, {"sinks": sinks})
+
+
 if __name__ == "__main__":
-    for make in (log_linear_attention, kalman_memory, two_time_scales, update_rules, hiss, lif, window_memory):
+    for make in (log_linear_attention, kalman_memory, two_time_scales, update_rules, hiss, lif, window_memory, attention_sinks):
         if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
             make()
