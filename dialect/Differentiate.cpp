@@ -359,6 +359,7 @@ LogicalResult Reverse::adjoint(Operation *op, Value c) {
         }
         return success();
       })
+      .Case([&](RoundOp round) { return add(ops, round.getSource(), c); })
       .Case([&](CumsumOp cumsum) {
         Value source = cumsum.getSource();
         if (!hasAxis(c.getType(), cumsum.getAxis()))

@@ -146,6 +146,9 @@ Error Interpreter<Real>::runArrayOp(Operation &op, Values &values, Named &result
           })
           .Case([&](ViewOp view) { return interpreter::view(*x[0], view.getMap(), type); })
           .Case([&](CumsumOp cumsum) { return interpreter::cumsum(*x[0], cumsum.getAxis(), f32); })
+          .Case([&](RoundOp round) {
+            return roundGroups(*x[0], round.getAxis(), int64_t(round.getGroup()), f32);
+          })
           .Case([&](PropagateOp op) {
             auto mixing = op.getMixing().value_or(ArrayAttr());
             auto named = [&](unsigned i) {

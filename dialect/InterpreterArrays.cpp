@@ -282,6 +282,35 @@ template <typename Real> Named<Real> cumsum(const Named<Real> &source, StringRef
 }
 
 template <typename Real>
+Named<Real> roundGroups(const Named<Real> &source, StringRef axis, int64_t group, bool f32) {
+  Named<Real> result = source;
+  int64_t stride = 1;
+  for (size_t i = source.axes.size(); i-- > 0 && source.axes[i] != axis;)
+    stride *= source.array.shape[i];
+  int64_t extent = source.extent(axis);
+  for (int64_t at = 0, count = result.array.data.size(); at < count; ++at) {
+    int64_t n = at / stride % extent;
+    if (n % group)
+      continue;
+    int64_t end = std::min(n + group, extent) - n;
+    float largest = 0;
+    bool finite = true;
+    for (int64_t i = 0; i < end; ++i) {
+      float number = float(source.array.data[at + i * stride]);
+      finite &= bool(std::isfinite(number));
+      largest = std::max(largest, std::fabs(number));
+    }
+    float inverse = largest < 0x1p-100f ? 0 : 127 / largest, scale = largest / 127;
+    for (int64_t i = 0; i < end; ++i) {
+      Real &number = result.array.data[at + i * stride];
+      float q = std::nearbyint(float(number) * inverse);
+      number = finite ? rounded(Real(q) * Real(scale), f32) : Real(NAN);
+    }
+  }
+  return result;
+}
+
+template <typename Real>
 Named<Real> propagate(const Named<Real> &factors, const Named<Real> &source, StringRef axis,
                       StringRef row, StringRef column, const Axes &resultAxes, bool f32) {
   Named<Real> result = zerosOver<Real>(resultAxes, {&factors, &source});
@@ -406,6 +435,7 @@ template <typename Real> void appendRows(Numbers<Real> &to, const Numbers<Real> 
   template Named<Real> contract(const Named<Real> &, const Named<Real> &, const Axes &, bool);     \
   template llvm::Expected<Named<Real>> view(const Named<Real> &, AffineMap, Type);                 \
   template Named<Real> cumsum(const Named<Real> &, StringRef, bool);                               \
+  template Named<Real> roundGroups(const Named<Real> &, StringRef, int64_t, bool);                 \
   template Named<Real> propagate(const Named<Real> &, const Named<Real> &, StringRef, StringRef,   \
                                  StringRef, const Axes &, bool);                                   \
   template Named<Real> concat(ArrayRef<const Named<Real> *>, StringRef, const Axes &);             \

@@ -59,6 +59,8 @@ template <typename Real>
 llvm::Expected<Named<Real>> view(const Named<Real> &source, mlir::AffineMap map, mlir::Type type);
 template <typename Real>
 Named<Real> cumsum(const Named<Real> &source, llvm::StringRef axis, bool f32);
+template <typename Real>
+Named<Real> roundGroups(const Named<Real> &source, llvm::StringRef axis, int64_t group, bool f32);
 /// `row` and `column`: of matrices of factors, else empty.
 template <typename Real>
 Named<Real> propagate(const Named<Real> &factors, const Named<Real> &source, llvm::StringRef axis,

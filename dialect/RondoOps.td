@@ -381,6 +381,37 @@ def Rondo_CumsumOp : Rondo_Op<"cumsum", [Pure, SameOperandsAndResultType]> {
   let assemblyFormat = "$source `along` custom<AxisName>($axis) attr-dict `:` type($source)";
 }
 
+def Rondo_RoundOp : Rondo_Op<"round", [Pure, SameOperandsAndResultType]> {
+  let summary = "the nearest multiples of a scale that groups of numbers share";
+  let description = [{
+    Equation: for each group `G` of `group` consecutive indices `n` of `axis` (the last one may be shorter), `a = max over G of |source[i..., n]|`,
+    `result[i..., n] = q[n] (a / 127)`, where `q[n]` is the integer nearest to `source[i..., n] (127 / a)`, even where two are, and 0 where `a < 2^-100`. So a number is kept as
+    8 bits beside its group's scale. The source, `a`, both quotients and the product that is rounded are f32 whatever the interpreter computes in: a kernel that does the same on the same f32
+    numbers has the same integers. A group with a NaN or an infinity has no number.
+
+    | value  | type        | meaning |
+    | ------ | ----------- | ------- |
+    | source | f32         |         |
+    | result | `source`'s  |         |
+
+    - **C1** `axis` is an axis of the source and not `t`.
+    - **C2** elements are f32.
+    - **C3** `group` is at least 1.
+
+    Gradient: the cotangent as it is (straight through).
+
+    ```mlir
+    func.func @round(%x: tensor<?x64xf32, #rondo.axes<[t, d]>>) -> tensor<?x64xf32, #rondo.axes<[t, d]>> {
+      %y = rondo.round %x along d by 32 : tensor<?x64xf32, #rondo.axes<[t, d]>>
+      return %y : tensor<?x64xf32, #rondo.axes<[t, d]>>
+    }
+    ```
+  }];
+  let arguments = (ins Rondo_Value:$source, StrAttr:$axis, I64Attr:$group);
+  let results = (outs Rondo_Value:$result);
+  let assemblyFormat = "$source `along` custom<AxisName>($axis) `by` $group attr-dict `:` type($source)";
+}
+
 def Rondo_PropagateOp : Rondo_Op<"propagate", [Pure]> {
   let summary = "a linear recurrence along an axis, from zero";
   let description = [{

@@ -94,7 +94,7 @@ static LogicalResult expectAxisList(Operation *op, StringRef what, ArrayAttr axe
 static LogicalResult expectArrayOps(Operation *op, Region &body) {
   for (Operation &inner : body.getOps())
     if (!isa<ConstantOp, IndexOp, MapOp, ReduceOp, ContractOp, ViewOp, ConcatOp, GatherOp, PickOp,
-             CumsumOp, PropagateOp, YieldOp>(inner)) {
+             CumsumOp, RoundOp, PropagateOp, YieldOp>(inner)) {
       auto error = op->emitOpError("expects array ops, constants and indices in its body, got '")
                    << inner.getName() << "'";
       error.attachNote(inner.getLoc()) << "pass the value in as an operand";
@@ -384,6 +384,19 @@ LogicalResult CumsumOp::verify() {
     return failure();
   // C2
   return expectF32(*this, "a source", getSource().getType());
+}
+
+LogicalResult RoundOp::verify() {
+  // C1
+  if (failed(expectAxis(*this, "source", getSource().getType(), getAxis())))
+    return failure();
+  // C2
+  if (failed(expectF32(*this, "a source", getSource().getType())))
+    return failure();
+  // C3
+  if (int64_t(getGroup()) < 1)
+    return emitOpError("expects groups of at least 1, got ") << int64_t(getGroup());
+  return success();
 }
 
 LogicalResult PropagateOp::verify() {

@@ -21,6 +21,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/SymbolTable.h"
+#include "passes/Products.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringMap.h"
@@ -33,29 +34,10 @@ namespace rondo {
 using namespace mlir;
 using namespace rondo;
 
-namespace {
-
 /// A product's weight is worth packing and an own kernel from this many elements on.
-constexpr int64_t smallestProduct = 256;
+static constexpr int64_t smallestProduct = 256;
 
-/// Copied into each kernel that reads it.
-bool isFree(Operation *op) {
-  // The package holds its value.
-  if (op->hasAttr("rondo.derived"))
-    return false;
-  if (isa<ViewOp, ConstantOp, IndexOp, PositionOp>(op))
-    return true;
-  // A truth value has no form in memory.
-  if (isa<MapOp>(op) && elementTypeOf(op->getResult(0).getType()).isInteger(1))
-    return true;
-  return llvm::all_of(op->getResultTypes(),
-                      [](Type type) { return isa<RankedTensorType>(type) && !isPerToken(type); }) &&
-         !isa<ParamOp, CallOp, LaunchOp>(op);
-}
-
-/// The side of `contract` that is a plain matrix [n, k] of parameters, when the op is rows times
-/// that matrix; else null.
-Value productWeight(ContractOp contract) {
+Value rondo::productWeight(ContractOp contract) {
   auto matrix = [&](Value weight, Value rows) {
     auto type = cast<RankedTensorType>(weight.getType());
     auto result = cast<RankedTensorType>(contract.getType());
@@ -71,6 +53,23 @@ Value productWeight(ContractOp contract) {
   if (matrix(contract.getLhs(), contract.getRhs()))
     return contract.getLhs();
   return Value();
+}
+
+namespace {
+
+/// Copied into each kernel that reads it.
+bool isFree(Operation *op) {
+  // The package holds its value.
+  if (op->hasAttr("rondo.derived"))
+    return false;
+  if (isa<ViewOp, ConstantOp, IndexOp, PositionOp, RoundOp>(op))
+    return true;
+  // A truth value has no form in memory.
+  if (isa<MapOp>(op) && elementTypeOf(op->getResult(0).getType()).isInteger(1))
+    return true;
+  return llvm::all_of(op->getResultTypes(),
+                      [](Type type) { return isa<RankedTensorType>(type) && !isPerToken(type); }) &&
+         !isa<ParamOp, CallOp, LaunchOp>(op);
 }
 
 /// In which order a recurrence's state is best stored: what work items share out first, then the
@@ -143,10 +142,10 @@ struct Tail {
 
 class Outliner {
 public:
-  /// `weights`: the layout of products' matrices.
+  /// `weights`: the layout of products' matrices; `integers`: of those that meet rounded rows.
   Outliner(func::FuncOp function, SymbolTable &symbols, llvm::StringMap<func::FuncOp> &known,
-           StringRef weights)
-      : function(function), symbols(symbols), known(known), weights(weights),
+           StringRef weights, StringRef integers)
+      : function(function), symbols(symbols), known(known), weights(weights), integers(integers),
         builder(function.getContext()) {}
 
   /// Returns the number of launches made.
@@ -161,7 +160,7 @@ private:
   func::FuncOp function;
   SymbolTable &symbols;
   llvm::StringMap<func::FuncOp> &known;
-  StringRef weights;
+  StringRef weights, integers;
   OpBuilder builder;
   SmallVector<Group> groups;
   llvm::MapVector<Value, Tail> tails;
@@ -368,9 +367,13 @@ func::FuncOp Outliner::outline(Group &group, ArrayRef<Value> inputs, ArrayRef<Va
   func::ReturnOp::create(detached, kernel.getLoc(), results);
   describeStates(group, inputs, kernel);
   if (group.kind == Kind::Product) {
-    Value weight = productWeight(cast<ContractOp>(group.ops.front()));
+    auto contract = cast<ContractOp>(group.ops.front());
+    Value weight = productWeight(contract);
+    // Integers are multiplied with integers alone.
+    bool rounded =
+        contract.getLhs().getDefiningOp<RoundOp>() || contract.getRhs().getDefiningOp<RoundOp>();
     kernel.setArgAttr(llvm::find(inputs, weight) - inputs.begin(), "rondo.layout",
-                      builder.getStringAttr(weights));
+                      builder.getStringAttr(rounded ? integers : weights));
   }
   return kernel;
 }
@@ -465,7 +468,7 @@ struct FormKernels : rondo::impl::FormKernelsPassBase<FormKernels> {
     for (func::FuncOp function : functions) {
       if (function.isDeclaration() || function->hasAttr("rondo.kernel"))
         continue;
-      numLaunches += Outliner(function, symbols, known, weights).run();
+      numLaunches += Outliner(function, symbols, known, weights, integers).run();
     }
     numKernels = known.size();
   }

@@ -75,7 +75,8 @@ def FormKernelsPass : Pass<"rondo-form-kernels", "::mlir::ModuleOp"> {
   }];
   let dependentDialects = ["::rondo::RondoDialect"];
   let options = [
-    Option<"weights", "weights", "std::string", /*default=*/"\"panels32\"", "the layout of the matrices of products, one of runtime/weight_layout.h">
+    Option<"weights", "weights", "std::string", /*default=*/"\"panels32\"", "the layout of the matrices of products, one of runtime/weight_layout.h">,
+    Option<"integers", "integers", "std::string", /*default=*/"\"bytes32\"", "the layout of those that rounded rows are multiplied with">
   ];
   let statistics = [
     Statistic<"numKernels", "num-kernels", "different kernels">,
@@ -160,6 +161,26 @@ def MapBlocksPass : Pass<"rondo-map-blocks"> {
   let statistics = [
     Statistic<"numMapped", "num-mapped", "overs that became attends">,
     Statistic<"numResidual", "num-residual", "attends whose predicate is not all in the block map">
+  ];
+}
+
+def RoundProductsPass : Pass<"rondo-round-products"> {
+  let summary = "round rows of products to 8 bits, by groups";
+  let description = [{
+    Rows that are multiplied with a matrix of parameters go through `rondo.round`, for packages whose matrices are stored as integers.
+
+    - Before: any level at which products are not outlined yet.
+    - After: the rows of every product with a matrix (`passes/Products.h`) are a `rondo.round`; products of the same rows share it.
+    - Does not apply: products inside the body of a recurrence, attend or over stay f32, remarked.
+
+    Exactness: none; this is the rounding that was asked for. Example: test/passes/round-products.mlir.
+  }];
+  let dependentDialects = ["::rondo::RondoDialect"];
+  let options = [
+    Option<"group", "group", "int64_t", /*default=*/"32", "numbers that share a scale">
+  ];
+  let statistics = [
+    Statistic<"numRounded", "num-rounded", "products whose rows are rounded">
   ];
 }
 

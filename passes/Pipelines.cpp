@@ -57,6 +57,7 @@ void buildBlockPipeline(OpPassManager &passes, const BlockPipelineOptions &optio
 void buildKernelPipeline(OpPassManager &passes, const KernelPipelineOptions &options) {
   FormKernelsPassOptions kernels;
   kernels.weights = options.weights;
+  kernels.integers = options.integers;
   passes.addPass(createFormKernelsPass(kernels));
 }
 

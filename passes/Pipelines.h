@@ -28,6 +28,10 @@ struct KernelPipelineOptions : mlir::PassPipelineOptions<KernelPipelineOptions> 
   Option<std::string> weights{*this, "weights",
                               llvm::cl::desc("the layout of the matrices of products"),
                               llvm::cl::init("panels32")};
+  Option<std::string> integers{
+      *this, "integers",
+      llvm::cl::desc("the layout of those that rounded rows are multiplied with"),
+      llvm::cl::init("bytes32")};
 };
 
 /// From what one token does to scans and attends over blocks, for every entry.

@@ -2,6 +2,8 @@
 
 #include "runtime/weight_layout.h"
 
+#include "runtime/weight_groups.h"
+
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
@@ -16,6 +18,7 @@ struct WeightLayout {
   DType stored;
   int64_t width; ///< 1: row-major, of any rank
   int64_t group;
+  int groupBits = 0; ///< not 0: groups of integers with a scale (weight_groups.h)
 
   int64_t columns(int64_t k) const { return (k + group - 1) / group * group; }
   /// Where the element [row, column] of a matrix with `k` columns is, counted in elements.
@@ -25,8 +28,11 @@ struct WeightLayout {
   }
 };
 
-constexpr WeightLayout layouts[] = {
-    {"rows", DType::F32, 1, 1}, {"panels32", DType::F32, 32, 1}, {"pairs32", DType::BF16, 32, 2}};
+constexpr WeightLayout layouts[] = {{"rows", DType::F32, 1, 1},
+                                    {"panels32", DType::F32, 32, 1},
+                                    {"pairs32", DType::BF16, 32, 2},
+                                    {"bytes32", DType::I8, 32, 32, 8},
+                                    {"nibbles32", DType::U8, 32, 32, 4}};
 
 const WeightLayout *find(std::string_view name) {
   const auto *found = std::find_if(std::begin(layouts), std::end(layouts),
@@ -58,6 +64,11 @@ std::string weightLayoutNames() {
 
 bool isWeightLayout(std::string_view layout) { return find(layout); }
 
+bool isOfIntegers(std::string_view layout) {
+  const WeightLayout *found = find(layout);
+  return found && found->groupBits;
+}
+
 DType storedType(std::string_view layout) {
   const WeightLayout *found = find(layout);
   return found ? found->stored : DType::F32;
@@ -70,6 +81,8 @@ std::optional<uint64_t> packedBytes(DType stored, std::span<const int64_t> shape
     return std::nullopt;
   if (found->width == 1)
     return bytesOf(stored, shape);
+  if (found->groupBits)
+    return stored == found->stored ? bytesOfGroups(shape, found->groupBits) : std::nullopt;
   if (shape.size() != 2 || shape[0] < 0 || shape[0] > INT64_MAX - found->width || shape[1] < 0 ||
       shape[1] > INT64_MAX - found->group || stored != found->stored)
     return std::nullopt;
@@ -88,6 +101,13 @@ Result<std::vector<std::byte>> packWeight(const TensorView &rows, std::string_vi
   const WeightLayout &to = *find(layout);
   if (to.width == 1)
     return std::vector<std::byte>(rows.bytes.begin(), rows.bytes.end());
+  if (to.groupBits) {
+    auto groups = packGroups(rows.bytes, rows.shape, to.groupBits);
+    if (!groups)
+      return Error{fmt::format("weight '{}' {}: {}", rows.name, printShape(rows.shape),
+                               groups.error().message)};
+    return groups;
+  }
   std::vector<std::byte> packed(*bytes);
   forEach(to, rows.shape, [&](size_t place, size_t from) {
     const std::byte *source = rows.bytes.data() + from * sizeof(float);
@@ -109,8 +129,13 @@ Result<Tensor> unpackWeight(std::string name, DType stored, std::vector<int64_t>
   if (!bytes || *bytes != packed.size())
     return Error{fmt::format("weight '{}' {}: found {} bytes in layout '{}'", name,
                              printShape(shape), packed.size(), layout)};
-  RONDO_TAKE(Tensor tensor, makeTensor(std::move(name), stored, std::move(shape)));
   const WeightLayout &from = *find(layout);
+  RONDO_TAKE(Tensor tensor,
+             makeTensor(std::move(name), from.groupBits ? DType::F32 : stored, std::move(shape)));
+  if (from.groupBits) {
+    unpackGroups(packed, tensor.shape, from.groupBits, tensor.as<float>());
+    return tensor;
+  }
   if (from.width == 1) {
     std::copy(packed.begin(), packed.end(), tensor.bytes.begin());
     return tensor;

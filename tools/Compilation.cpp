@@ -7,6 +7,7 @@
 #include "codegen/cpu/Kernels.h"
 #include "codegen/cpu/Object.h"
 #include "frontend/Frontend.h"
+#include "passes/Passes.h"
 #include "passes/Pipelines.h"
 #include "runtime/package.h"
 #include "runtime/safetensors.h"
@@ -47,15 +48,28 @@ const std::vector<std::string> &rondo::stageNames() {
   return names;
 }
 
-/// Each precision, and how the matrices of products lie in a package of it.
-static const std::pair<std::string, std::string> weightLayouts[] = {{"f32", "panels32"},
-                                                                    {"bf16", "pairs32"}};
+namespace {
+/// A precision, and how the matrices of products lie in a package of it.
+struct Precision {
+  std::string name, weights;
+  std::string integers = {}; ///< not empty: rows are rounded to 8 bits, and matrices lie so
+};
+} // namespace
+
+static const Precision precisions[] = {{"f32", "panels32"},
+                                       {"bf16", "pairs32"},
+                                       {"w8", "panels32", "bytes32"},
+                                       {"w4", "panels32", "nibbles32"}};
+
+static const Precision &precisionNamed(const std::string &name) {
+  return *llvm::find_if(precisions, [&](const Precision &p) { return p.name == name; });
+}
 
 const std::vector<std::string> &rondo::precisionNames() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> names;
-    for (auto &[precision, layout] : weightLayouts)
-      names.push_back(precision);
+    for (const Precision &precision : precisions)
+      names.push_back(precision.name);
     return names;
   }();
   return names;
@@ -240,7 +254,11 @@ bool Compilation::makeToken() {
   DiagnosticSink sink;
   module = buildTokenLevel(context, options.spec, sink);
   llvm::errs() << sink.text();
-  return bool(module);
+  if (!module)
+    return false;
+  if (precisionNamed(options.precision).integers.empty())
+    return true;
+  return runPasses([](OpPassManager &passes) { passes.addPass(createRoundProductsPass()); });
 }
 
 bool Compilation::runPasses(llvm::function_ref<void(OpPassManager &)> build) {
@@ -279,9 +297,10 @@ bool Compilation::makeBlock() {
 
 bool Compilation::makeKernels() {
   KernelPipelineOptions pipeline;
-  for (auto &[precision, layout] : weightLayouts)
-    if (precision == options.precision)
-      pipeline.weights = layout;
+  const Precision &precision = precisionNamed(options.precision);
+  pipeline.weights = precision.weights;
+  if (!precision.integers.empty())
+    pipeline.integers = precision.integers;
   return runPasses([&](OpPassManager &passes) { buildKernelPipeline(passes, pipeline); });
 }
 

@@ -47,7 +47,7 @@ struct CompileOptions {
 /// The stages' names, in order.
 const std::vector<std::string> &stageNames();
 
-/// What weights of products are stored in: "f32", "bf16".
+/// What weights of products are stored in: "f32", "bf16", "w8", "w4".
 const std::vector<std::string> &precisionNames();
 
 /// Runs the compiler; the exit code (0 or 1). Results go to stdout or the output file, everything

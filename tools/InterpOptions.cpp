@@ -60,6 +60,8 @@ InterpCommand parseInterpCommand(int argc, char **argv) {
       ->excludes(wider);
   app.add_flag("--token-bodies", options.tokenBodies,
                "run scans token by token, also where they have a block form");
+  app.add_flag("--unrounded", options.unrounded,
+               "leave rows as they are where a package rounds them to 8 bits by groups");
   app.add_flag("--round-factors", options.roundFactors,
                "round what is multiplied with a package's weights of bf16 to bf16, as levels with "
                "dot products of pairs do");

@@ -19,6 +19,7 @@ struct InterpOptions {
   bool f64 = false;      ///< numbers are written as f64
   bool extended = false; ///< and computed in long double
   bool tokenBodies = false;
+  bool unrounded = false; ///< rondo.round gives what it is given
   bool roundFactors = false; ///< of products with weights of fewer bits, as kernels may
 };
 

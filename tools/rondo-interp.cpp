@@ -427,6 +427,8 @@ Status run(MLIRContext &context, const InterpOptions &options) {
     unscaleStates(*program.package, batch);
     fillShifts(*program.module, batch);
   }
+  if (options.unrounded)
+    program.module->walk([](RoundOp op) { op.replaceAllUsesWith(op.getSource()); });
   InterpreterOptions how{
       /*f32=*/!options.f64, /*blockBodies=*/!options.tokenBodies, options.extended, {}};
   if (options.roundFactors)

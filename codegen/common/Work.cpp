@@ -29,7 +29,7 @@ static double flopsOf(Operation &op) {
     return elementsOf(reduce.getSource().getType());
   if (auto propagate = dyn_cast<PropagateOp>(op))
     return 2 * elementsOf(propagate.getFactors().getType());
-  if (isa<MapOp, CumsumOp>(op))
+  if (isa<MapOp, CumsumOp, RoundOp>(op))
     return elementsOf(op.getResult(0).getType());
   return 0;
 }

@@ -100,4 +100,9 @@ mlir::LogicalResult emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord
 /// result, for the work items of the frame: panels of 32 columns.
 mlir::LogicalResult emitPackedProduct(KernelFrame &frame, ContractOp contract, mlir::Value weight);
 
+/// The same where the matrix is of integers with `bits` (runtime/weight_groups.h) and the rows are
+/// rounded.
+mlir::LogicalResult emitGroupsProduct(KernelFrame &frame, ContractOp contract, mlir::Value weight,
+                                      int bits);
+
 } // namespace rondo::cpu

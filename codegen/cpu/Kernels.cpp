@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "runtime/weight_groups.h"
 
 using namespace mlir;
 using namespace rondo;
@@ -31,7 +32,8 @@ static bool gainsFrom(func::FuncOp kernel, const Isa &isa) {
           return true;
     return false;
   };
-  return !isa.base || (product && isa.dotPairs && reads("pairs32"));
+  return !isa.base || (product && isa.dotPairs && reads("pairs32")) ||
+         (product && isa.dotBytes && (reads("bytes32") || reads("nibbles32")));
 }
 
 SmallVector<const Isa *> cpu::variantsOf(func::FuncOp kernel, ArrayRef<std::string> levels) {
@@ -143,6 +145,21 @@ Buffer KernelFrame::bufferFor(Value base, RankedTensorType type, StringRef layou
     buffer.layout = AffineMap::get(
         2, 0, n.floorDiv(32) * (depth * 32) + k.floorDiv(2) * 64 + n % 32 * 2 + k % 2);
     buffer.element = b.getBF16Type();
+  } else if (layout == "bytes32" || layout == "nibbles32") {
+    OpBuilder &b = nest.builder();
+    int bits = layout == "bytes32" ? 8 : 4;
+    AffineExpr n = b.getAffineDimExpr(0), k = b.getAffineDimExpr(1);
+    int64_t groups = (type.getDimSize(1) + groupDepth - 1) / groupDepth;
+    AffineExpr block = n.floorDiv(groupPanel) * groups + k.floorDiv(groupDepth);
+    AffineExpr scale = block * (groupBytes(bits) / 2) + n % groupPanel + groupHeader / 2;
+    AffineExpr low = bits == 8 ? k % groupDepth : k % (groupDepth / 2);
+    AffineExpr byte = block * groupBytes(bits) + low.floorDiv(4) * (groupPanel * 4) +
+                      n % groupPanel * 4 + k % 4 + (groupHeader + 2 * groupPanel);
+    AffineExpr shift = (k % groupDepth).floorDiv(groupDepth / 2) * 4;
+    buffer.layout = AffineMap::get(2, 0, byte);
+    buffer.element = b.getI8Type();
+    buffer.groups = Buffer::Groups{bits, AffineMap::get(2, 0, scale),
+                                   AffineMap::get(2, 0, bits == 4 ? shift : shift * 0)};
   }
   return buffer;
 }
@@ -358,9 +375,13 @@ LogicalResult cpu::emitProduct(KernelFrame &frame, KernelRecord &record) {
     depth *= extentOf(contract.getLhs().getType(), cast<StringAttr>(axis).getValue());
   record.grain = std::max<int64_t>(1, 8192 / (depth * panel));
   for (Value operand : contract->getOperands())
-    if (auto argument = dyn_cast<BlockArgument>(operand))
-      if (frame.inputLayout(argument.getArgNumber()) == "pairs32")
+    if (auto argument = dyn_cast<BlockArgument>(operand)) {
+      StringRef layout = frame.inputLayout(argument.getArgNumber());
+      if (layout == "pairs32")
         return emitPackedProduct(frame, contract, operand);
+      if (layout == "bytes32" || layout == "nibbles32")
+        return emitGroupsProduct(frame, contract, operand, layout == "bytes32" ? 8 : 4);
+    }
 
   LogicalResult result = success();
   nest.forLoop(frame.begin(), frame.end(), 1, [&](Value item) {

@@ -354,7 +354,46 @@ Value Nest::narrowed(Value number) {
                                  arith::SelectOp::create(b, loc, none, quiet, rounded));
 }
 
+Value Nest::loadOfGroup(const Buffer &buffer, const Env &env) {
+  Buffer bytes = buffer, scales = buffer, shifts = buffer;
+  bytes.groups = scales.groups = std::nullopt;
+  scales.layout = buffer.groups->scale;
+  scales.element = b.getF16Type();
+  shifts.layout = buffer.groups->shift;
+  Value stored = load(bytes, env), scale = load(scales, env);
+  auto vector = dyn_cast<VectorType>(stored.getType());
+  auto shaped = [&](Type element) -> Type {
+    return vector ? VectorType::get(vector.getShape(), element) : element;
+  };
+  auto constant = [&](int32_t value) -> Value {
+    Type type = shaped(b.getI32Type());
+    return arith::ConstantOp::create(
+        b, loc,
+        vector
+            ? TypedAttr(DenseElementsAttr::get(cast<VectorType>(type), b.getI32IntegerAttr(value)))
+            : TypedAttr(b.getI32IntegerAttr(value)));
+  };
+  Value wide = arith::ExtUIOp::create(b, loc, shaped(b.getI32Type()), stored);
+  if (buffer.groups->bits == 4) {
+    AffineExpr shift = offsetOf(shifts, env);
+    Value by = vector ? vectorOf(shift) : scalarOf(shift);
+    by = arith::TruncIOp::create(b, loc, shaped(b.getI32Type()), by);
+    wide = arith::AndIOp::create(b, loc, arith::ShRUIOp::create(b, loc, wide, by), constant(15));
+  }
+  Value integer = arith::SubIOp::create(b, loc, wide, constant(buffer.groups->bits == 8 ? 128 : 8));
+  Type real = shaped(b.getF32Type());
+  Value number = arith::SIToFPOp::create(b, loc, real, integer);
+  Value factor = loadAt(b.getF32Type(), buffer.base, 0);
+  if (isa<VectorType>(scale.getType()))
+    factor = vm.mul(arith::ExtFOp::create(b, loc, real, scale), broadcast(factor));
+  else
+    factor = vm.mul(arith::ExtFOp::create(b, loc, b.getF32Type(), scale), factor);
+  return vm.mul(number, vector ? broadcast(factor) : factor);
+}
+
 Value Nest::load(const Buffer &buffer, const Env &env) {
+  if (buffer.groups)
+    return loadOfGroup(buffer, env);
   if (buffer.element.isBF16()) {
     Buffer bits = buffer;
     bits.element = inMemory(buffer.element);

@@ -50,6 +50,13 @@ struct Buffer {
   llvm::SmallVector<mlir::StringAttr> axes;
   mlir::AffineMap layout; ///< dims in the order of `axes`, one result
   mlir::Type element;
+  /// Integers of groups that share a scale (runtime/weight_groups.h): their scale's place in f16
+  /// numbers, and by how many bits a byte is shifted.
+  struct Groups {
+    int bits;
+    mlir::AffineMap scale, shift;
+  };
+  std::optional<Groups> groups = {};
 };
 
 /// The indices [lo, hi) of one axis; lo is a multiple of the vector length.
@@ -189,6 +196,7 @@ private:
   /// bf16 numbers, which are stored as their 16 bits, as f32, and back: to nearest, ties to even.
   mlir::Value widened(mlir::Value bits);
   mlir::Value narrowed(mlir::Value number);
+  mlir::Value loadOfGroup(const Buffer &buffer, const Env &env);
   /// Drops divisions and remainders that the dims' extents make trivial.
   mlir::AffineExpr simplify(mlir::AffineExpr expr);
   std::optional<int64_t> largest(mlir::AffineExpr expr);

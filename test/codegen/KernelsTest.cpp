@@ -108,6 +108,35 @@ func.func private @k(%x: tensor<?x61xf32, #td>, %w: tensor<70x61xf32, #nd> {rond
   return %y : tensor<?x61xf32, #td>
 })",
      2e-5},
+    {"product_of_bytes", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %w: tensor<70x61xf32, #nd> {rondo.layout = "bytes32"}) -> tensor<?x70xf32, #tn> attributes {rondo.kernel = "product"} {
+  %r = rondo.round %x along d by 32 : tensor<?x61xf32, #td>
+  %y = rondo.contract %r, %w over [d] : tensor<?x61xf32, #td>, tensor<70x61xf32, #nd> -> tensor<?x70xf32, #tn>
+  return %y : tensor<?x70xf32, #tn>
+})",
+     2e-6},
+    {"product_of_merged_heads_with_nibbles", R"(
+func.func private @k(%x: tensor<?x4x21xf32, #thp>, %w: tensor<64x84xf32, #nd> {rondo.layout = "nibbles32"}) -> tensor<?x64xf32, #tn> attributes {rondo.kernel = "product"} {
+  %m = rondo.view %x by affine_map<(d) -> (d floordiv 21, d mod 21)> : tensor<?x4x21xf32, #thp> -> tensor<?x84xf32, #td>
+  %r = rondo.round %m along d by 32 : tensor<?x84xf32, #td>
+  %y = rondo.contract %w, %r over [d] : tensor<64x84xf32, #nd>, tensor<?x84xf32, #td> -> tensor<?x64xf32, #tn>
+  return %y : tensor<?x64xf32, #tn>
+})",
+     2e-6},
+    {"lookup_in_bytes", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %w: tensor<70x61xf32, #nd> {rondo.layout = "bytes32"}, %b: tensor<70xf32, #n>) -> tensor<?x61xf32, #td> attributes {rondo.kernel = "rows"} {
+  %s = rondo.contract %w, %b over [n] : tensor<70x61xf32, #nd>, tensor<70xf32, #n> -> tensor<61xf32, #d>
+  %y = rondo.map mul(%x, %s) : (tensor<?x61xf32, #td>, tensor<61xf32, #d>) -> tensor<?x61xf32, #td>
+  return %y : tensor<?x61xf32, #td>
+})",
+     2e-5},
+    {"lookup_in_nibbles", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %w: tensor<70x61xf32, #nd> {rondo.layout = "nibbles32"}, %b: tensor<70xf32, #n>) -> tensor<?x61xf32, #td> attributes {rondo.kernel = "rows"} {
+  %s = rondo.contract %w, %b over [n] : tensor<70x61xf32, #nd>, tensor<70xf32, #n> -> tensor<61xf32, #d>
+  %y = rondo.map mul(%x, %s) : (tensor<?x61xf32, #td>, tensor<61xf32, #d>) -> tensor<?x61xf32, #td>
+  return %y : tensor<?x61xf32, #td>
+})",
+     2e-5},
     {"views_split_slice_repeat_and_swap", R"(
 func.func private @k(%x: tensor<?x61xf32, #td>, %y: tensor<?x3xf32, #rondo.axes<[t, g]>>) -> (tensor<?x6x5xf32, #thp>, tensor<?x6xf32, #th>, tensor<?x61xf32, #td>) attributes {rondo.kernel = "rows"} {
   %a = rondo.view %x by affine_map<(h, p) -> (h * 5 + p + 2)> : tensor<?x61xf32, #td> -> tensor<?x6x5xf32, #thp>
@@ -347,6 +376,16 @@ protected:
       x = bfloatToFloat(floatToBfloat(float(x)));
   }
 
+  static void roundAsStored(Array &array, const std::string &layout) {
+    std::vector<float> data(array.data.begin(), array.data.end());
+    TensorView rows{"", DType::F32, array.shape, std::as_bytes(std::span(data)), {}};
+    auto bytes = packWeight(rows, layout);
+    ASSERT_TRUE(bool(bytes)) << bytes.error().message;
+    auto back = unpackWeight("", storedType(layout), array.shape, layout, *bytes);
+    ASSERT_TRUE(bool(back)) << back.error().message;
+    array.data = *toF64(back->view());
+  }
+
   /// The array as it lies in a package.
   static AlignedBytes packed(const Array &array, StringRef layout) {
     std::vector<float> data(array.data.begin(), array.data.end());
@@ -380,11 +419,15 @@ TEST_P(Kernels, EqualTheInterpreter) {
     records[isa->name.str()] = *record;
   }
   EXPECT_TRUE(records.contains("x86-64-v3") && records.contains("x86-64-v4"));
-  bool pairs = false;
-  for (unsigned i = 0; i < kernel.getNumArguments(); ++i)
-    pairs |= layoutOf(i) == "pairs32";
+  auto reads = [&](StringRef layout) {
+    for (unsigned i = 0; i < kernel.getNumArguments(); ++i)
+      if (layoutOf(i) == layout)
+        return true;
+    return false;
+  };
+  bool pairs = reads("pairs32"), narrow = pairs || reads("bytes32") || reads("nibbles32");
   EXPECT_EQ(records.contains("x86-64-v4-bf16"),
-            pairs && kernel->getAttrOfType<StringAttr>("rondo.kernel").getValue() == "product");
+            narrow && kernel->getAttrOfType<StringAttr>("rondo.kernel").getValue() == "product");
   ASSERT_TRUE(succeeded(cpu::lowerToLlvm(*target)));
   FailureOr<std::string> object = cpu::emitObject(*target);
   ASSERT_TRUE(succeeded(object));
@@ -409,9 +452,10 @@ TEST_P(Kernels, EqualTheInterpreter) {
       for (auto [argument, array] : llvm::zip(kernel.getArguments(), arguments))
         if (isPerToken(argument.getType()) || !keepParameters) {
           array = random(argument.getType(), rows);
-          // What is stored in bf16 means its rounded numbers.
-          if (storedType(layoutOf(argument.getArgNumber()).str()) == DType::BF16)
-            roundToBfloat(array);
+          // What is stored with fewer digits means its rounded numbers.
+          std::string layout = layoutOf(argument.getArgNumber()).str();
+          if (storedType(layout) != DType::F32)
+            roundAsStored(array, layout);
         }
       return rows;
     };
@@ -434,7 +478,7 @@ TEST_P(Kernels, EqualTheInterpreter) {
       if (!records.contains(level))
         continue;
       const std::vector<Array> &wanted =
-          cpu::isaNamed(level)->dotPairs ? *expectedOfRounded : *expected;
+          pairs && cpu::isaNamed(level)->dotPairs ? *expectedOfRounded : *expected;
       const cpu::KernelRecord &record = records[level];
       std::string symbol = cpu::symbolOf(kernel, *cpu::isaNamed(level));
       size_t sequences = lengths[1].size();

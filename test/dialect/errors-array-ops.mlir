@@ -318,6 +318,30 @@ func.func @cumsum_c2(%x: tensor<4xi64, #rondo.axes<[d]>>) {
 
 // -----
 
+func.func @round_c1(%x: tensor<?xf32, #rondo.axes<[t]>>) {
+  // expected-error@+1 {{expects an axis other than the time axis 't'}}
+  %0 = rondo.round %x along t by 32 : tensor<?xf32, #rondo.axes<[t]>>
+  return
+}
+
+// -----
+
+func.func @round_c2(%x: tensor<4xi64, #rondo.axes<[d]>>) {
+  // expected-error@+1 {{expects a source with f32 elements}}
+  %0 = rondo.round %x along d by 32 : tensor<4xi64, #rondo.axes<[d]>>
+  return
+}
+
+// -----
+
+func.func @round_c3(%x: tensor<4xf32, #rondo.axes<[d]>>) {
+  // expected-error@+1 {{expects groups of at least 1, got 0}}
+  %0 = rondo.round %x along d by 0 : tensor<4xf32, #rondo.axes<[d]>>
+  return
+}
+
+// -----
+
 func.func @propagate_c1(%x: tensor<4xf32, #rondo.axes<[d]>>) {
   // expected-error@+1 {{expects an axis of the result, got 'c'}}
   %0 = rondo.propagate %x, %x along c : tensor<4xf32, #rondo.axes<[d]>>, tensor<4xf32, #rondo.axes<[d]>> -> tensor<4xf32, #rondo.axes<[d]>>

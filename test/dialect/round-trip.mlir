@@ -44,6 +44,8 @@ func.func @array_ops(%ids: tensor<?xi64, #t>, %table: tensor<8x4xf32, #vd>, %x: 
   %5 = rondo.view %1 by affine_map<(h, k) -> (h * 2 + k)> : tensor<?x4xf32, #td> -> tensor<?x2x2xf32, #thk>
   // CHECK: rondo.concat %{{.*}}, %{{.*}} along d : (tensor<?x4xf32, #rondo.axes<[t, d]>>, tensor<?x4xf32, #rondo.axes<[t, d]>>) -> tensor<?x8xf32, #rondo.axes<[t, d]>>
   %6 = rondo.concat %0, %x along d : (tensor<?x4xf32, #td>, tensor<?x4xf32, #td>) -> tensor<?x8xf32, #td>
+  // CHECK: rondo.round %{{.*}} along d by 32 : tensor<?x4xf32, #rondo.axes<[t, d]>>
+  %rounded = rondo.round %x along d by 32 : tensor<?x4xf32, #td>
   // CHECK: rondo.cumsum %{{.*}} along d : tensor<?x4xf32, #rondo.axes<[t, d]>>
   %7 = rondo.cumsum %x along d : tensor<?x4xf32, #td>
   // CHECK: rondo.propagate %{{.*}}, %{{.*}} along d : tensor<?x4xf32, #rondo.axes<[t, d]>>, tensor<?x4xf32, #rondo.axes<[t, d]>> -> tensor<?x4xf32, #rondo.axes<[t, d]>>

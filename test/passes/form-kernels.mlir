@@ -1,5 +1,6 @@
 // RUN: rondo-opt %s -rondo-form-kernels | FileCheck %s
 // RUN: rondo-opt %s -rondo-form-kernels="weights=pairs32" | FileCheck %s --check-prefix=PAIRS
+// RUN: rondo-opt %s -rondo-form-kernels="integers=nibbles32" | FileCheck %s --check-prefix=INTEGERS
 
 // A layer becomes launches: a product with its packed weight, then one kernel for the row-wise rest, then the scan; equal kernels are one.
 
@@ -47,3 +48,17 @@ func.func @calls(%x: tensor<?x128xf32, #td>, %w: tensor<32x64xf32, #nd>, %w2: te
 // CHECK-DAG: func.func private @layer_scan({{.*}} attributes {rondo.kernel = "scan", rondo.state_info = [{{.*}}kind = "fixed"{{.*}}], rondo.states = ["S"]}
 // The shifts share the longer tail.
 // CHECK-DAG: rondo.state_info = [{init = -1 : i64, kind = "tail", source = {{[01]}} : i64, tokens = 3 : i64, type = tensor<32xf32, {{.*}}>}], rondo.states = ["b"]
+
+// A rounding of rows goes into the product that reads it, and that product's matrix alone is of integers.
+// INTEGERS: func.func private @rounded_product({{.*}} {rondo.layout = "nibbles32"})
+// INTEGERS: rondo.round
+// INTEGERS: func.func private @rounded_product{{_[0-9]+}}({{.*}} {rondo.layout = "panels32"})
+// INTEGERS-NOT: rondo.round
+// INTEGERS: return
+func.func @rounded(%x: tensor<?x64xf32, #rondo.axes<[t, d]>>) -> (tensor<?x16xf32, #rondo.axes<[t, n]>>, tensor<?x16xf32, #rondo.axes<[t, n]>>) {
+  %w = rondo.param "rounded.w" : tensor<16x64xf32, #rondo.axes<[n, d]>>
+  %r = rondo.round %x along d by 32 : tensor<?x64xf32, #rondo.axes<[t, d]>>
+  %0 = rondo.contract %r, %w over [d] : tensor<?x64xf32, #rondo.axes<[t, d]>>, tensor<16x64xf32, #rondo.axes<[n, d]>> -> tensor<?x16xf32, #rondo.axes<[t, n]>>
+  %1 = rondo.contract %x, %w over [d] : tensor<?x64xf32, #rondo.axes<[t, d]>>, tensor<16x64xf32, #rondo.axes<[n, d]>> -> tensor<?x16xf32, #rondo.axes<[t, n]>>
+  return %0, %1 : tensor<?x16xf32, #rondo.axes<[t, n]>>, tensor<?x16xf32, #rondo.axes<[t, n]>>
+}

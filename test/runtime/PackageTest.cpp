@@ -5,6 +5,7 @@
 #include "test/runtime/Scratch.h"
 #include "test/runtime/SmallModel.h"
 
+#include <cmath>
 #include <cstring>
 
 using namespace rondo;
@@ -133,6 +134,86 @@ TEST(WeightLayout, PairsAreRoundedAndSideBySide) {
   EXPECT_FALSE(unpackWeight("w", DType::F32, {33, 3}, "pairs32", *packed));
   EXPECT_FALSE(unpackWeight("w", DType::BF16, {33, 5}, "pairs32", *packed));
   EXPECT_FALSE(packWeight({"v", DType::F32, {99}, rows.bytes, {}}, "pairs32"));
+}
+
+/// Numbers without a pattern, in every size from 1e-3 to 1.
+static std::vector<float> unevenNumbers(size_t count) {
+  std::vector<float> numbers(count);
+  for (size_t i = 0; i < count; ++i)
+    numbers[i] = std::sin(0.7f * static_cast<float>(i * i % 1009)) /
+                 static_cast<float>(1 + i / 97 % 11 * 100);
+  return numbers;
+}
+
+TEST(WeightLayout, IntegersAreWithinHalfAStepOfTheirGroup) {
+  for (auto [layout, stored, steps] :
+       {std::tuple{"bytes32", DType::I8, 127.0f}, std::tuple{"nibbles32", DType::U8, 7.0f}})
+    // A second panel, a second group that is not whole; and exact multiples.
+    for (std::vector<int64_t> shape : {std::vector<int64_t>{33, 41}, {32, 32}, {1, 3}}) {
+      std::vector<float> numbers = unevenNumbers(static_cast<size_t>(shape[0] * shape[1]));
+      TensorView rows{"w", DType::F32, shape, std::as_bytes(std::span(numbers)), {}};
+      auto packed = packWeight(rows, layout);
+      ASSERT_TRUE(packed) << packed.error().message;
+      EXPECT_EQ(packed->size(), packedBytes(stored, shape, layout));
+      auto back = unpackWeight("w", stored, shape, layout, *packed);
+      ASSERT_TRUE(back) << back.error().message;
+      ASSERT_EQ(back->dtype, DType::F32);
+      std::span<const float> found = std::as_const(*back).as<float>();
+      double off = 0, all = 0;
+      for (int64_t row = 0; row < shape[0]; ++row)
+        for (int64_t k = 0; k < shape[1]; ++k) {
+          float largest = 0;
+          for (int64_t i = k / 32 * 32; i < std::min(shape[1], k / 32 * 32 + 32); ++i)
+            largest = std::max(largest, std::fabs(numbers[size_t(row * shape[1] + i)]));
+          auto at = static_cast<size_t>(row * shape[1] + k);
+          // In 4 bits the largest may be cut off, by one step, where that serves the others.
+          float bound = largest / steps * (stored == DType::I8 ? 0.51f : 1.3f);
+          EXPECT_NEAR(found[at], numbers[at], bound) << layout << " " << row << " " << k;
+          off += std::pow(found[at] - numbers[at], 2);
+          all += std::pow(numbers[at], 2);
+        }
+      EXPECT_LT(std::sqrt(off / all), stored == DType::I8 ? 0.006 : 0.09) << layout;
+      // What was rounded once stays as it is.
+      std::vector<float> once(found.begin(), found.end());
+      auto again = packWeight({"w", DType::F32, shape, std::as_bytes(std::span(once)), {}}, layout);
+      auto twice = unpackWeight("w", stored, shape, layout, *again);
+      std::span<const float> second = std::as_const(*twice).as<float>();
+      if (stored == DType::I8)
+        EXPECT_TRUE(std::equal(second.begin(), second.end(), once.begin()));
+    }
+}
+
+TEST(WeightLayout, GroupsOfZerosAndSmallNumbersKeepTheirMeaning) {
+  std::vector<float> numbers(3 * 64, 0.0f);
+  numbers[64] = 1e-9f; // the second row's first group: far below f16, which holds the scales
+  numbers[65] = -1e-9f;
+  for (const char *layout : {"bytes32", "nibbles32"}) {
+    TensorView rows{"w", DType::F32, {3, 64}, std::as_bytes(std::span(numbers)), {}};
+    auto packed = packWeight(rows, layout);
+    ASSERT_TRUE(packed);
+    auto back = unpackWeight("w", storedType(layout), {3, 64}, layout, *packed);
+    ASSERT_TRUE(back);
+    std::span<const float> found = std::as_const(*back).as<float>();
+    for (size_t i = 0; i < numbers.size(); ++i)
+      EXPECT_NEAR(found[i], numbers[i], 2e-10) << layout << " " << i;
+    EXPECT_EQ(found[0], 0);
+  }
+}
+
+TEST(WeightLayout, IntegersRefuseWhatHasNone) {
+  for (float bad : {NAN, INFINITY, -INFINITY}) {
+    std::vector<float> numbers(64, 1.0f);
+    numbers[37] = bad;
+    TensorView rows{"w", DType::F32, {2, 32}, std::as_bytes(std::span(numbers)), {}};
+    auto packed = packWeight(rows, "bytes32");
+    ASSERT_FALSE(packed);
+    EXPECT_NE(packed.error().message.find("[1, 5], expected finite numbers"), std::string::npos)
+        << packed.error().message;
+  }
+  EXPECT_FALSE(packedBytes(DType::I8, std::vector<int64_t>{INT64_MAX, INT64_MAX}, "bytes32"));
+  EXPECT_FALSE(packedBytes(DType::I8, std::vector<int64_t>{INT64_MAX / 2, 64}, "nibbles32"));
+  EXPECT_FALSE(packedBytes(DType::F32, std::vector<int64_t>{32, 32}, "bytes32"));
+  EXPECT_FALSE(packedBytes(DType::I8, std::vector<int64_t>{32}, "bytes32"));
 }
 
 TEST_F(PackageFile, IsReadFromMemory) {

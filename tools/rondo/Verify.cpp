@@ -9,6 +9,7 @@
 #include "tools/rondo/Command.h"
 #include "tools/rondo/Console.h"
 #include "tools/rondo/EntryInputs.h"
+#include "tools/rondo/LogitsDifference.h"
 #include "tools/rondo/Reference.h"
 
 #include <algorithm>
@@ -22,7 +23,7 @@ namespace rondo::cli {
 namespace {
 
 struct VerifyOptions {
-  std::string package, inputs, config, module, precision = "f32";
+  std::string package, inputs, config, module, against, precision = "f32";
   std::vector<std::string> sizes; ///< --set, for a spec
   int64_t tokens = 0, referenceTokens = 0;
   uint64_t seed = 1;
@@ -74,6 +75,8 @@ public:
 
   Status prepare();
   std::vector<Comparison> compareAll();
+  /// From the logits of `path`, another package of the same model.
+  Result<LogitsDifference> differenceFrom(const std::string &path);
   int64_t tokens() const { return sequence.tokens; }
   int64_t tokensOfReference() const { return referenceTokens; }
 
@@ -94,15 +97,16 @@ private:
 
   void compareReference();
   bool roundsHere() const { return fewerBits && roundsFactors(session.isa()); }
-  Tensors interpret(const Sequence &of, bool f64, bool roundFactors = false) {
+  Tensors interpret(const Sequence &of, bool f64, const std::string &flag = {}) {
     std::vector<std::string> program{session.path()};
-    if (roundFactors)
-      program.push_back("--round-factors");
+    if (!flag.empty())
+      program.push_back(flag);
     return cli::interpret(scratch, program, of, {of.tokens}, f64);
   }
   /// The best level below those that round factors, if package and machine have it.
   std::optional<std::string> exactLevel() const;
   Status measureRounding(const Sequence &start);
+  Status boundIntegers(const Sequence &start);
   std::vector<Numbers> keptOf(const std::vector<Numbers> &interpreted) const;
   void comparePieces();
   void compareStep(const package::Entry &step);
@@ -140,6 +144,7 @@ private:
   int64_t referenceTokens = 0;
   Bound bound;
   bool fewerBits = false; ///< the package has weights of bf16: levels may round the other factors
+  bool integers = false;  ///< the package has weights of integers: rows are rounded as well
   Bound acrossLevels;     ///< between a level that rounds factors and one that does not
   Outcome whole;          ///< forward in one call
   std::vector<Numbers>
@@ -159,8 +164,10 @@ std::vector<int64_t> piecesOf(int64_t total, const std::vector<int64_t> &sizes) 
 }
 
 Status Verifier::prepare() {
-  for (const package::Weight *weight : *session.manifest().weights())
+  for (const package::Weight *weight : *session.manifest().weights()) {
     fewerBits |= dtypeOf(weight->dtype()) == DType::BF16;
+    integers |= isOfIntegers(weight->layout()->string_view());
+  }
   uint64_t parameters = std::max<uint64_t>(1, countParameters(session.manifest()));
   if (!options.inputs.empty()) {
     RONDO_TAKE(TensorFile file, TensorFile::open(options.inputs));
@@ -309,12 +316,14 @@ std::optional<std::string> Verifier::exactLevel() const {
 /// rounding does to the interpreter's numbers at all bounds what that does. Without the
 /// interpreter, what it does to the kernels'.
 Status Verifier::measureRounding(const Sequence &start) {
+  if (integers)
+    RONDO_CHECK(boundIntegers(start));
   acrossLevels = bound;
   if (!fewerBits)
     return {};
   std::vector<Numbers> unrounded = exact;
   if (!options.noReference) {
-    RONDO_TAKE(exactOfRounded, interpret(start, true, /*roundFactors=*/true));
+    RONDO_TAKE(exactOfRounded, interpret(start, true, "--round-factors"));
   } else if (std::optional<std::string> level = exactLevel(); level && roundsHere()) {
     RONDO_TAKE(unrounded, runOn({options.machine.threads, *level}, start));
     RONDO_TAKE(exactOfRounded, runForward(start, {start.tokens}));
@@ -328,6 +337,24 @@ Status Verifier::measureRounding(const Sequence &start) {
   acrossLevels = {std::max(bound.relative, 2 * effect), "twice " + reason};
   if (roundsHere())
     bound = {std::max(bound.relative, effect), reason};
+  return {};
+}
+
+/// Rows that are rounded to integers are so by the same rule in f32 everywhere, and a product of
+/// the same rows has the same integers at every level. But where two ways of computing a row differ
+/// in their last bits, a number that stands between two integers goes the other way here and there,
+/// by a whole step; later rows differ then, and so on. All of that together is less than what
+/// rounding every number at all does to the interpreter's results.
+Status Verifier::boundIntegers(const Sequence &start) {
+  if (options.noReference) {
+    bound = {1.0 / 127, "one step of rows in 8 bits"};
+    return {};
+  }
+  RONDO_TAKE(std::vector<Numbers> unrounded, interpret(start, true, "--unrounded"));
+  double effect = compare("", unrounded, exact, {HUGE_VAL, ""}).maxRel;
+  if (effect > bound.relative)
+    bound = {effect,
+             fmt::format("{:.2g}, what rounding rows to 8 bits does to the interpreter", effect)};
   return {};
 }
 
@@ -687,6 +714,20 @@ std::vector<Comparison> Verifier::compareAll() {
   return std::move(all);
 }
 
+Result<LogitsDifference> Verifier::differenceFrom(const std::string &path) {
+  progress.show("logits of " + path);
+  RONDO_TAKE(Session other, Session::open(path, options.machine));
+  RONDO_TAKE(const package::Entry *entry, other.entry("forward"));
+  Forms otherForms(other);
+  RONDO_TAKE(Outcome expected, otherForms.run(*entry, sequence, {sequence.tokens}));
+  RONDO_TAKE(Outcome found, forms.run(forward, sequence, {sequence.tokens}));
+  progress.clear();
+  if (expected.outputs.size() != 1 || found.outputs.size() != 1)
+    return Error{
+        fmt::format("{}: expected one output, logits, found {}", path, expected.outputs.size())};
+  return differenceOf(expected.outputs[0], found.outputs[0]);
+}
+
 Result<int> verify(const VerifyOptions &options) {
   RONDO_TAKE(ScratchFolder scratch, ScratchFolder::create());
   std::string path = options.package;
@@ -698,6 +739,10 @@ Result<int> verify(const VerifyOptions &options) {
   RONDO_TAKE(const package::Entry *forward, session.entry("forward"));
   Verifier verifier(options, session, *forward, scratch);
   RONDO_CHECK(verifier.prepare());
+  std::optional<LogitsDifference> difference;
+  if (!options.against.empty()) {
+    RONDO_TAKE(difference, verifier.differenceFrom(options.against));
+  }
   std::vector<Comparison> all = verifier.compareAll();
 
   auto count = [&](Verdict verdict) {
@@ -708,19 +753,29 @@ Result<int> verify(const VerifyOptions &options) {
   std::string repeat =
       fmt::format("rondo verify {} --tokens {} --reference-tokens {} --seed {}", options.package,
                   verifier.tokens(), verifier.tokensOfReference(), options.seed);
-  if (options.json)
-    printJson({{"package", options.package},
-               {"tokens", verifier.tokens()},
-               {"seed", options.seed},
-               {"isa", session.isa()},
-               {"threads", session.threads()},
-               {"passed", passed},
-               {"comparisons", describe(all)}});
-  else
+  if (options.json) {
+    nlohmann::ordered_json result{{"package", options.package},   {"tokens", verifier.tokens()},
+                                  {"seed", options.seed},         {"isa", session.isa()},
+                                  {"threads", session.threads()}, {"passed", passed},
+                                  {"comparisons", describe(all)}};
+    if (difference)
+      result["against"] = {{"package", options.against},
+                           {"logits_max_abs", difference->maxAbs},
+                           {"logits_mean_abs", difference->meanAbs},
+                           {"kl_nats", difference->divergence},
+                           {"same_first", difference->sameFirst}};
+    printJson(result);
+  } else {
+    if (difference)
+      fmt::print("logits against {}: at most {:.3g} apart, {:.3g} on average; divergence {:.3g} "
+                 "nats a token; the same most likely id for {:.1f} % of tokens\n",
+                 options.against, difference->maxAbs, difference->meanAbs, difference->divergence,
+                 100 * difference->sameFirst);
     fmt::print("{}\n{} tokens, seed {}, {}, {} threads: {} passed, {} failed, {} not applicable\n",
                printComparisons(all), verifier.tokens(), options.seed, session.isa(),
                session.threads(), count(Verdict::Passed), count(Verdict::Failed),
                count(Verdict::NotApplicable));
+  }
   if (!passed)
     fmt::print(stderr, "error: {}: {} comparisons failed; repeat with: {}\n", options.package,
                count(Verdict::Failed), repeat);
@@ -753,6 +808,9 @@ Command addVerify(CLI::App &app) {
       ->add_option("--inputs", options->inputs,
                    "A safetensors file with the inputs, [1, T, axes...], instead of random ones")
       ->excludes("--tokens");
+  command->add_option("--against", options->against,
+                      "Another package of the same model, as of more precise weights: how far the "
+                      "logits are from its");
   command->add_flag("--no-reference", options->noReference, "Leave the interpreter out");
   command->add_option("--config", options->config, "Of a spec: config.json with its sizes");
   command->add_option("--set", options->sizes, "Of a spec: name=value of a size or option");
@@ -766,6 +824,7 @@ Command addVerify(CLI::App &app) {
                   "comparison fails.\n"
                   "Examples:\n"
                   "  rondo verify model.rpk\n"
+                  "  rondo verify small.rpk --against f32.rpk\n"
                   "  rondo verify layer.rondo --set h=4 --set n=32\n"
                   "  rondo verify layer.rondo --inputs gates.safetensors --json");
   return {command, [options] { return verify(*options); }};

@@ -1,0 +1,305 @@
+//===- GroupsProduct.cpp - Products with matrices of integers -------------===//
+//
+//   round(rows) [t, k]  x  panels of 32 columns, integers by groups of 32 k  ->  [t, n] of f32
+//
+// Rows are rounded as `rondo.round` says, a block of them at a time in scratch: integers of 8 bits,
+// and for each group its scale and the sum of its integers. One step of k is four bytes of a panel,
+// stored with an offset so that they have no sign; what the offset adds, offset times the sum of
+// the row's integers, is where the group's sum starts. A group's sum is exact: a level with dot
+// products of bytes takes four products in one instruction, others widen to 16 bits and add
+// products of pairs, and all have the same integer. It is scaled by both scales and added in f32,
+// group by group in the order of k: results do not depend on how rows and columns were shared out.
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/cpu/KernelFrame.h"
+
+#include "dialect/Axes.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "runtime/weight_groups.h"
+
+using namespace mlir;
+using namespace rondo;
+using namespace rondo::cpu;
+
+namespace {
+constexpr int64_t panel = groupPanel, depthOfGroup = groupDepth, quads = depthOfGroup / 4;
+/// Rows that are rounded before they are multiplied; they stay in cache.
+constexpr int64_t blockRows = 128;
+
+class GroupsProduct {
+public:
+  GroupsProduct(KernelFrame &frame, ContractOp contract, Value weight, RoundOp round, int bits)
+      : nest(frame.nest), b(nest.builder()), loc(contract.getLoc()), isa(nest.isa()),
+        rows(round.getSource()), rowAxis(axesOf(contract.getType())[0]),
+        depthAxis(cast<StringAttr>(contract.getAxes()[0])), bits(bits),
+        depth(extentOf(weight.getType(), depthAxis.getValue())),
+        groups((depth + depthOfGroup - 1) / depthOfGroup),
+        columns(cast<RankedTensorType>(contract.getType()).getDimSize(1)),
+        weights(nest.bufferOf(weight)->base), output(frame.outputBuffer(0).base) {}
+
+  /// Columns of panels [begin, end), all rows.
+  LogicalResult emit(KernelFrame &frame);
+
+private:
+  using Sums = SmallVector<Value>;
+  /// Bytes of a rounded number: those that are multiplied in pairs are widened once.
+  int64_t width() const { return isa.dotBytes ? 1 : 2; }
+  /// Both accumulators of a tile, integers and f32, two vectors a row.
+  int64_t tileRows() const { return isa.lanes == 16 ? 6 : 2; }
+  VectorType lanesOf(Type element) { return VectorType::get(isa.lanes, element); }
+  Value add(Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
+  Value sub(Value x, Value y) { return arith::SubIOp::create(b, loc, x, y); }
+  Value mul(Value x, int64_t y) { return arith::MulIOp::create(b, loc, x, nest.i64(y)); }
+  Value load(Type type, Value base, Value offset, unsigned align) {
+    return LLVM::LoadOp::create(b, loc, type, nest.addressOf(base, offset, b.getI8Type()), align);
+  }
+  void store(Value value, Value base, Value offset, unsigned align) {
+    LLVM::StoreOp::create(b, loc, value, nest.addressOf(base, offset, b.getI8Type()), align);
+  }
+  Value splat(int32_t value, VectorType type) {
+    return arith::ConstantOp::create(
+        b, loc, DenseElementsAttr::get(type, IntegerAttr::get(type.getElementType(), value)));
+  }
+  Value real(double value) {
+    return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(float(value)));
+  }
+  Value spread(Value scalar) {
+    return vector::BroadcastOp::create(b, loc, lanesOf(scalar.getType()), scalar);
+  }
+  Value call(StringRef intrinsic, ValueRange operands) {
+    return LLVM::CallIntrinsicOp::create(b, loc, lanesOf(b.getI32Type()),
+                                         b.getStringAttr(intrinsic), operands)
+        .getResult(0);
+  }
+  /// Index of (row - firstRounded, group).
+  Value groupOf(Value row, Value group) { return add(mul(sub(row, firstRounded), groups), group); }
+
+  LogicalResult roundRow(Value row);
+  void roundGroup(Value row, Value group);
+  void emitTile(Value row, int64_t count, Value item, int64_t column);
+  /// Integers of one step of k, of `vector`'s columns, times those of the row, added to `sum`.
+  Value dot(Value sum, Value bytes, Value place, int64_t quad);
+  /// Bytes of all steps of a vector's columns.
+  SmallVector<Value> stepsOf(Value block, int64_t column);
+  void storeTile(ValueRange sums, Value row, int64_t count, Value item, int64_t column);
+
+  Nest &nest;
+  OpBuilder &b;
+  Location loc;
+  const Isa &isa;
+  Value rows;
+  StringAttr rowAxis, depthAxis;
+  int bits;
+  int64_t depth, groups, columns;
+  Value weights, output, unit;
+  Value numbers;         ///< one row, f32, zeros beyond its depth
+  Value rounded;         ///< [row - firstRounded][groups][32] of i8 or i16
+  Value scales, offsets; ///< [row - firstRounded][groups] of f32, i32
+  Value firstRounded;    ///< the row that they begin with
+  static constexpr int64_t vectors = 2;
+};
+} // namespace
+
+LogicalResult GroupsProduct::emit(KernelFrame &frame) {
+  numbers = frame.scratch.allocate(nest, groups * depthOfGroup * 4);
+  rounded = frame.scratch.allocate(nest, blockRows * groups * depthOfGroup * width());
+  scales = frame.scratch.allocate(nest, blockRows * groups * 4);
+  offsets = frame.scratch.allocate(nest, blockRows * groups * 4);
+  unit = nest.loadAt(b.getF32Type(), weights, 0);
+  LogicalResult result = success();
+  nest.forLoop(nest.i64(0), frame.rows(), blockRows, [&](Value first) {
+    firstRounded = first;
+    Value end = arith::MinSIOp::create(b, loc, add(first, nest.i64(blockRows)), frame.rows());
+    nest.forLoop(first, end, 1, [&](Value row) {
+      if (failed(roundRow(row)))
+        result = failure();
+    });
+    nest.forLoop(frame.begin(), frame.end(), 1, [&](Value item) {
+      for (int64_t column = 0; column < panel; column += vectors * isa.lanes)
+        if (failed(nest.overTiles({first, end, std::nullopt}, tileRows(),
+                                  [&](Value row, int64_t count) -> LogicalResult {
+                                    emitTile(row, count, item, column);
+                                    return success();
+                                  })))
+          result = failure();
+    });
+  });
+  return result;
+}
+
+LogicalResult GroupsProduct::roundRow(Value row) {
+  int64_t padded = groups * depthOfGroup;
+  Value back = sub(nest.i64(0), mul(row, padded));
+  Buffer buffer = nest.rowMajor(nest.addressOf(numbers, back, b.getF32Type()), {rowAxis, depthAxis},
+                                {ShapedType::kDynamic, padded}, b.getF32Type());
+  llvm::DenseMap<StringAttr, IndexRange> ranges;
+  ranges[rowAxis] = IndexRange{row, nest.after(row, 1), 1};
+  if (failed(nest.emitInto(rows, buffer, Env(), ranges)))
+    return failure();
+  for (int64_t k = depth; k < padded; ++k)
+    store(real(0), numbers, nest.i64(k * 4), 4);
+  nest.forLoop(nest.i64(0), nest.i64(groups), 1, [&](Value group) { roundGroup(row, group); });
+  return success();
+}
+
+void GroupsProduct::roundGroup(Value row, Value group) {
+  Type i32 = b.getI32Type();
+  SmallVector<Value> parts;
+  Value largest; // as bits: NaN is above all numbers
+  for (int64_t k = 0; k < depthOfGroup; k += isa.lanes) {
+    Value place = mul(nest.after(mul(group, depthOfGroup), k), 4);
+    parts.push_back(load(lanesOf(b.getF32Type()), numbers, place, 4));
+    Value part = arith::BitcastOp::create(b, loc, lanesOf(i32), parts.back());
+    Value magnitude = arith::AndIOp::create(b, loc, part, splat(0x7fffffff, lanesOf(i32)));
+    largest = largest ? arith::MaxSIOp::create(b, loc, largest, magnitude) : magnitude;
+  }
+  Value most = vector::ReductionOp::create(b, loc, vector::CombiningKind::MAXSI, largest);
+  most = arith::BitcastOp::create(b, loc, b.getF32Type(), most);
+  Value none = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, most, real(0x1p-100));
+  Value quotient = arith::DivFOp::create(b, loc, real(127), most);
+  Value inverse = spread(arith::SelectOp::create(b, loc, none, real(0), quotient));
+  // An infinity less itself is no number, and makes the group's scale none.
+  Value scale = arith::AddFOp::create(b, loc, arith::DivFOp::create(b, loc, most, real(127)),
+                                      arith::SubFOp::create(b, loc, most, most));
+  Value place = groupOf(row, group);
+  store(arith::MulFOp::create(b, loc, scale, unit), scales, mul(place, 4), 4);
+
+  Value total;
+  for (auto [i, part] : llvm::enumerate(parts)) {
+    // The sum with 1.5 * 2^23 has no digits below 1: the nearest integer, even where two are.
+    constexpr int32_t shifted = 0x4b400000;
+    Value magic = spread(real(12582912.0));
+    Value sum = arith::AddFOp::create(b, loc, arith::MulFOp::create(b, loc, part, inverse), magic);
+    Value integers =
+        sub(arith::BitcastOp::create(b, loc, lanesOf(i32), sum), splat(shifted, lanesOf(i32)));
+    total = total ? add(total, integers) : integers;
+    Value at = mul(nest.after(mul(place, depthOfGroup), int64_t(i) * isa.lanes), width());
+    if (!isa.dotBytes) {
+      // Both even numbers of four, then both odd ones, as the panel's bytes are widened.
+      SmallVector<int64_t> order;
+      for (int64_t q = 0; q < isa.lanes; q += 4)
+        order.append({q, q + 2, q + 1, q + 3});
+      integers = vector::ShuffleOp::create(b, loc, integers, integers, order);
+    }
+    Type narrow = isa.dotBytes ? b.getI8Type() : b.getIntegerType(16);
+    store(arith::TruncIOp::create(b, loc, lanesOf(narrow), integers), rounded, at,
+          unsigned(width()));
+  }
+  Value sum = vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, total);
+  Value offset = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(bits == 8 ? -128 : -8));
+  store(arith::MulIOp::create(b, loc, sum, offset), offsets, mul(place, 4), 4);
+}
+
+SmallVector<Value> GroupsProduct::stepsOf(Value block, int64_t column) {
+  auto words = lanesOf(b.getI32Type());
+  SmallVector<Value> low, high;
+  for (int64_t q = 0; q < quads * bits / 8; ++q) {
+    Value place = nest.after(block, 2 * panel + q * panel * 4 + column * 4);
+    Value bytes = load(words, weights, place, unsigned(isa.lanes * 4));
+    if (bits == 8) {
+      low.push_back(bytes);
+      continue;
+    }
+    Value mask = splat(0x0f0f0f0f, words);
+    low.push_back(arith::AndIOp::create(b, loc, bytes, mask));
+    high.push_back(arith::AndIOp::create(
+        b, loc, arith::ShRUIOp::create(b, loc, bytes, splat(4, words)), mask));
+  }
+  low.append(high);
+  return low;
+}
+
+Value GroupsProduct::dot(Value sum, Value words, Value place, int64_t quad) {
+  Type i32 = b.getI32Type();
+  auto shaped = [&](Value value, Type element) -> Value {
+    int64_t count = isa.lanes * 32 / element.getIntOrFloatBitWidth();
+    return vector::BitCastOp::create(b, loc, VectorType::get(count, element), value);
+  };
+  Value first = mul(nest.after(place, 4 * quad), width());
+  auto ofRow = [&](int64_t offset) {
+    return spread(load(i32, rounded, nest.after(first, offset), 4));
+  };
+  if (isa.dotBytes)
+    return call("llvm.x86.avx512.vpdpbusd.512",
+                {sum, shaped(words, b.getI8Type()), shaped(ofRow(0), b.getI8Type())});
+  Type i16 = b.getIntegerType(16);
+  auto halves = VectorType::get(2 * isa.lanes, i16);
+  StringRef pairs = isa.lanes == 16 ? "llvm.x86.avx512.pmaddw.d.512" : "llvm.x86.avx2.pmadd.wd";
+  Value both = shaped(words, i16);
+  Value even = arith::AndIOp::create(b, loc, both, splat(0xff, halves));
+  Value odd = arith::ShRUIOp::create(b, loc, both, splat(8, halves));
+  sum = add(sum, call(pairs, {even, shaped(ofRow(0), i16)}));
+  return add(sum, call(pairs, {odd, shaped(ofRow(4), i16)}));
+}
+
+void GroupsProduct::emitTile(Value row, int64_t count, Value item, int64_t column) {
+  Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(lanesOf(b.getF32Type())));
+  Sums sums = nest.forLoop(
+      nest.i64(0), nest.i64(groups), 1, Sums(count * vectors, zero),
+      [&](Value group, ValueRange carried) {
+        Value block = nest.after(mul(add(mul(item, groups), group), groupBytes(bits)), groupHeader);
+        SmallVector<SmallVector<Value>> steps;
+        SmallVector<Value> factors;
+        for (int64_t j = 0; j < vectors; ++j) {
+          int64_t own = column + j * isa.lanes;
+          steps.push_back(stepsOf(block, own));
+          Value stored = load(lanesOf(b.getF16Type()), weights, nest.after(block, 2 * own),
+                              unsigned(isa.lanes * 2));
+          factors.push_back(arith::ExtFOp::create(b, loc, lanesOf(b.getF32Type()), stored));
+        }
+        Sums integers, places, next;
+        for (int64_t r = 0; r < count; ++r) {
+          Value index = groupOf(nest.after(row, r), group);
+          places.push_back(index);
+          Value start = spread(load(b.getI32Type(), offsets, mul(index, 4), 4));
+          integers.append(vectors, start);
+        }
+        for (int64_t q = 0; q < quads; ++q)
+          for (int64_t r = 0; r < count; ++r)
+            for (int64_t j = 0; j < vectors; ++j) {
+              Value &sum = integers[size_t(r * vectors + j)];
+              sum = dot(sum, steps[size_t(j)][size_t(q)], mul(places[size_t(r)], depthOfGroup), q);
+            }
+        for (int64_t r = 0; r < count; ++r) {
+          Value scale = spread(load(b.getF32Type(), scales, mul(places[size_t(r)], 4), 4));
+          for (int64_t j = 0; j < vectors; ++j) {
+            auto i = size_t(r * vectors + j);
+            Value exact = arith::SIToFPOp::create(b, loc, lanesOf(b.getF32Type()), integers[i]);
+            Value factor = arith::MulFOp::create(b, loc, factors[size_t(j)], scale);
+            next.push_back(nest.math().fma(exact, factor, carried[i]));
+          }
+        }
+        return next;
+      });
+  storeTile(sums, row, count, item, column);
+}
+
+void GroupsProduct::storeTile(ValueRange sums, Value row, int64_t count, Value item,
+                              int64_t column) {
+  for (int64_t r = 0; r < count; ++r)
+    for (int64_t j = 0; j < vectors; ++j) {
+      Value sum = sums[size_t(r * vectors + j)];
+      Value first = nest.after(mul(item, panel), column + j * isa.lanes);
+      Value address =
+          nest.addressOf(output, add(mul(nest.after(row, r), columns), first), b.getF32Type());
+      if (columns % panel)
+        LLVM::MaskedStoreOp::create(b, loc, sum, address, nest.maskBelow(first, nest.i64(columns)),
+                                    4u);
+      else
+        LLVM::StoreOp::create(b, loc, sum, address, 4u);
+    }
+}
+
+LogicalResult cpu::emitGroupsProduct(KernelFrame &frame, ContractOp contract, Value weight,
+                                     int bits) {
+  Value rows = contract.getLhs() == weight ? contract.getRhs() : contract.getLhs();
+  auto round = rows.getDefiningOp<RoundOp>();
+  if (!round || round.getAxis() != cast<StringAttr>(contract.getAxes()[0]).getValue() ||
+      int64_t(round.getGroup()) != depthOfGroup)
+    return contract.emitOpError("expects rows that are rounded along the summed axis by ")
+           << depthOfGroup << ", since the matrix is stored as integers";
+  return GroupsProduct(frame, contract, weight, round, bits).emit(frame);
+}
