@@ -4,15 +4,17 @@
 // so that a piece of any length costs O(n log n).
 
 #include "runtime/bpe.h"
+#include "runtime/unicode.h"
 
 #include <algorithm>
 #include <fmt/format.h>
 #include <queue>
+#include <utility>
 
 namespace rondo {
 
 void Bpe::addToken(std::string bytes, int32_t id) {
-  if (bytes.size() == 1)
+  if (bytes.size() == 1 && !characters)
     idOfByte[static_cast<unsigned char>(bytes[0])] = id;
   idOfBytes.emplace(std::move(bytes), id);
 }
@@ -36,6 +38,49 @@ void Bpe::setUnknown(int32_t id, bool fused) {
   fuseUnknown = fused;
 }
 
+void Bpe::beginWithCharacters(const std::array<int32_t, 256> &bytes) {
+  characters = true;
+  idOfByte = bytes;
+}
+
+Status Bpe::split(std::string_view piece, std::vector<int32_t> &tokens) const {
+  // An unknown token is written when a known one follows, or another that is not fused with it:
+  // bytes that stand for a character come before it, as in the library whose files these are.
+  bool pending = false;
+  auto flush = [&] {
+    if (std::exchange(pending, false))
+      tokens.push_back(*unknown);
+  };
+  auto byteId = [&](char c) { return idOfByte[static_cast<unsigned char>(c)]; };
+  while (!piece.empty()) {
+    std::string_view symbol = piece.substr(0, characters ? firstCharacter(piece) : 1);
+    piece.remove_prefix(symbol.size());
+    int32_t id = characters ? -1 : byteId(symbol[0]);
+    if (auto found = characters ? idOfBytes.find(symbol) : idOfBytes.end();
+        found != idOfBytes.end())
+      id = found->second;
+    if (id >= 0) {
+      flush();
+      tokens.push_back(id);
+    } else if (characters &&
+               std::all_of(symbol.begin(), symbol.end(), [&](char c) { return byteId(c) >= 0; })) {
+      for (char c : symbol)
+        tokens.push_back(byteId(c));
+    } else if (unknown) {
+      if (!fuseUnknown)
+        flush();
+      pending = true;
+    } else if (characters) {
+      return Error{fmt::format("text: found '{}', for which the tokenizer has no token", symbol)};
+    } else {
+      return Error{fmt::format("text: found byte 0x{:02x}, for which the tokenizer has no token",
+                               static_cast<unsigned char>(symbol[0]))};
+    }
+  }
+  flush();
+  return {};
+}
+
 Status Bpe::encode(std::string_view piece, std::vector<int64_t> &ids) const {
   if (wholePieces)
     if (auto whole = idOfBytes.find(piece); whole != idOfBytes.end()) {
@@ -57,18 +102,11 @@ Status Bpe::encode(std::string_view piece, std::vector<int64_t> &ids) const {
   std::vector<Symbol> list;
   list.reserve(piece.size());
   auto symbol = [&](int64_t at) -> Symbol & { return list[static_cast<size_t>(at)]; };
-  bool fusing = false;
-  for (char c : piece) {
-    int32_t id = idOfByte[static_cast<unsigned char>(c)];
-    bool known = id >= 0;
-    if (!known && !unknown)
-      return Error{fmt::format("text: found byte 0x{:02x}, for which the tokenizer has no token",
-                               static_cast<unsigned char>(c))};
-    if (known || !fusing)
-      list.push_back({known ? id : *unknown, static_cast<int64_t>(list.size()) - 1,
-                      static_cast<int64_t>(list.size()) + 1});
-    fusing = !known && fuseUnknown;
-  }
+  std::vector<int32_t> tokens;
+  RONDO_CHECK(split(piece, tokens));
+  for (int32_t id : tokens)
+    list.push_back(
+        {id, static_cast<int64_t>(list.size()) - 1, static_cast<int64_t>(list.size()) + 1});
   if (list.empty())
     return {};
   list.back().next = -1;

@@ -24,8 +24,6 @@ constexpr std::string_view punctuation = R"([\p{P}$+<=>^`|~])";
 Result<PreTokenizer> PreTokenizer::fromJson(const JsonPlace &json) {
   PreTokenizer result;
   RONDO_CHECK(result.add(json));
-  if (!result.byteLevel)
-    return json.error("found no ByteLevel, expected one: only byte-level BPE is read");
   if (result.rules.size() && result.rules.back().kind == Rule::Characters)
     result.rules.pop_back(); // nobody sees the characters
   return result;
@@ -67,8 +65,20 @@ Status PreTokenizer::add(const JsonPlace &json) {
   }
   if (type == "Split")
     return addSplit(json);
-  return json.error(fmt::format(
-      "found '{}', expected ByteLevel, Split, Digits, Punctuation or a Sequence of them", type));
+  if (type == "Metaspace")
+    return addSpaces(json);
+  if (type == "Whitespace")
+    return addSplit(R"(\w+|[^\w\s]+)", false, type, Behavior::Removed, true);
+  if (type == "WhitespaceSplit" || type == "BertPreTokenizer") {
+    RONDO_CHECK(addSplit(R"(\s)", false, type, Behavior::Removed, false));
+    if (type == "BertPreTokenizer")
+      RONDO_CHECK(addSplit(punctuation, false, type, Behavior::Isolated, false));
+    return {};
+  }
+  return json.error(
+      fmt::format("found '{}', expected ByteLevel, Split, Digits, Punctuation, Metaspace, "
+                  "Whitespace, WhitespaceSplit, BertPreTokenizer or a Sequence of them",
+                  type));
 }
 
 Result<PreTokenizer::Behavior> PreTokenizer::behaviorOf(const JsonPlace &json) {
@@ -88,16 +98,35 @@ Result<PreTokenizer::Behavior> PreTokenizer::behaviorOf(const JsonPlace &json) {
 }
 
 Status PreTokenizer::addSplit(const JsonPlace &json) {
-  RONDO_TAKE(JsonPlace pattern, json.required("pattern"));
-  RONDO_CHECK(pattern.isObject());
-  bool literal = pattern.member("String").has_value();
-  if (literal == pattern.member("Regex").has_value())
-    return pattern.unexpected("either a 'String' or a 'Regex' in it");
-  RONDO_TAKE(std::string expression, pattern.requiredText(literal ? "String" : "Regex"));
-  RONDO_TAKE(Behavior behavior, behaviorOf(json));
-  RONDO_TAKE(bool invert, json.flag("invert", false));
-  // The place of the expression is what its errors begin with.
-  return addSplit(expression, literal, json.error("pattern").message, behavior, invert);
+  Rule rule{Rule::Split, {}};
+  RONDO_TAKE(Regex regex, Regex::fromJson(json));
+  rule.regex.push_back(std::move(regex));
+  RONDO_TAKE(rule.behavior, behaviorOf(json));
+  RONDO_TAKE(rule.invert, json.flag("invert", false));
+  rules.push_back(std::move(rule));
+  return {};
+}
+
+Status PreTokenizer::addSpaces(const JsonPlace &json) {
+  Rule rule{Rule::Spaces, {}};
+  RONDO_TAKE(rule.mark, json.requiredText("replacement"));
+  if (rule.mark.empty() || firstCharacter(rule.mark) != rule.mark.size())
+    return json.error(fmt::format("replacement: found '{}', expected one character", rule.mark));
+  rule.front = Rule::Always;
+  if (json.member("prepend_scheme")) {
+    RONDO_TAKE(std::string scheme, json.requiredText("prepend_scheme"));
+    if (scheme != "always" && scheme != "first" && scheme != "never")
+      return json.error(
+          fmt::format("prepend_scheme: found '{}', expected always, first or never", scheme));
+    rule.front = scheme == "always" ? Rule::Always : scheme == "first" ? Rule::First : Rule::Never;
+  } else { // earlier files
+    RONDO_TAKE(bool prefix, json.flag("add_prefix_space", true));
+    rule.front = prefix ? Rule::Always : Rule::Never;
+  }
+  RONDO_TAKE(bool cuts, json.flag("split", true));
+  std::string mark = rule.mark;
+  rules.push_back(std::move(rule));
+  return cuts ? addSplit(mark, true, "Metaspace", Behavior::MergedWithNext, false) : Status();
 }
 
 Status PreTokenizer::addSplit(std::string_view expression, bool literal, const std::string &place,
@@ -175,7 +204,15 @@ void PreTokenizer::split(const Rule &rule, const std::string &piece,
       result.push_back(piece.substr(p.begin, p.end - p.begin));
 }
 
-Status PreTokenizer::cut(std::string_view text, std::vector<std::string> &pieces) const {
+static void markSpaces(std::string &piece, const std::string &mark, bool front) {
+  std::string result;
+  for (char c : piece)
+    c == ' ' ? result += mark : result += c;
+  piece = front && !result.starts_with(mark) ? mark + result : result;
+}
+
+Status PreTokenizer::cut(std::string_view text, bool begins,
+                         std::vector<std::string> &pieces) const {
   pieces.assign(1, std::string(text));
   std::vector<std::string> next;
   std::vector<Regex::Match> matches;
@@ -191,6 +228,12 @@ Status PreTokenizer::cut(std::string_view text, std::vector<std::string> &pieces
       for (std::string &piece : pieces)
         piece = charactersOf(piece);
       characters = true;
+      break;
+    case Rule::Spaces:
+      for (std::string &piece : pieces)
+        markSpaces(piece, rule.mark,
+                   rule.front == Rule::Always ||
+                       (rule.front == Rule::First && begins && &piece == pieces.data()));
       break;
     case Rule::Split:
       next.clear();

@@ -15,12 +15,19 @@ namespace rondo {
 
 class PreTokenizer {
 public:
-  /// From the value of "pre_tokenizer": ByteLevel, Split, Digits, Punctuation and sequences of
-  /// them, with exactly one ByteLevel.
+  /// Leaves a text whole.
+  PreTokenizer() = default;
+  /// From the value of "pre_tokenizer": ByteLevel, Split, Digits, Punctuation, Metaspace,
+  /// Whitespace, WhitespaceSplit, BertPreTokenizer and sequences of them, with at most one
+  /// ByteLevel.
   static Result<PreTokenizer> fromJson(const JsonPlace &json);
 
-  /// Pieces (bytes, none empty) of a text without added tokens, valid UTF-8 of less than 1 GiB.
-  Status cut(std::string_view text, std::vector<std::string> &pieces) const;
+  /// Whether tokens are written with a character for each byte.
+  bool writesBytes() const { return byteLevel; }
+
+  /// Pieces (bytes, none empty) of a text without added tokens, valid UTF-8 of less than 1 GiB;
+  /// `begins`: nothing of the whole text lies before it.
+  Status cut(std::string_view text, bool begins, std::vector<std::string> &pieces) const;
 
 private:
   enum class Behavior { Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous };
@@ -28,14 +35,19 @@ private:
     enum Kind {
       Prefix,
       Characters,
-      Split
-    } kind; // a space in front; bytes to characters that stand for them; a cut at matches
+      Split,
+      Spaces
+    } kind; // a space in front; bytes to characters that stand for them; a cut at matches; a
+            // character for each space, and in front
     std::vector<Regex> regex; // one, of Split
     Behavior behavior = Behavior::Isolated;
     bool invert = false;
+    std::string mark{}; // of Spaces
+    enum { Never, First, Always } front = Never;
   };
   Status add(const JsonPlace &json);
   Status addSplit(const JsonPlace &json);
+  Status addSpaces(const JsonPlace &json);
   Status addSplit(std::string_view expression, bool literal, const std::string &place,
                   Behavior behavior, bool invert);
   static Result<Behavior> behaviorOf(const JsonPlace &json);

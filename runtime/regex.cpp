@@ -183,6 +183,17 @@ private:
 
 } // namespace
 
+Result<Regex> Regex::fromJson(const JsonPlace &rule) {
+  RONDO_TAKE(JsonPlace pattern, rule.required("pattern"));
+  RONDO_CHECK(pattern.isObject());
+  bool literal = pattern.member("String").has_value();
+  if (literal == pattern.member("Regex").has_value())
+    return pattern.unexpected("either a 'String' or a 'Regex' in it");
+  RONDO_TAKE(std::string expression, pattern.requiredText(literal ? "String" : "Regex"));
+  // The place of the expression is what its errors begin with.
+  return compile(expression, literal, rule.error("pattern").message);
+}
+
 Result<Regex> Regex::compile(std::string_view expression, bool literal, const std::string &place) {
   auto error = [&](const std::string &what) {
     return Error{fmt::format("{}: expression '{}': {}", place, expression, what)};

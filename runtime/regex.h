@@ -9,7 +9,7 @@
 #ifndef RONDO_RUNTIME_REGEX_H
 #define RONDO_RUNTIME_REGEX_H
 
-#include "runtime/error.h"
+#include "runtime/json.h"
 
 #include <cstddef>
 #include <memory>
@@ -27,6 +27,8 @@ public:
 
   /// `place` begins messages. `literal`: the text itself instead of an expression.
   static Result<Regex> compile(std::string_view expression, bool literal, const std::string &place);
+  /// From the member "pattern" of a rule: {"String": text} or {"Regex": expression}.
+  static Result<Regex> fromJson(const JsonPlace &rule);
   Regex(Regex &&) noexcept;
   Regex &operator=(Regex &&) noexcept;
   ~Regex();

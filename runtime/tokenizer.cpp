@@ -54,18 +54,18 @@ Result<std::vector<int64_t>> Tokenizer::encode(std::string_view text, bool frame
       ids.push_back(part.id);
       continue;
     }
-    std::string normalized(part.text);
-    for (NormalForm form : rules->normalForms) {
-      RONDO_TAKE(normalized, normalize(normalized, form));
-    }
+    RONDO_TAKE(Normalizer::Normalized whole, rules->normalizer.apply(part.text));
+    const std::string &normalized = whole.text;
+    bool begins = whole.begins && part.text.data() == text.data();
     for (const AddedTokens::Part &inner : rules->inNormalized.split(normalized)) {
       if (inner.id >= 0) {
         ids.push_back(inner.id);
         continue;
       }
-      RONDO_CHECK(rules->cutter->cut(inner.text, pieces));
+      RONDO_CHECK(
+          rules->cutter.cut(inner.text, begins && inner.text.data() == normalized.data(), pieces));
       for (const std::string &piece : pieces)
-        RONDO_CHECK(rules->bpe.encode(piece, ids));
+        RONDO_CHECK(rules->encode(piece, ids));
     }
   }
   if (framed)
@@ -73,13 +73,19 @@ Result<std::vector<int64_t>> Tokenizer::encode(std::string_view text, bool frame
   return ids;
 }
 
-std::string Tokenizer::decode(std::span<const int64_t> ids, bool specials) const {
+std::string Tokenizer::decode(std::span<const int64_t> ids, bool specials, bool begins) const {
+  bool asBytes = rules->rawBytes || rules->decoder.writesBytes();
   std::string text;
+  std::vector<std::string> tokens;
   for (int64_t id : ids)
     if (auto found = rules->tokens.find(id);
-        found != rules->tokens.end() && (specials || !found->second.special))
-      text += found->second.bytes;
-  return text;
+        found != rules->tokens.end() && (specials || !found->second.special)) {
+      if (asBytes)
+        text += found->second.bytes;
+      else
+        tokens.push_back(found->second.bytes);
+    }
+  return asBytes ? text : rules->decoder.decode(std::move(tokens), begins);
 }
 
 std::string Utf8Stream::add(std::string_view bytes) {

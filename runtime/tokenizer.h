@@ -1,12 +1,12 @@
-// tokenizer.h - Text to token ids and back: byte-level BPE as tokenizer.json describes it, or the
-// 256 byte values themselves.
+// tokenizer.h - Text to token ids and back, as tokenizer.json describes it, or the 256 byte values
+// themselves.
 //
-// Read from tokenizer.json (huggingface.co/docs/tokenizers): model BPE with merges as strings or
-// pairs, ignore_merges and unk_token; pre-tokenizers ByteLevel, Split, Digits, Punctuation and
-// sequences of them; Unicode's normal forms; added tokens; a template that puts special tokens in
-// front or behind. What is asked for beyond that is refused by name: a text that is cut differently
-// from how the model was trained gives worse answers without a sign of it. Truncation and padding
-// make batches of a training run, and are not applied.
+// Read from tokenizer.json (huggingface.co/docs/tokenizers): models BPE (over bytes, or over
+// characters with bytes to fall back on), Unigram and WordPiece; the normalizers of normalizer.h,
+// the cuts of pretokenizer.h and the decoders of token_decoder.h; added tokens; a template that
+// puts special tokens in front or behind. What is asked for beyond that is refused by name: a text
+// that is cut differently from how the model was trained gives worse answers without a sign of it.
+// Truncation and padding make batches of a training run, and are not applied.
 
 #ifndef RONDO_RUNTIME_TOKENIZER_H
 #define RONDO_RUNTIME_TOKENIZER_H
@@ -39,8 +39,9 @@ public:
   Result<std::vector<int64_t>> encode(std::string_view text, bool framed = true) const;
 
   /// The bytes of ids; a token may end inside a character. Special tokens have no text unless asked
-  /// for; ids that are no tokens have none.
-  std::string decode(std::span<const int64_t> ids, bool specials = false) const;
+  /// for; ids that are no tokens have none. `begins`: nothing comes before them, so that a space
+  /// that the tokenizer puts before a text goes.
+  std::string decode(std::span<const int64_t> ids, bool specials = false, bool begins = true) const;
 
   /// One more than the largest id.
   int64_t size() const;

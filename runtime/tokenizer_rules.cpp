@@ -3,7 +3,10 @@
 
 #include "runtime/tokenizer_rules.h"
 #include "runtime/json.h"
+#include "runtime/unicode.h"
 
+#include <array>
+#include <cmath>
 #include <fmt/format.h>
 
 namespace rondo {
@@ -21,13 +24,19 @@ public:
   Status read(const JsonPlace &file) {
     RONDO_CHECK(file.isObject());
     RONDO_TAKE(JsonPlace model, file.required("model"));
-    RONDO_CHECK(readModel(model));
-    if (auto normalizer = file.member("normalizer"))
-      RONDO_CHECK(readNormalizer(*normalizer));
-    RONDO_TAKE(JsonPlace cutter, file.required("pre_tokenizer"));
-    RONDO_TAKE(rules.cutter, PreTokenizer::fromJson(cutter));
+    if (auto normalizer = file.member("normalizer")) {
+      RONDO_TAKE(rules.normalizer, Normalizer::fromJson(*normalizer));
+    }
+    if (auto cutter = file.member("pre_tokenizer")) {
+      RONDO_TAKE(rules.cutter, PreTokenizer::fromJson(*cutter));
+    }
     RONDO_TAKE(JsonPlace decoder, file.required("decoder"));
-    RONDO_CHECK(readDecoder(decoder));
+    RONDO_TAKE(rules.decoder, TokenDecoder::fromJson(decoder));
+    if (rules.cutter.writesBytes() != rules.decoder.writesBytes())
+      return decoder.error(rules.cutter.writesBytes()
+                               ? "found no ByteLevel, expected it as in pre_tokenizer"
+                               : "found ByteLevel, expected it in pre_tokenizer too");
+    RONDO_CHECK(readModel(model));
     if (auto added = file.member("added_tokens"))
       RONDO_CHECK(readAdded(*added));
     if (auto frame = file.member("post_processor"))
@@ -38,14 +47,23 @@ public:
 private:
   Status readModel(const JsonPlace &model) {
     RONDO_CHECK(model.isObject());
-    if (model.member("type")) { // early files have none
-      RONDO_TAKE(std::string type, model.requiredText("type"));
-      if (type != "BPE")
-        return model.error(
-            fmt::format("type: found '{}', expected BPE: only byte-level BPE is read", type));
+    std::string type = "BPE"; // early files say nothing
+    if (model.member("type")) {
+      RONDO_TAKE(type, model.requiredText("type"));
     }
+    if (type == "Unigram")
+      return readUnigram(model);
+    if (type == "WordPiece")
+      return readWordPiece(model);
+    if (type == "BPE")
+      return readBpe(model);
+    return model.error(fmt::format("type: found '{}', expected BPE, Unigram or WordPiece", type));
+  }
+
+  Status readBpe(const JsonPlace &model) {
     RONDO_TAKE(bool fallback, model.flag("byte_fallback", false));
-    if (fallback)
+    bool bytes = rules.cutter.writesBytes();
+    if (fallback && bytes)
       return model.error(
           "byte_fallback: found true, expected false: in byte-level BPE a byte is a token");
     for (const char *affix : {"continuing_subword_prefix", "end_of_word_suffix"})
@@ -56,23 +74,110 @@ private:
     if (auto dropout = model.member("dropout");
         dropout && !(dropout->json().is_number() && dropout->json().get<double>() == 0))
       return dropout->unexpected("none: ids would be drawn at random");
+    Bpe bpe;
     RONDO_TAKE(bool whole, model.flag("ignore_merges", false));
     if (whole)
-      rules.bpe.takeWholePieces();
+      bpe.takeWholePieces();
     RONDO_TAKE(JsonPlace vocabulary, model.required("vocab"));
-    RONDO_CHECK(readVocabulary(vocabulary));
-    RONDO_TAKE(JsonPlace merges, model.required("merges"));
-    RONDO_CHECK(readMerges(merges));
-    if (model.member("unk_token")) {
-      RONDO_TAKE(std::string token, model.requiredText("unk_token"));
-      RONDO_TAKE(bool fused, model.flag("fuse_unk", false));
-      auto found = idOf.find(token);
-      if (found == idOf.end())
-        return model.error(
-            fmt::format("unk_token: found '{}', expected a token of the vocabulary", token));
-      rules.bpe.setUnknown(found->second, fused);
+    RONDO_CHECK(readVocabulary(vocabulary, bytes));
+    if (!bytes)
+      bpe.beginWithCharacters(fallback ? byteTokens() : noTokens());
+    for (const auto &[token, id] : idOf) {
+      std::optional<std::string> own = bytes ? bytesOfCharacters(token) : token;
+      if (own) // no bytes lead to a token outside the alphabet
+        bpe.addToken(std::move(*own), id);
     }
+    RONDO_TAKE(JsonPlace merges, model.required("merges"));
+    RONDO_CHECK(readMerges(merges, bpe));
+    if (model.member("unk_token")) {
+      RONDO_TAKE(int32_t unknown, readUnknown(model));
+      RONDO_TAKE(bool fused, model.flag("fuse_unk", false));
+      bpe.setUnknown(unknown, fused);
+    }
+    rules.model = std::move(bpe);
     return {};
+  }
+
+  Status readUnigram(const JsonPlace &model) {
+    RONDO_CHECK(needsCharacters(model));
+    Unigram unigram;
+    RONDO_TAKE(JsonPlace vocabulary, model.required("vocab"));
+    RONDO_CHECK(vocabulary.isArray());
+    if (vocabulary.json().size() >= static_cast<size_t>(mostIds))
+      return vocabulary.error(
+          fmt::format("found {} tokens, expected less than {}", vocabulary.json().size(), mostIds));
+    for (size_t i = 0; i < vocabulary.json().size(); ++i) {
+      const Json &entry = vocabulary.json()[i];
+      if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number())
+        return vocabulary.element(i).unexpected("a token and its score, as [\"a\", -2.5]");
+      const auto &token = entry[0].get_ref<const std::string &>();
+      double score = entry[1].get<double>();
+      if (!std::isfinite(score))
+        return vocabulary.element(i).unexpected("a score that is finite");
+      auto id = static_cast<int32_t>(i);
+      idOf.insert_or_assign(token, id);
+      setToken(id, token, false);
+      if (!token.empty())
+        unigram.addToken(token, id, score);
+    }
+    if (auto unknown = model.member("unk_id")) {
+      RONDO_TAKE(int32_t id, unknown->natural(static_cast<int32_t>(vocabulary.json().size())));
+      unigram.setUnknown(id);
+    }
+    RONDO_TAKE(bool fallback, model.flag("byte_fallback", false));
+    if (fallback)
+      unigram.fallBackOn(byteTokens());
+    rules.model = std::move(unigram);
+    return {};
+  }
+
+  Status readWordPiece(const JsonPlace &model) {
+    RONDO_CHECK(needsCharacters(model));
+    WordPiece pieces;
+    RONDO_TAKE(JsonPlace vocabulary, model.required("vocab"));
+    RONDO_CHECK(readVocabulary(vocabulary, /*bytes=*/false));
+    for (const auto &[token, id] : idOf) {
+      pieces.idOf.emplace(token, id);
+      pieces.longestToken = std::max(pieces.longestToken, token.size());
+    }
+    RONDO_TAKE(pieces.prefix, model.requiredText("continuing_subword_prefix"));
+    if (auto longest = model.member("max_input_chars_per_word")) {
+      RONDO_TAKE(int32_t count, longest->natural(1 << 20));
+      pieces.longestWord = static_cast<size_t>(count);
+    }
+    RONDO_TAKE(pieces.unknown, readUnknown(model));
+    rules.model = std::move(pieces);
+    return {};
+  }
+
+  Status needsCharacters(const JsonPlace &model) {
+    if (rules.cutter.writesBytes())
+      return model.error("type: found no BPE, expected it: pre_tokenizer has a ByteLevel");
+    return {};
+  }
+
+  Result<int32_t> readUnknown(const JsonPlace &model) {
+    RONDO_TAKE(std::string token, model.requiredText("unk_token"));
+    auto found = idOf.find(token);
+    if (found == idOf.end())
+      return model.error(
+          fmt::format("unk_token: found '{}', expected a token of the vocabulary", token));
+    return found->second;
+  }
+
+  static std::array<int32_t, 256> noTokens() {
+    std::array<int32_t, 256> ids;
+    ids.fill(-1);
+    return ids;
+  }
+
+  /// Those that stand for a byte: <0x00> to <0xFF>.
+  std::array<int32_t, 256> byteTokens() const {
+    std::array<int32_t, 256> ids = noTokens();
+    for (size_t b = 0; b < ids.size(); ++b)
+      if (auto found = idOf.find(fmt::format("<0x{:02X}>", b)); found != idOf.end())
+        ids[b] = found->second;
+    return ids;
   }
 
   void setToken(int32_t id, std::string bytes, bool special) {
@@ -80,7 +185,8 @@ private:
     rules.size = std::max<int64_t>(rules.size, int64_t(id) + 1);
   }
 
-  Status readVocabulary(const JsonPlace &vocabulary) {
+  /// `bytes`: tokens are written with a character for each byte.
+  Status readVocabulary(const JsonPlace &vocabulary, bool bytes) {
     RONDO_CHECK(vocabulary.isObject());
     if (vocabulary.json().empty())
       return vocabulary.error("found no token, expected at least one");
@@ -94,16 +200,13 @@ private:
       if (token.empty())
         return place.error("found a token without text");
       idOf.emplace(token, id);
-      std::optional<std::string> bytes = bytesOfCharacters(token);
-      // No bytes lead to a token outside the alphabet; its text is what it says.
-      setToken(id, bytes ? *bytes : token, false);
-      if (bytes)
-        rules.bpe.addToken(std::move(*bytes), id);
+      std::optional<std::string> own = bytes ? bytesOfCharacters(token) : std::nullopt;
+      setToken(id, own ? *own : token, false); // outside the alphabet: what the file says
     }
     return {};
   }
 
-  Status readMerges(const JsonPlace &merges) {
+  Status readMerges(const JsonPlace &merges, Bpe &bpe) {
     RONDO_CHECK(merges.isArray());
     for (size_t i = 0; i < merges.json().size(); ++i) {
       const Json &entry = merges.json()[i];
@@ -132,47 +235,10 @@ private:
                                                      left, right, token));
         ids[count++] = found->second;
       }
-      if (!rules.bpe.addMerge(ids[0], ids[1], ids[2]))
+      if (!bpe.addMerge(ids[0], ids[1], ids[2]))
         return merges.element(i).error(
             fmt::format("found '{}' and '{}' a second time, expected each pair once", left, right));
     }
-    return {};
-  }
-
-  Status readNormalizer(const JsonPlace &normalizer) {
-    RONDO_TAKE(std::string type, normalizer.requiredText("type"));
-    if (type == "Sequence") {
-      RONDO_TAKE(JsonPlace list, normalizer.required("normalizers"));
-      RONDO_CHECK(list.isArray());
-      for (size_t i = 0; i < list.json().size(); ++i)
-        RONDO_CHECK(readNormalizer(list.element(i)));
-      return {};
-    }
-    static const std::pair<const char *, NormalForm> forms[] = {{"NFC", NormalForm::NFC},
-                                                                {"NFD", NormalForm::NFD},
-                                                                {"NFKC", NormalForm::NFKC},
-                                                                {"NFKD", NormalForm::NFKD}};
-    for (const auto &[name, form] : forms)
-      if (type == name) {
-        rules.normalForms.push_back(form);
-        return {};
-      }
-    return normalizer.error(
-        fmt::format("found '{}', expected none, NFC, NFD, NFKC, NFKD or a Sequence of them", type));
-  }
-
-  Status readDecoder(const JsonPlace &decoder) {
-    RONDO_TAKE(std::string type, decoder.requiredText("type"));
-    if (type == "Sequence") {
-      RONDO_TAKE(JsonPlace list, decoder.required("decoders"));
-      RONDO_CHECK(list.isArray());
-      if (list.json().size() != 1)
-        return list.unexpected("ByteLevel alone");
-      return readDecoder(list.element(0));
-    }
-    if (type != "ByteLevel")
-      return decoder.error(
-          fmt::format("found '{}', expected ByteLevel: only byte-level BPE is read", type));
     return {};
   }
 
@@ -193,7 +259,7 @@ private:
       RONDO_TAKE(token.stripLeft, place.flag("lstrip", false));
       RONDO_TAKE(token.stripRight, place.flag("rstrip", false));
       RONDO_TAKE(token.singleWord, place.flag("single_word", false));
-      RONDO_TAKE(bool normalized, place.flag("normalized", !special));
+      RONDO_TAKE(bool afterwards, place.flag("normalized", !special));
       if (!seen.emplace(token.text, i).second)
         return place.error(
             fmt::format("content: found '{}' a second time, expected each text once", token.text));
@@ -207,16 +273,27 @@ private:
                 : fmt::format("found {} for '{}', expected an id that no other token has", token.id,
                               token.text));
       idOf.emplace(token.text, token.id);
-      if (normalized)
-        for (NormalForm form : rules.normalForms) {
-          RONDO_TAKE(token.text, normalize(token.text, form));
-        }
+      if (afterwards) {
+        RONDO_TAKE(Normalizer::Normalized normalized, rules.normalizer.apply(token.text));
+        token.text = std::move(normalized.text);
+      }
       setToken(token.id, token.text, special);
-      (normalized ? inNormalized : inText).push_back(std::move(token));
+      (afterwards ? inNormalized : inText).push_back(std::move(token));
     }
     rules.inText = AddedTokens(std::move(inText));
     rules.inNormalized = AddedTokens(std::move(inNormalized));
     return {};
+  }
+
+  /// The id in ["[CLS]", 101].
+  Result<int64_t> readFrameToken(const JsonPlace &processor, const char *name) {
+    RONDO_TAKE(JsonPlace pair, processor.required(name));
+    if (!pair.json().is_array() || pair.json().size() != 2)
+      return pair.unexpected("a token and its id");
+    RONDO_TAKE(int32_t id, pair.element(1).natural(mostIds));
+    if (!rules.tokens.contains(id))
+      return pair.unexpected("the id of a token");
+    return int64_t(id);
   }
 
   Status readFrame(const JsonPlace &processor) {
@@ -230,9 +307,17 @@ private:
         RONDO_CHECK(readFrame(list.element(i)));
       return {};
     }
+    if (type == "BertProcessing" || type == "RobertaProcessing") {
+      RONDO_TAKE(int64_t first, readFrameToken(processor, "cls"));
+      RONDO_TAKE(int64_t last, readFrameToken(processor, "sep"));
+      rules.before.insert(rules.before.begin(), first);
+      rules.after.push_back(last);
+      return {};
+    }
     if (type != "TemplateProcessing")
-      return processor.error(fmt::format(
-          "found '{}', expected TemplateProcessing, ByteLevel or a Sequence of them", type));
+      return processor.error(fmt::format("found '{}', expected TemplateProcessing, BertProcessing, "
+                                         "RobertaProcessing, ByteLevel or a Sequence of them",
+                                         type));
     RONDO_TAKE(JsonPlace specials, processor.required("special_tokens"));
     RONDO_CHECK(specials.isObject());
     RONDO_TAKE(JsonPlace single, processor.required("single"));
@@ -273,6 +358,15 @@ private:
 };
 
 } // namespace
+
+Status Tokenizer::Rules::encode(std::string_view piece, std::vector<int64_t> &ids) const {
+  if (const auto *bpe = std::get_if<Bpe>(&model))
+    return bpe->encode(piece, ids);
+  if (const auto *unigram = std::get_if<Unigram>(&model))
+    return unigram->encode(piece, ids);
+  std::get<WordPiece>(model).encode(piece, ids);
+  return {};
+}
 
 Result<std::unique_ptr<Tokenizer::Rules>> Tokenizer::Rules::read(std::string_view text,
                                                                  const std::string &place) {

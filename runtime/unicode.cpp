@@ -123,6 +123,93 @@ Result<std::string> normalize(std::string_view text, NormalForm form) {
   return std::string(reinterpret_cast<const char *>(result), static_cast<size_t>(length));
 }
 
+size_t firstCharacter(std::string_view text) {
+  return std::max<size_t>(firstOf(text).length, text.empty() ? 0 : 1);
+}
+
+size_t firstCluster(std::string_view text) {
+  Character last = firstOf(text);
+  size_t size = firstCharacter(text);
+  for (int32_t state = 0; last.length > 0 && size < text.size();) {
+    Character next = firstOf(text.substr(size));
+    if (next.length == 0 || utf8proc_grapheme_break_stateful(last.code, next.code, &state))
+      break;
+    size += next.length;
+    last = next;
+  }
+  return size;
+}
+
+/// Each character of valid UTF-8 through `rewrite`, which appends to the result.
+template <typename Rewrite>
+static std::string eachCharacter(std::string_view text, Rewrite rewrite) {
+  std::string result;
+  result.reserve(text.size());
+  while (!text.empty()) {
+    Character next = firstOf(text);
+    std::string_view bytes = text.substr(0, std::max<size_t>(next.length, 1));
+    rewrite(next.code, bytes, result);
+    text.remove_prefix(bytes.size());
+  }
+  return result;
+}
+
+static void append(int32_t code, std::string &result) {
+  utf8proc_uint8_t bytes[4];
+  result.append(reinterpret_cast<const char *>(bytes),
+                static_cast<size_t>(utf8proc_encode_char(code, bytes)));
+}
+
+std::string lowercase(std::string_view text) {
+  return eachCharacter(text, [](int32_t code, std::string_view bytes, std::string &result) {
+    if (code < 0)
+      result += bytes;
+    else if (code == 0x130) // the one character that has two of them in lower case
+      result += "i\xcc\x87";
+    else
+      append(utf8proc_tolower(code), result);
+  });
+}
+
+std::string withoutMarks(std::string_view text) {
+  return eachCharacter(text, [](int32_t code, std::string_view bytes, std::string &result) {
+    if (code < 0 || utf8proc_category(code) != UTF8PROC_CATEGORY_MN)
+      result += bytes;
+  });
+}
+
+std::string withoutControls(std::string_view text) {
+  return eachCharacter(text, [](int32_t code, std::string_view bytes, std::string &result) {
+    bool space = code == '\t' || code == '\n' || code == '\r' || (code != 0x85 && isSpace(code));
+    switch (code < 0 ? UTF8PROC_CATEGORY_CN : utf8proc_category(code)) {
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_CN:
+    case UTF8PROC_CATEGORY_CO:
+    case UTF8PROC_CATEGORY_CS:
+      if (code != '\t' && code != '\n' && code != '\r')
+        return;
+      break;
+    default:
+      break;
+    }
+    if (code != 0xfffd)
+      result += space ? std::string_view(" ") : bytes;
+  });
+}
+
+std::string ideographsApart(std::string_view text) {
+  static constexpr std::pair<int32_t, int32_t> blocks[] = {
+      {0x3400, 0x4dbf},   {0x4e00, 0x9fff},   {0xf900, 0xfaff},   {0x20000, 0x2a6df},
+      {0x2a700, 0x2b73f}, {0x2b740, 0x2b81f}, {0x2b920, 0x2ceaf}, {0x2f800, 0x2fa1f}};
+  return eachCharacter(text, [](int32_t code, std::string_view bytes, std::string &result) {
+    bool apart = std::any_of(std::begin(blocks), std::end(blocks), [&](const auto &block) {
+      return code >= block.first && code <= block.second;
+    });
+    (((apart ? result += ' ' : result) += bytes) += apart ? " " : "");
+  });
+}
+
 size_t spacesAtEnd(std::string_view text) {
   size_t count = 0;
   for (;;) {

@@ -21,6 +21,21 @@ enum class NormalForm { NFC, NFD, NFKC, NFKD };
 /// `text` must be valid UTF-8.
 Result<std::string> normalize(std::string_view text, NormalForm form);
 
+/// Bytes of the first character, and of the first cluster of characters that a reader takes for
+/// one; at least 1 of a text that is not empty.
+size_t firstCharacter(std::string_view text);
+size_t firstCluster(std::string_view text);
+
+/// Each character by itself in lower case.
+std::string lowercase(std::string_view text);
+/// Without nonspacing marks.
+std::string withoutMarks(std::string_view text);
+/// Without control, format, private and unassigned characters and U+FFFD; white space of any kind
+/// becomes a space.
+std::string withoutControls(std::string_view text);
+/// With a space before and behind each ideograph of the blocks that Chinese is written in.
+std::string ideographsApart(std::string_view text);
+
 /// Bytes of white space (the Unicode property) at the end and at the beginning of a text.
 size_t spacesAtEnd(std::string_view text);
 size_t spacesAtBegin(std::string_view text);

@@ -36,7 +36,7 @@ Result<std::vector<int64_t>> TokenText::encode(std::string_view text, bool frame
 }
 
 std::string TokenText::decode(std::span<const int64_t> ids) const {
-  return tokenizer ? tokenizer->decode(ids) : std::string();
+  return tokenizer ? tokenizer->decode(ids, /*specials=*/false, /*begins=*/false) : std::string();
 }
 
 } // namespace rondo::cli

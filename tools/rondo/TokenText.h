@@ -25,7 +25,8 @@ public:
   /// An error when the package knows ids alone. `framed`: with the special tokens around a text, as
   /// at the beginning of a sequence.
   Result<std::vector<int64_t>> encode(std::string_view text, bool framed) const;
-  /// Empty when the package knows ids alone. A token may end inside a character.
+  /// Of ids that follow others. Empty when the package knows ids alone. A token may end inside a
+  /// character.
   std::string decode(std::span<const int64_t> ids) const;
 
 private:
