@@ -39,7 +39,7 @@ Status Normalizer::add(const JsonPlace &json) {
   } else if (type == "StripAccents") {
     rules.push_back({Rule::Accents});
   } else if (type == "BertNormalizer") {
-    return addBert(json);
+    return addCleaning(json);
   } else if (type == "Strip") {
     Rule rule{Rule::Strip};
     RONDO_TAKE(rule.left, json.flag("strip_left", true));
@@ -70,7 +70,7 @@ Status Normalizer::add(const JsonPlace &json) {
   return {};
 }
 
-Status Normalizer::addBert(const JsonPlace &json) {
+Status Normalizer::addCleaning(const JsonPlace &json) {
   RONDO_TAKE(bool clean, json.flag("clean_text", true));
   RONDO_TAKE(bool apart, json.flag("handle_chinese_chars", true));
   RONDO_TAKE(bool lower, json.flag("lowercase", true));

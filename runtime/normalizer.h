@@ -49,7 +49,7 @@ private:
     std::vector<CharacterMap> map{};  // one, of Mapped
   };
   Status add(const JsonPlace &json);
-  Status addBert(const JsonPlace &json);
+  Status addCleaning(const JsonPlace &json);
   static Result<std::string> apply(const Rule &rule, std::string text);
 
   std::vector<Rule> rules;

@@ -1,6 +1,6 @@
 // wordpiece.h - A word becomes its longest beginning that is a token, then the longest of what is
 // left, written with a prefix; a word that cannot be cut so is one unknown token (Schuster and
-// Nakajima 2012, as in BERT, https://arxiv.org/abs/1810.04805).
+// Nakajima 2012; https://arxiv.org/abs/1810.04805).
 
 #ifndef RONDO_RUNTIME_WORDPIECE_H
 #define RONDO_RUNTIME_WORDPIECE_H
