@@ -183,6 +183,8 @@ template <typename Real> Error Interpreter<Real>::dispatch(Operation &op, Values
     return runPairs(over, values);
   if (auto attend = dyn_cast<AttendOp>(op))
     return runPairs(attend, values);
+  if (auto route = dyn_cast<RouteOp>(op))
+    return runRoute(route, values);
   if (auto recur = dyn_cast<RecurOp>(op))
     return runRecurrence(recur, *recur.getBlock(), nullptr, 1, values);
   if (auto scan = dyn_cast<ScanOp>(op)) {

@@ -402,7 +402,7 @@ llvm::Expected<Named<Real>> take(const Named<Real> &table, const Named<Real> &id
 
 template <typename Real> Named<Real> rows(const Named<Real> &source, int64_t first, int64_t count) {
   int64_t size = source.array.shape[0] ? source.array.data.size() / source.array.shape[0] : 0;
-  Named<Real> result{source.axes, source.array};
+  Named<Real> result{source.axes, {source.array.shape, {}}};
   result.array.shape[0] = count;
   result.array.data.assign(source.array.data.begin() + first * size,
                            source.array.data.begin() + (first + count) * size);

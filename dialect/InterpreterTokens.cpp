@@ -339,9 +339,64 @@ Error Interpreter<Real>::runPairs(PairsOp op, Values &values) {
   return Error::success();
 }
 
+//===----------------------------------------------------------------------===//
+// route
+//===----------------------------------------------------------------------===//
+
+template <typename Real> Error Interpreter<Real>::runRoute(RouteOp op, Values &values) {
+  const Named &ids = values.find(op.getIds())->second;
+  Named result = noRows<Real>(op.getType());
+  SmallVector<StringRef> chosen; // the axes of the ids but t
+  SmallVector<int64_t> extents;
+  for (StringAttr axis : axesOf(withoutTime(op.getIds().getType()))) {
+    chosen.push_back(axis.getValue());
+    extents.push_back(ids.extent(axis));
+  }
+  // One element of `source` along `axis`, 0 where `id` is no index.
+  auto sliceAt = [](const Named &source, StringRef axis, Real id) {
+    Axes rest;
+    for (const auto &own : source.axes)
+      if (StringRef(own) != axis)
+        rest.push_back(own);
+    return take(source, Named{{}, {{}, {id}}}, axis, rest, /*zeroOutside=*/true);
+  };
+  int64_t choices = llvm::product_of(extents), tokens = ids.array.shape[0];
+  for (int64_t t = 0; t < tokens; ++t)
+    for (int64_t choice = 0; choice < choices; ++choice) {
+      std::vector<Named> arguments, none, yielded;
+      for (Value input : op.getInputs()) {
+        const Named &whole = values.find(input)->second;
+        Named value = isPerToken(input.getType()) ? dropLeading(rows(whole, t, 1)) : whole;
+        int64_t rest = choice;
+        for (size_t i = chosen.size(); i-- > 0; rest /= extents[i])
+          if (value.has(chosen[i])) {
+            auto slice = sliceAt(value, chosen[i], Real(rest % extents[i]));
+            if (!slice)
+              return slice.takeError();
+            value = std::move(*slice);
+          }
+        arguments.push_back(std::move(value));
+      }
+      for (Value table : op.getTables()) {
+        auto slice =
+            sliceAt(values.find(table)->second, op.getAxis(), ids.array.data[t * choices + choice]);
+        if (!slice)
+          return slice.takeError();
+        arguments.push_back(std::move(*slice));
+      }
+      if (Error error = runBody(*op.getBlock(), arguments, none, yielded))
+        return error;
+      llvm::append_range(result.array.data, yielded[0].array.data);
+    }
+  result.array.shape[0] = tokens;
+  values[op.getResult()] = std::move(result);
+  return Error::success();
+}
+
 #define RONDO_INSTANTIATE(Real)                                                                    \
   template Error Interpreter<Real>::runShift(ShiftOp, Values &);                                   \
   template Error Interpreter<Real>::runLast(LastOp, Values &);                                     \
+  template Error Interpreter<Real>::runRoute(RouteOp, Values &);                                   \
   template Error Interpreter<Real>::runRecurrence(RecurOp, Block &, Block *, int64_t, Values &);   \
   template Error Interpreter<Real>::runRecurrence(ScanOp, Block &, Block *, int64_t, Values &);    \
   template Error Interpreter<Real>::runPairs(OverOp, Values &);                                    \

@@ -61,6 +61,7 @@ private:
   // InterpreterTokens.cpp
   llvm::Error runShift(ShiftOp op, Values &values);
   llvm::Error runLast(LastOp op, Values &values);
+  llvm::Error runRoute(RouteOp op, Values &values);
   template <typename RecurrenceOp>
   llvm::Error runRecurrence(RecurrenceOp op, mlir::Block &token, mlir::Block *block, int64_t chunk,
                             Values &values);

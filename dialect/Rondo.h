@@ -56,4 +56,15 @@ llvm::SmallVector<mlir::Type> pairArguments(mlir::MLIRContext *context, mlir::Ty
                                             mlir::TypeRange keys, mlir::TypeRange shared,
                                             bool tiled);
 
+/// The types of the arguments of the body of a `route`: inputs without `t` and the ids' axes, then
+/// tables without `axis`.
+llvm::SmallVector<mlir::Type> routeArguments(mlir::Type ids, llvm::StringRef axis,
+                                             mlir::TypeRange inputs, mlir::TypeRange tables);
+
+/// The axis that the path of a stacked parameter names: "e" of "experts.{e}.w1.weight"; empty:
+/// the path is one tensor's.
+llvm::StringRef stackedAxis(llvm::StringRef path);
+/// The path of the `index`-th tensor of a stacked parameter.
+std::string pathOfSlice(llvm::StringRef path, int64_t index);
+
 } // namespace rondo

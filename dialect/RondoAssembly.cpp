@@ -6,7 +6,8 @@
 //          token(%x_t, %S) {...} block(%x_c, %S) {...}
 //   %y = rondo.over   softmax "attn" queries(%q : T) keys(%k, %v : T, T) shared(%w : T) -> T
 //   body(%t, %s, %q_t, %k_s, %v_s, %w_) {...} %y = rondo.attend softmax "attn" causal window 64
-//   queries(%q : T) keys(%k : T) -> T body(...) {...}
+//   queries(%q : T) keys(%k : T) -> T body(...) {...} %y = rondo.route %ids : T along e inputs(%x :
+//   T) tables(%w : T) -> T body(%x_t, %w_e) {...}
 //
 // The types of a body's arguments follow from the operands' and are not written: a per-token
 // operand loses `t` (in `block` it becomes `c`).
@@ -295,4 +296,41 @@ void AttendOp::print(OpAsmPrinter &printer) {
   if (getWindow() != 0)
     printer << " window " << getWindow();
   printPairs(printer, *this, {"kind", "name", "causal", "window", "operandSegmentSizes"});
+}
+
+//===----------------------------------------------------------------------===//
+// route
+//===----------------------------------------------------------------------===//
+
+ParseResult RouteOp::parse(OpAsmParser &parser, OperationState &result) {
+  Operands ids, inputs, tables;
+  SMLoc loc = parser.getCurrentLocation();
+  ids.values.emplace_back();
+  ids.types.emplace_back();
+  StringRef axis;
+  if (parser.parseOperand(ids.values[0]) || parser.parseColonType(ids.types[0]) ||
+      ids.resolve(parser, loc, result) || parser.parseKeyword("along") ||
+      parser.parseKeyword(&axis))
+    return failure();
+  result.addAttribute("axis", parser.getBuilder().getStringAttr(axis));
+  Type type;
+  if (parseGroup(parser, "inputs", inputs, result) ||
+      parseGroup(parser, "tables", tables, result) || parser.parseArrow() ||
+      parser.parseType(type) || parser.parseOptionalAttrDictWithKeyword(result.attributes) ||
+      parser.parseKeyword("body"))
+    return failure();
+  result.addTypes(type);
+  addSegments(parser, result, {1, int32_t(inputs.values.size()), int32_t(tables.values.size())});
+  return parseBody(parser, routeArguments(ids.types[0], axis, inputs.types, tables.types),
+                   *result.addRegion());
+}
+
+void RouteOp::print(OpAsmPrinter &printer) {
+  printer << ' ' << getIds() << " : " << getIds().getType() << " along " << getAxis();
+  printGroup(printer, "inputs", getInputs());
+  printGroup(printer, "tables", getTables());
+  printer << " -> " << getType();
+  printer.printOptionalAttrDictWithKeyword(getOperation()->getAttrs(),
+                                           {"axis", "operandSegmentSizes"});
+  printBody(printer, "body", getBody());
 }

@@ -105,6 +105,7 @@ void ContractOp::build(OpBuilder &builder, OperationState &state, Value lhs, Val
 YieldOp RecurOp::getYield() { return cast<YieldOp>(getBlock()->getTerminator()); }
 YieldOp OverOp::getYield() { return cast<YieldOp>(getBlock()->getTerminator()); }
 YieldOp AttendOp::getYield() { return cast<YieldOp>(getBlock()->getTerminator()); }
+YieldOp RouteOp::getYield() { return cast<YieldOp>(getBlock()->getTerminator()); }
 YieldOp ScanOp::getTokenYield() { return cast<YieldOp>(getToken().front().getTerminator()); }
 YieldOp ScanOp::getBlockYield() { return cast<YieldOp>(getBlock().front().getTerminator()); }
 
@@ -171,4 +172,31 @@ SmallVector<Type> rondo::pairArguments(MLIRContext *context, TypeRange queries, 
     types.push_back(tiled ? Type(keyOf(type)) : Type(withoutTime(type)));
   llvm::append_range(types, shared);
   return types;
+}
+
+SmallVector<Type> rondo::routeArguments(Type ids, StringRef axis, TypeRange inputs,
+                                        TypeRange tables) {
+  SmallVector<Type> types;
+  for (Type input : inputs) {
+    RankedTensorType type = withoutTime(input);
+    for (StringAttr chosen : axesOf(ids))
+      type = withoutAxis(type, chosen);
+    types.push_back(type);
+  }
+  for (Type table : tables)
+    types.push_back(withoutAxis(table, axis));
+  return types;
+}
+
+//===----------------------------------------------------------------------===//
+// Stacked parameters
+//===----------------------------------------------------------------------===//
+
+StringRef rondo::stackedAxis(StringRef path) {
+  return path.contains('{') ? path.split('{').second.split('}').first : StringRef();
+}
+
+std::string rondo::pathOfSlice(StringRef path, int64_t index) {
+  auto [before, rest] = path.split('{');
+  return (before + Twine(index) + rest.split('}').second).str();
 }

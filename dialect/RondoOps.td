@@ -32,6 +32,7 @@ def Rondo_ParamOp : Rondo_Op<"param", [Pure]> {
 
     - **C1** `path` is not empty.
     - **C2** the result has f32 elements and no time axis.
+    - **C3** a path with `{e}` in it stands for as many tensors as the axis `e` is long, stacked along it: `e` is the first axis, and it is the only one that the path names.
 
     Gradient: the cotangent is the parameter's gradient; the cotangents of all uses of a path are added (tied parameters).
 
@@ -599,11 +600,53 @@ def Rondo_OverOp : Rondo_Op<"over", [Pure, IsolatedFromAbove, SingleBlock, AttrS
   let extraClassDeclaration = [{ mlir::Block *getBlock() { return &getBody().front(); } ::rondo::YieldOp getYield(); }];
 }
 
+def Rondo_RouteOp : Rondo_Op<"route", [Pure, IsolatedFromAbove, SingleBlock, AttrSizedOperandSegments]> {
+  let summary = "a body that runs with chosen slices of its tables: experts";
+  let description = [{
+    Equation: `result[t, j...] = body(inputs[t, j...], tables[ids[t, j...]])`, the tables sliced along `axis`. The axes of the ids but `t` number what a token has chosen (first,
+    second, ...). Body arguments: the inputs without `t` and the ids' axes, then the tables without `axis`. An id that is no index of the axis reads zeros, as in `gather`. What the
+    chosen give is combined by other ops, such as a `contract` with their weights over `j`.
+
+    | value  | type                                                       | meaning                            |
+    | ------ | ---------------------------------------------------------- | ---------------------------------- |
+    | ids    | f32, with `t`                                              | which slice, for each choice       |
+    | inputs | any                                                        | a token's, a choice's or everyone's |
+    | tables | without `t`, with `axis`                                   | parameters of all experts          |
+    | result | f32, the ids' axes, then those of what the body yields     |                                    |
+
+    - **C1** ids have f32 elements and the time axis, and not `axis`.
+    - **C2** tables have `axis`, all with one extent, and neither `t` nor another axis of the ids; there is at least one table.
+    - **C3** an axis that an input has in common with the ids has one extent in both, and no input has `axis`.
+    - **C4** the body's arguments have the types that follow from the operands, and it yields no states and one value (f32).
+    - **C5** the result's axes are the ids', then those of the value.
+    - **C6** the body holds array ops, constants and indices only.
+
+    Paper: Shazeer et al. 2017. Gradient: that of the body for the chosen slices, added up in the tables; ids have none.
+
+    ```mlir
+    func.func @route(%x: tensor<?x4xf32, #rondo.axes<[t, d]>>, %ids: tensor<?x2xf32, #rondo.axes<[t, j]>>, %w: tensor<8x3x4xf32, #rondo.axes<[e, o, d]>>) -> tensor<?x2x3xf32, #rondo.axes<[t, j, o]>> {
+      %y = rondo.route %ids : tensor<?x2xf32, #rondo.axes<[t, j]>> along e inputs(%x : tensor<?x4xf32, #rondo.axes<[t, d]>>) tables(%w : tensor<8x3x4xf32, #rondo.axes<[e, o, d]>>)
+          -> tensor<?x2x3xf32, #rondo.axes<[t, j, o]>> body(%x_t, %w_e) {
+        %out = rondo.contract %w_e, %x_t over [d] : tensor<3x4xf32, #rondo.axes<[o, d]>>, tensor<4xf32, #rondo.axes<[d]>> -> tensor<3xf32, #rondo.axes<[o]>>
+        rondo.yield () (%out : tensor<3xf32, #rondo.axes<[o]>>)
+      }
+      return %y : tensor<?x2x3xf32, #rondo.axes<[t, j, o]>>
+    }
+    ```
+  }];
+  let arguments = (ins Rondo_Value:$ids, StrAttr:$axis, Variadic<Rondo_Value>:$inputs, Variadic<Rondo_Value>:$tables);
+  let results = (outs Rondo_Value:$result);
+  let regions = (region SizedRegion<1>:$body);
+  let hasRegionVerifier = 1;
+  let hasCustomAssemblyFormat = 1;
+  let extraClassDeclaration = [{ mlir::Block *getBlock() { return &getBody().front(); } ::rondo::YieldOp getYield(); }];
+}
+
 def Rondo_YieldOp : Rondo_Op<"yield", [Pure, Terminator, ReturnLike, AttrSizedOperandSegments,
-                                       ParentOneOf<["RecurOp", "OverOp", "ScanOp", "AttendOp"]>]> {
+                                       ParentOneOf<["RecurOp", "OverOp", "RouteOp", "ScanOp", "AttendOp"]>]> {
   let summary = "what a body computes: new states, then outputs";
   let description = [{
-    In `recur` and `scan`: the new states, then the outputs. In `over` and `attend`: no states; the outputs are predicate, score, value and perhaps a sink. The op around it checks the types
+    In `recur` and `scan`: the new states, then the outputs. In `over` and `attend`: no states; the outputs are predicate, score, value and perhaps a sink. In `route`: no states, one value. The op around it checks the types
     (its C4). The examples of those ops show it.
   }];
   let arguments = (ins Variadic<Rondo_Value>:$states, Variadic<Rondo_Value>:$outputs);

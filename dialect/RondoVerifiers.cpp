@@ -134,8 +134,20 @@ LogicalResult ParamOp::verify() {
   if (failed(expectName(*this, "path", getPath())))
     return failure();
   // C2
-  return failure(failed(expectF32(*this, "a parameter", getType())) ||
-                 failed(expectNoTime(*this, "a parameter", getType())));
+  if (failed(expectF32(*this, "a parameter", getType())) ||
+      failed(expectNoTime(*this, "a parameter", getType())))
+    return failure();
+  // C3
+  StringRef path = getPath();
+  if (!path.contains('{') && !path.contains('}'))
+    return success();
+  StringRef axis = stackedAxis(path);
+  if (axis.empty() || path.count('{') != 1 || path.count('}') != 1 || getType().getRank() == 0 ||
+      axesOf(getType())[0].getValue() != axis)
+    return emitOpError("expects the path of a stacked parameter to name its first axis in braces, "
+                       "got '")
+           << path << "' for " << getType();
+  return success();
 }
 
 LogicalResult ConstantOp::verify() {
@@ -617,6 +629,66 @@ LogicalResult AttendOp::verify() {
 }
 
 LogicalResult AttendOp::verifyRegions() { return verifyPairBody(*this, /*tiled=*/true); }
+
+LogicalResult RouteOp::verify() {
+  RankedTensorType ids = getIds().getType();
+  // C1
+  if (failed(expectF32(*this, "ids", ids)) || failed(expectTime(*this, "ids", ids)))
+    return failure();
+  if (hasAxis(ids, getAxis()))
+    return emitOpError("expects ids without the axis '") << getAxis() << "', got " << ids;
+  // C2
+  if (getTables().empty())
+    return emitOpError("expects at least one table, got none");
+  for (Type table : getTables().getTypes()) {
+    if (failed(expectAxis(*this, "table", table, getAxis())) ||
+        failed(expectNoTime(*this, "a table", table)))
+      return failure();
+    int64_t extent = extentOf(table, getAxis()),
+            first = extentOf(getTables()[0].getType(), getAxis());
+    if (extent != first)
+      return emitOpError("expects tables of one extent along '")
+             << getAxis() << "', got " << first << " and " << extent;
+    for (StringAttr axis : axesOf(ids))
+      if (hasAxis(table, axis))
+        return emitOpError("expects ids and tables without a common axis, got '")
+               << axis.getValue() << "' in both";
+  }
+  // C3
+  for (Type input : getInputs().getTypes()) {
+    if (hasAxis(input, getAxis()))
+      return emitOpError("expects inputs without the axis '") << getAxis() << "', got " << input;
+    for (StringAttr axis : axesOf(ids))
+      if (hasAxis(input, axis) && extentOf(input, axis) != extentOf(ids, axis))
+        return emitOpError("expects equal extents of axis '")
+               << axis.getValue() << "', got " << extentOf(input, axis) << " in " << input
+               << " and " << extentOf(ids, axis) << " in " << ids;
+  }
+  return success();
+}
+
+LogicalResult RouteOp::verifyRegions() {
+  // C4
+  auto arguments =
+      routeArguments(getIds().getType(), getAxis(), getInputs().getTypes(), getTables().getTypes());
+  if (failed(expectArguments(*this, "the body", *getBlock(), arguments)))
+    return failure();
+  auto yield = dyn_cast_if_present<YieldOp>(getBlock()->empty() ? nullptr : &getBlock()->back());
+  if (!yield)
+    return emitOpError("expects the body to end in 'rondo.yield'");
+  if (!yield.getStates().empty() || yield.getOutputs().size() != 1)
+    return emitOpError("expects no states and one value, got ")
+           << yield.getStates().size() << " states and " << yield.getOutputs().size() << " values";
+  Type value = yield.getOutputs()[0].getType();
+  if (failed(expectF32(*this, "a value", value)))
+    return failure();
+  // C5
+  auto expected = unionType({getIds().getType(), value}, elementTypeOf(value));
+  if (failed(expectType(*this, "a result", expected, getType())))
+    return failure();
+  // C6
+  return expectArrayOps(*this, getBody());
+}
 
 //===----------------------------------------------------------------------===//
 // Uses of functions

@@ -186,7 +186,7 @@ const std::vector<FunctionName> &rondo::functionNames() {
 }
 
 const std::vector<std::string> &rondo::reductionNames() {
-  static const std::vector<std::string> names = {"concat", "dot",     "max", "mean",
+  static const std::vector<std::string> names = {"argtop", "concat",  "dot", "max", "mean",
                                                  "min",    "softmax", "sum", "topk"};
   return names;
 }

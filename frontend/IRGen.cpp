@@ -24,6 +24,14 @@ mlir::Value Frame::capture(mlir::Value outer) {
   if (argument)
     return argument;
   bool token = isPerToken(outer.getType());
+  if (kind == Route) {
+    // Inputs, then tables.
+    bool table = hasAxis(outer.getType(), experts.name);
+    unsigned place = perToken.size() + (table ? shared.size() : 0);
+    (table ? shared : perToken).push_back(outer);
+    auto type = withoutAxis(withoutTime(outer.getType()), table ? experts.name : choices);
+    return argument = block->insertArgument(place, type, outer.getLoc());
+  }
   // Arguments: [t, s of an over] per-token values, [keys], [states], others. A recurrence's others
   // stand before its states.
   unsigned place = (kind == Over ? 2 : 0) + perToken.size();
@@ -50,7 +58,19 @@ mlir::Value IRGen::useIn(mlir::Value v, Frame *home, Frame *target) {
   if (home == target)
     return v;
   assert(target->parent && "a value of a frame that has ended");
-  return target->capture(useIn(v, home, target->parent));
+  mlir::Value outer = useIn(v, home, target->parent);
+  if (target->kind == Frame::Route && isPerToken(outer.getType()) &&
+      hasAxis(outer.getType(), target->experts.name)) {
+    // A token's number for each expert: this expert's.
+    mlir::Value &element = target->elements[outer.getAsOpaquePointer()];
+    llvm::StringRef along[] = {target->experts.name};
+    if (!element) {
+      auto builder = atEnd(target->parent->block);
+      element = ContractOp::create(builder, outer.getLoc(), target->chosen, outer, along);
+    }
+    outer = element;
+  }
+  return target->capture(outer);
 }
 
 mlir::Location IRGen::location(Place place) const {
@@ -463,14 +483,17 @@ void IRGen::runLayer(const ast::Stmt &s) {
 }
 
 void IRGen::runReturn(const ast::Stmt &s) {
-  if (instance->repeats || frame != instance->scopes.front().frame) {
+  // A route's body returns what an expert gives.
+  bool expert = frame->kind == Frame::Route && instance->scopes.back().frame == frame &&
+                instance->scopes.front().frame != frame;
+  if (instance->repeats || (frame != instance->scopes.front().frame && !expert)) {
     error(s.place, "'return' cannot stand inside a repetition or a recurrence; assign to a name "
                    "and return it after");
     return;
   }
   // A declared result tells the last expression its axes.
   Wanted wanted(1);
-  bool known = instance->module->hasResult && s.values.size() == 1 &&
+  bool known = !expert && instance->module->hasResult && s.values.size() == 1 &&
                tryAxes(instance->module->result, wanted[0]);
   std::vector<Val> items;
   instance->resultNames.clear(); // a recurrence before gave some
@@ -501,6 +524,12 @@ void IRGen::declareParam(const ast::ParamDecl &param) {
   NamedAxes stored, named; // with and without unit axes
   std::vector<bool> unit;
   int64_t units = 0, elements = 1;
+  // A parameter of every expert is one, stacked along their axis.
+  bool stacked = llvm::any_of(parts, [&](const std::string &part) { return isExpert(part); });
+  if (stacked) {
+    stored.push_back(frame->experts);
+    elements = frame->experts.extent;
+  }
   for (const ast::Axis &axis : param.axes) {
     std::optional<NamedAxis> resolved = NamedAxis{"unit" + (units ? std::to_string(units) : ""), 1};
     if (axis.name.empty())
@@ -573,6 +602,8 @@ void IRGen::declareParam(const ast::ParamDecl &param) {
     return bind(param.name, Val(), param.place);
   }
   Val v = Val::of(held.value, root);
+  if (stacked)
+    v = here(v);
   if (units || held.axes != stored) {
     // Dims of the view are the named axes; a unit axis is read at 0.
     llvm::SmallVector<mlir::AffineExpr> sources;

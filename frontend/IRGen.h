@@ -15,7 +15,7 @@
 // so that two uses of a module never confuse theirs.
 //
 // Split over IRGen.cpp (entry, functions, statements), IRGenCall.cpp (module uses), IRGenExpr.cpp
-// (names, arithmetic, reductions), IRGenAxes.cpp (axes), IRGenTime.cpp (shift, recur, over),
+// (names, arithmetic, reductions), IRGenAxes.cpp (axes), IRGenTime.cpp (shift, recur, over), IRGenRoute.cpp (topk, route),
 // IRGenGrad.cpp (derivatives), IRGenObjective.cpp (what the model was trained for).
 //
 //===----------------------------------------------------------------------===//
@@ -73,7 +73,7 @@ struct Val {
 };
 
 struct Frame {
-  enum Kind { Function, Recur, Over };
+  enum Kind { Function, Recur, Over, Route };
   Frame(Kind kind, Frame *parent, mlir::Block *block) : kind(kind), parent(parent), block(block) {}
 
   Kind kind;
@@ -89,6 +89,13 @@ struct Frame {
   llvm::DenseMap<mlir::Value, mlir::Value> captured, capturedKeys;
   mlir::Value position; // Function: the position of the token, once it is used
   std::map<std::pair<void *, int64_t>, mlir::Value> shifts;
+
+  // Route: the axis of the experts and the name of that of a token's choices (empty: one choice),
+  // and 1 where an expert is the choice, in the parent frame. `shared` are the tables.
+  NamedAxis experts;
+  std::string choices;
+  mlir::Value chosen;
+  std::map<void *, mlir::Value> elements; // of the parent's values with the experts' axis
 
   /// The argument that stands for a value of the parent frame.
   mlir::Value capture(mlir::Value outer);
@@ -173,7 +180,6 @@ private:
   Val builtin(const ast::Expr &e, const Wanted *wanted);
   Val reduction(const ast::Expr &e);
   Val softmax(Val x, llvm::ArrayRef<llvm::StringRef> axes, Place place);
-  Val topk(Val x, const NamedAxis &axis, const Val &count, Place place);
   ConstResult evalConst(const ast::Expr &e, const char *what);
   std::optional<int64_t> evalExtent(const ast::Expr &e, const std::string &what);
   Val map(MapKind kind, llvm::ArrayRef<Val> inputs, Place place);
@@ -224,6 +230,20 @@ private:
   Val evalOver(const ast::Expr &e, const Wanted *wanted);
   Val position(Place place);
   std::string stateName(const std::string &name);
+
+  //--- IRGenRoute.cpp
+  Val ranks(Val x, const NamedAxis &axis, Place place);
+  Val topk(Val x, const NamedAxis &axis, const Val &count, Place place);
+  Val argtop(const ast::Expr &e);
+  Val choiceTable(Val x, const NamedAxis &axis, const NamedAxis &choices, Place place);
+  Val choiceNumbers(Val table, const NamedAxis &axis, Place place);
+  struct Choice {
+    std::optional<NamedAxis> axis; // of the choices; nothing: one
+    Val ids, table, weights;       // weights: of `top` alone
+  };
+  bool choose(const ast::Expr &e, const NamedAxis &experts, Choice &choice);
+  Val evalRoute(const ast::Expr &e);
+  bool isExpert(const std::string &text) const;
 
   //--- IRGenObjective.cpp
   void buildObjective();

@@ -32,7 +32,7 @@ bool IRGen::scopePath(const ast::Scope &scope, std::vector<std::string> &path) {
     bool good = !text.empty() && text.size() <= 200 &&
                 (value->kind == ConstValue::String || value->kind == ConstValue::Integer);
     for (char c : text)
-      good &= llvm::isAlnum(c) || c == '_' || c == '.' || c == '-';
+      good &= llvm::isAlnum(c) || c == '_' || c == '.' || c == '-' || isExpert(text);
     if (!good) {
       error(part.place, "a scope is made of names and numbers, found " + value->shown());
       return false;

@@ -181,7 +181,7 @@ Val IRGen::eval(const ast::Expr &e, const Wanted *wanted) {
   case Expr::Over:
     return evalOver(e, wanted);
   case Expr::Route:
-    return error(e.place, "'route' is not lowered yet");
+    return evalRoute(e);
   }
   return Val();
 }
@@ -197,6 +197,13 @@ Val IRGen::evalName(const ast::Expr &e) {
             e.place,
             "'" + e.text +
                 "' is computed inside the recurrence or over; '@' reads values from outside it");
+      // In a route's body a value is this expert's.
+      if (found->second.kind == Val::Tensor && frame->kind == Frame::Route) {
+        Val local = here(found->second);
+        if (axesOf(local) != axesOf(found->second))
+          local.order.clear();
+        return local;
+      }
       return found->second;
     }
     if (scopes[i].other == e.text && frame->kind == Frame::Over)
@@ -453,6 +460,8 @@ Val IRGen::reduction(const ast::Expr &e) {
     return error(e.place,
                  "unknown module or reduction '" + e.text + "'" + didYouMean(e.text, names));
   }
+  if (e.text == "argtop")
+    return argtop(e);
   size_t expected = e.text == "dot" || e.text == "topk" ? 2 : 1;
   bool concat = e.text == "concat";
   if (concat ? e.arguments.size() < 2 : e.arguments.size() != expected)
@@ -562,41 +571,4 @@ Val IRGen::softmax(Val x, llvm::ArrayRef<llvm::StringRef> axes, Place place) {
   auto after = at();
   Val total = made(ReduceOp::create(after, loc, ReduceKind::Sum, use(weights), axes));
   return map(MapKind::Div, {weights, total}, place);
-}
-
-// 1 where fewer than `count` others come first: greater ones, and equal ones with a smaller index.
-Val IRGen::topk(Val x, const NamedAxis &axis, const Val &count, Place place) {
-  if (count.kind != Val::Const || count.constant.kind != ConstValue::Integer)
-    return error(place, "the second argument of 'topk' is a compile-time integer, found " +
-                            describe(count));
-  NamedAxes own = axesOf(x), other = own;
-  Instance names;
-  for (const NamedAxis &a : own)
-    names.taken.insert(a.name);
-  std::string rival = freshAxis(names, axis.name);
-  llvm::SmallVector<mlir::AffineExpr> same;
-  NamedAxis rivalAxis;
-  for (size_t i = 0; i < other.size(); ++i) {
-    if (other[i].name == axis.name) {
-      other[i].name = rival;
-      rivalAxis = other[i];
-    }
-    same.push_back(mlir::getAffineDimExpr(static_cast<unsigned>(i), &context));
-  }
-  Val y = view(x, other, same, place);
-  auto builder = at();
-  Val i = made(
-      IndexOp::create(builder, location(place), typeOf({{axis.name, rivalAxis.extent}}, false)));
-  Val j = made(IndexOp::create(builder, location(place), typeOf({rivalAxis}, false)));
-  Val earlier =
-      map(MapKind::And, {map(MapKind::Eq, {x, y}, place), map(MapKind::Lt, {j, i}, place)}, place);
-  Val first = map(MapKind::Or, {map(MapKind::Lt, {x, y}, place), earlier}, place);
-  Val one = number(1, place), zero = number(0, place);
-  Val counted = map(MapKind::Select, {first, one, zero}, place);
-  auto after = at();
-  llvm::StringRef along[] = {rival};
-  Val rank = made(ReduceOp::create(after, location(place), ReduceKind::Sum, use(counted), along));
-  Val chosen =
-      map(MapKind::Lt, {rank, number(static_cast<double>(count.constant.integer), place)}, place);
-  return map(MapKind::Select, {chosen, one, zero}, place);
 }

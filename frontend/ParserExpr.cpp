@@ -531,21 +531,36 @@ bool Parser::overBody(Expr &over) {
   return true;
 }
 
-// `route e of 256 top 8 by e as scope { ... }`
+// `route e of 256 top 8 by scores weight w as scope { ... }`, `route e of 256 at ids as scope
+// {...}`
 ExprPtr Parser::route() {
   ExprPtr e = make(Expr::Route);
   take();
   e->variable = take().text;
   take();
-  for (const char *word : {"", "top", "by"}) {
-    if (*word && !acceptName(word)) {
-      fail(std::string("expected '") + word + "' in this route, found " + peek().shown());
+  auto part = [&] {
+    e->operands.push_back(expression());
+    return e->operands.back() != nullptr;
+  };
+  if (!part())
+    return nullptr;
+  if (acceptName("at")) {
+    e->text = "at";
+    if (!part())
       return nullptr;
+  } else {
+    e->text = "top";
+    for (const char *word : {"top", "by"}) {
+      if (!acceptName(word)) {
+        fail(std::string("expected '") + word + (word[0] == 't' ? "' or 'at" : "") +
+             "' in this route, found " + peek().shown());
+        return nullptr;
+      }
+      if (!part())
+        return nullptr;
     }
-    ExprPtr part = expression();
-    if (!part)
+    if (acceptName("weight") && !part())
       return nullptr;
-    e->operands.push_back(std::move(part));
   }
   if (!acceptName("as")) {
     fail("expected 'as' and the experts' scope in this route, found " + peek().shown());

@@ -126,6 +126,22 @@ private:
     };
     if (const TensorView *view = checkpoint ? checkpoint->find(path) : nullptr)
       return arrayOf(*view);
+    if (checkpoint && !stackedAxis(path).empty()) {
+      // As many as there are; the program says how many there must be.
+      std::optional<Array> all;
+      for (int64_t i = 0; const TensorView *view = checkpoint->find(pathOfSlice(path, i)); ++i) {
+        std::optional<Array> slice = arrayOf(*view);
+        if (!slice)
+          return std::nullopt;
+        if (!all) {
+          all = Array{slice->shape, {}};
+          all->shape.insert(all->shape.begin(), 0);
+        }
+        all->shape[0] += 1;
+        all->data.insert(all->data.end(), slice->data.begin(), slice->data.end());
+      }
+      return all;
+    }
     auto index = !checkpoint && package ? package->findWeight(path) : std::nullopt;
     if (!index)
       return std::nullopt;

@@ -45,6 +45,18 @@ static std::string nearNames(StringRef name, ArrayRef<std::string> names) {
   return text.empty() ? text : text + "?";
 }
 
+/// The tensors of a checkpoint that a parameter is made of, and the type of each.
+static std::pair<std::vector<std::string>, RankedTensorType> tensorsOf(StringRef path,
+                                                                       RankedTensorType type) {
+  StringRef axis = stackedAxis(path);
+  if (axis.empty())
+    return {{path.str()}, type};
+  std::vector<std::string> paths;
+  for (int64_t i = 0; i < type.getDimSize(0); ++i)
+    paths.push_back(pathOfSlice(path, i));
+  return {paths, withoutAxis(type, axis)};
+}
+
 namespace {
 /// Reports at most as many errors as one reads.
 class Problems {
@@ -76,6 +88,7 @@ FailureOr<Weights> Weights::bind(ModuleOp module, WeightOrigin origin) {
   }
   Problems problems(module);
   std::map<std::string, RankedTensorType> bound;
+  std::set<std::string> read;
   module.walk([&](ParamOp param) {
     std::string path = param.getPath().str();
     auto type = cast<RankedTensorType>(param.getType());
@@ -96,27 +109,33 @@ FailureOr<Weights> Weights::bind(ModuleOp module, WeightOrigin origin) {
         problems.report(param.getLoc(), "parameter '" + path + "' cannot be initialised: " + why);
       return;
     }
-    auto found = weights.byName.find(path);
-    if (found == weights.byName.end())
-      return problems.report(param.getLoc(), origin.checkpoint + ": no tensor '" + path +
-                                                 "', expected " + shownAxes(type) +
-                                                 nearNames(path, names));
-    const TensorView &tensor = origin.tensors[found->second];
-    if (withoutOnes(tensor.shape) != withoutOnes(type.getShape()))
-      return problems.report(param.getLoc(), tensor.file + ": tensor '" + path + "' has shape " +
-                                                 printShape(tensor.shape) + "; expected " +
-                                                 shownAxes(type));
-    if (tensor.dtype == DType::Bool)
-      problems.report(param.getLoc(), tensor.file + ": tensor '" + path + "' is " +
-                                          std::string(nameOf(tensor.dtype)) +
-                                          "; expected real numbers");
+    auto [paths, each] = tensorsOf(path, type);
+    for (const std::string &name : paths) {
+      read.insert(name);
+      auto found = weights.byName.find(name);
+      if (found == weights.byName.end()) {
+        problems.report(param.getLoc(), origin.checkpoint + ": no tensor '" + name +
+                                            "', expected " + shownAxes(each) +
+                                            nearNames(name, names));
+        continue;
+      }
+      const TensorView &tensor = origin.tensors[found->second];
+      if (withoutOnes(tensor.shape) != withoutOnes(each.getShape()))
+        problems.report(param.getLoc(), tensor.file + ": tensor '" + name + "' has shape " +
+                                            printShape(tensor.shape) + "; expected " +
+                                            shownAxes(each));
+      else if (tensor.dtype == DType::Bool)
+        problems.report(param.getLoc(), tensor.file + ": tensor '" + name + "' is " +
+                                            std::string(nameOf(tensor.dtype)) +
+                                            "; expected real numbers");
+    }
   });
   if (problems.any())
     return failure(); // reported
 
   std::vector<std::string> unread;
   for (const std::string &name : names)
-    if (!bound.count(name))
+    if (!read.count(name))
       unread.push_back("'" + name + "'");
   if (!unread.empty()) {
     std::string rest =
@@ -146,19 +165,27 @@ FailureOr<std::vector<float>> Weights::parameter(ParamOp param) const {
       return param.emitError("parameter '") << path << "' cannot be initialised: " << why;
     return init->fill(path, *origin.seed, type.getNumElements());
   }
-  auto found = byName.find(path);
-  if (found == byName.end())
-    return param.emitError("parameter '")
-           << path << "' is not one of the token level's, which were bound to "
-           << origin.checkpoint;
-  const TensorView &tensor = origin.tensors[found->second];
-  Result<std::vector<float>> values = toF32(tensor);
-  if (!values)
-    return param.emitError() << values.error().message;
-  if (int64_t(values->size()) != type.getNumElements())
-    return param.emitError() << tensor.file << ": tensor '" << path << "' has " << values->size()
-                             << " elements; expected " << type.getNumElements();
-  return std::move(*values);
+  auto [paths, each] = tensorsOf(path, type);
+  std::vector<float> all;
+  for (const std::string &name : paths) {
+    auto found = byName.find(name);
+    if (found == byName.end())
+      return param.emitError("parameter '")
+             << name << "' is not one of the token level's, which were bound to "
+             << origin.checkpoint;
+    const TensorView &tensor = origin.tensors[found->second];
+    Result<std::vector<float>> values = toF32(tensor);
+    if (!values)
+      return param.emitError() << values.error().message;
+    if (int64_t(values->size()) != each.getNumElements())
+      return param.emitError() << tensor.file << ": tensor '" << name << "' has " << values->size()
+                               << " elements; expected " << each.getNumElements();
+    if (paths.size() == 1)
+      return std::move(*values);
+    all.reserve(type.getNumElements());
+    all.insert(all.end(), values->begin(), values->end());
+  }
+  return all;
 }
 
 FailureOr<std::vector<float>> Weights::value(const Plan &plan, int64_t constant) const {
