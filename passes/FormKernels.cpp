@@ -5,7 +5,8 @@
 //   ops on per-token values  ->  rondo.launch @kernel(...), each kernel a private func.func with
 //   `rondo.kernel`
 //
-// Every op gets a level: a scan, attend or product is one more than its deepest operand, any other
+// Every op gets a level: a scan, attend, product or group (a product with the matrices that each
+// row chooses) is one more than its deepest operand, any other
 // op as deep as it. All other ops of one level (and one row space) become one rows kernel, which
 // runs after the level's scans, attends and products. Views, constants, positions and what has no
 // time axis are copied into each kernel that reads them, since reading through a view costs
@@ -57,6 +58,16 @@ Value rondo::productWeight(ContractOp contract) {
 
 namespace {
 
+/// Whether `gather` takes matrices of parameters, those that tokens choose.
+bool isChoice(GatherOp gather) {
+  Value table = gather.getTable();
+  bool isLeaf = isa<BlockArgument>(table) || isa_and_nonnull<ParamOp>(table.getDefiningOp());
+  RankedTensorType ids = gather.getIds().getType();
+  return isLeaf && cast<RankedTensorType>(table.getType()).getRank() == 3 &&
+         axesOf(table.getType())[0].getValue() == gather.getAxis() && ids.getRank() <= 2 &&
+         ids.getElementType().isF32() && isPerToken(ids);
+}
+
 /// Copied into each kernel that reads it.
 bool isFree(Operation *op) {
   // The package holds its value.
@@ -64,12 +75,38 @@ bool isFree(Operation *op) {
     return false;
   if (isa<ViewOp, ConstantOp, IndexOp, PositionOp, RoundOp>(op))
     return true;
+  // Reading chosen matrices where they are costs no more than reading copies.
+  if (auto gather = dyn_cast<GatherOp>(op); gather && isChoice(gather))
+    return true;
   // A truth value has no form in memory.
   if (isa<MapOp>(op) && elementTypeOf(op->getResult(0).getType()).isInteger(1))
     return true;
   return llvm::all_of(op->getResultTypes(),
                       [](Type type) { return isa<RankedTensorType>(type) && !isPerToken(type); }) &&
          !isa<ParamOp, CallOp, LaunchOp>(op);
+}
+
+/// The gather of `contract`, when the op is rows times the chosen matrices of a table [e, n, k] or
+/// [e, k, n] of parameters; else null.
+GatherOp chosenWeight(ContractOp contract) {
+  auto result = cast<RankedTensorType>(contract.getType());
+  for (auto [weight, rows] : {std::pair(contract.getLhs(), contract.getRhs()),
+                              std::pair(contract.getRhs(), contract.getLhs())}) {
+    auto gather = weight.getDefiningOp<GatherOp>();
+    if (!gather || !isChoice(gather) || contract.getAxes().size() != 1)
+      continue;
+    auto depth = cast<StringAttr>(contract.getAxes()[0]);
+    SmallVector<StringAttr> ids(axesOf(gather.getIds().getType())), token{ids[0], depth};
+    SmallVector<StringAttr> choice(ids), out(ids);
+    choice.push_back(depth);
+    for (StringAttr axis : axesOf(gather.getTable().getType()).drop_front())
+      if (axis != depth)
+        out.push_back(axis);
+    auto found = axesOf(rows.getType());
+    if (axesOf(result) == ArrayRef(out) && (found == ArrayRef(token) || found == ArrayRef(choice)))
+      return gather;
+  }
+  return GatherOp();
 }
 
 /// In which order a recurrence's state is best stored: what work items share out first, then the
@@ -107,7 +144,7 @@ SmallVector<int64_t> storageOrder(Block &body, Value state) {
   return llvm::is_sorted(order) ? SmallVector<int64_t>() : order;
 }
 
-enum class Kind { Rows, Product, Scan, Attend, Other };
+enum class Kind { Rows, Product, Group, Scan, Attend, Other };
 
 Kind kindOf(Operation *op) {
   if (isa<ScanOp>(op))
@@ -118,14 +155,30 @@ Kind kindOf(Operation *op) {
     return Kind::Other;
   if (auto contract = dyn_cast<ContractOp>(op); contract && productWeight(contract))
     return Kind::Product;
+  if (auto contract = dyn_cast<ContractOp>(op); contract && chosenWeight(contract))
+    return Kind::Group;
   return Kind::Rows;
 }
 
 StringRef nameOf(Kind kind) {
   return kind == Kind::Rows      ? "rows"
          : kind == Kind::Product ? "product"
+         : kind == Kind::Group   ? "group"
          : kind == Kind::Scan    ? "scan"
                                  : "attend";
+}
+
+/// Whether `user` needs the rows of its operand `value` in memory as they are: it keeps them as
+/// state, looks back at them, or picks some of them.
+bool readsRows(Operation *user, Value value) {
+  if (auto attend = dyn_cast<AttendOp>(user))
+    return llvm::is_contained(attend.getKeys(), value);
+  if (auto gather = dyn_cast<GatherOp>(user))
+    return isChoice(gather) && gather.getIds() == value;
+  if (auto contract = dyn_cast<ContractOp>(user))
+    return value.getDefiningOp<GatherOp>() == GatherOp() ? bool(chosenWeight(contract))
+                                                         : false;
+  return isa<ShiftOp>(user);
 }
 
 /// The launches to be made in one function.
@@ -215,9 +268,7 @@ void Outliner::formGroups() {
     // A view is read where it is used, unless something needs it in memory.
     bool materialised = llvm::any_of(op.getResults(), [&](Value result) {
       return isOutput(result) || llvm::any_of(result.getUsers(), [&](Operation *user) {
-               auto attend = dyn_cast<AttendOp>(user);
-               return isa<ShiftOp>(user) ||
-                      (attend && llvm::is_contained(attend.getKeys(), result));
+               return readsRows(user, result);
              });
     });
     if (isFree(&op) && !materialised)
@@ -254,15 +305,12 @@ static void collectInputs(Group &group, llvm::SetVector<Value> &inputs,
     if (copied.contains(def))
       return;
     for (Value operand : def->getOperands())
-      visit(operand, false);
+      visit(operand, readsRows(def, operand));
     copied.insert(def);
   };
-  for (Operation *op : group.ops) {
-    auto attend = dyn_cast<AttendOp>(op);
+  for (Operation *op : group.ops)
     for (Value operand : op->getOperands())
-      // Whole rows of these are kept as state, so they are in memory as they are.
-      visit(operand, isa<ShiftOp>(op) || (attend && llvm::is_contained(attend.getKeys(), operand)));
-  }
+      visit(operand, readsRows(op, operand));
 }
 
 /// The name of the state that scales state i; empty: none does.
@@ -374,6 +422,14 @@ func::FuncOp Outliner::outline(Group &group, ArrayRef<Value> inputs, ArrayRef<Va
         contract.getLhs().getDefiningOp<RoundOp>() || contract.getRhs().getDefiningOp<RoundOp>();
     kernel.setArgAttr(llvm::find(inputs, weight) - inputs.begin(), "rondo.layout",
                       builder.getStringAttr(rounded ? integers : weights));
+  }
+  if (group.kind == Kind::Group) {
+    // Panels are of rows of [n, k]; matrices [k, n] are read as they are stored.
+    auto contract = cast<ContractOp>(group.ops.front());
+    Value table = chosenWeight(contract).getTable();
+    if (axesOf(table.getType())[2] == cast<StringAttr>(contract.getAxes()[0]))
+      kernel.setArgAttr(llvm::find(inputs, table) - inputs.begin(), "rondo.layout",
+                        builder.getStringAttr("panels32"));
   }
   return kernel;
 }

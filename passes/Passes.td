@@ -60,6 +60,24 @@ def DeriveEntriesPass : Pass<"rondo-derive-entries", "::mlir::ModuleOp"> {
   ];
 }
 
+def ExpandRoutesPass : Pass<"rondo-expand-routes"> {
+  let summary = "run a route's body on all tokens and choices at once";
+  let description = [{
+    A `rondo.route` becomes its body's ops on values with the axes of the ids, and a gather for each of its tables. A contraction with what is gathered is a grouped product later:
+    nothing is gathered into memory, and only the chosen slices are read.
+
+    - Before: token-level IR.
+    - After: no `rondo.route`.
+    - Does not apply: a body that looks up in a table of the token's, or that joins values of which only some vary from choice to choice, is an error.
+
+    Exactness: bitwise. Remarks: what a token reads of the tables. Example: test/passes/expand-routes.mlir.
+  }];
+  let dependentDialects = ["::rondo::RondoDialect"];
+  let statistics = [
+    Statistic<"numExpanded", "num-expanded", "routes that became array ops">
+  ];
+}
+
 def FormKernelsPass : Pass<"rondo-form-kernels", "::mlir::ModuleOp"> {
   let summary = "outline block-level ops into kernels and launch them";
   let description = [{

@@ -15,6 +15,8 @@ void buildBlockPipeline(OpPassManager &passes, const BlockPipelineOptions &optio
   // Constants meet: bounds of predicates and constant decays are recognised below.
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
+  // First: what experts compute is work of the token like any other.
+  passes.addPass(createExpandRoutesPass());
   // Before hoisting: what is made of a sum is a recurrence like any other.
   SumsToRecurrencesPassOptions sums;
   sums.forms.assign(options.forms.begin(), options.forms.end());

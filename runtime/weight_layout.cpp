@@ -40,13 +40,17 @@ const WeightLayout *find(std::string_view name) {
   return found == std::end(layouts) ? nullptr : found;
 }
 
-/// Calls visit(place in the layout, place in rows) for each element of a matrix.
+/// Calls visit(place in the layout, place in rows) for each element of a matrix, or of several.
 template <class Visit>
 void forEach(const WeightLayout &layout, std::span<const int64_t> shape, Visit visit) {
-  for (int64_t row = 0; row < shape[0]; ++row)
-    for (int64_t column = 0; column < shape[1]; ++column)
-      visit(static_cast<size_t>(layout.place(row, column, shape[1])),
-            static_cast<size_t>(row * shape[1] + column));
+  int64_t matrices = shape.size() == 3 ? shape[0] : 1;
+  int64_t rows = shape[shape.size() - 2], columns = shape.back();
+  int64_t packed = (rows + layout.width - 1) / layout.width * layout.width * layout.columns(columns);
+  for (int64_t matrix = 0; matrix < matrices; ++matrix)
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t column = 0; column < columns; ++column)
+        visit(static_cast<size_t>(matrix * packed + layout.place(row, column, columns)),
+              static_cast<size_t>((matrix * rows + row) * columns + column));
 }
 
 } // namespace
@@ -83,11 +87,15 @@ std::optional<uint64_t> packedBytes(DType stored, std::span<const int64_t> shape
     return bytesOf(stored, shape);
   if (found->groupBits)
     return stored == found->stored ? bytesOfGroups(shape, found->groupBits) : std::nullopt;
-  if (shape.size() != 2 || shape[0] < 0 || shape[0] > INT64_MAX - found->width || shape[1] < 0 ||
-      shape[1] > INT64_MAX - found->group || stored != found->stored)
+  if (shape.size() < 2 || shape.size() > 3 || stored != found->stored)
     return std::nullopt;
-  int64_t padded[] = {(shape[0] + found->width - 1) / found->width * found->width,
-                      found->columns(shape[1])};
+  int64_t rows = shape[shape.size() - 2], columns = shape.back();
+  if (rows < 0 || rows > INT64_MAX - found->width || columns < 0 ||
+      columns > INT64_MAX - found->group)
+    return std::nullopt;
+  int64_t padded[] = {shape.size() == 3 ? shape[0] : 1,
+                      (rows + found->width - 1) / found->width * found->width,
+                      found->columns(columns)};
   return bytesOf(stored, padded);
 }
 
@@ -95,7 +103,7 @@ Result<std::vector<std::byte>> packWeight(const TensorView &rows, std::string_vi
   auto bytes = packedBytes(storedType(layout), rows.shape, layout);
   if (!bytes || rows.dtype != DType::F32 || bytesOf(DType::F32, rows.shape) != rows.bytes.size())
     return Error{fmt::format("weight '{}' {} {}: cannot be laid out as '{}', expected f32 numbers "
-                             "and {}, all but rows of a matrix",
+                             "and {}, all but rows of a matrix or of several",
                              rows.name, nameOf(rows.dtype), printShape(rows.shape), layout,
                              weightLayoutNames())};
   const WeightLayout &to = *find(layout);

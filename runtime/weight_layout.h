@@ -7,6 +7,8 @@
 //   bytes32   of a matrix [n, k]: integers of 8 bits by groups that share a scale (weight_groups.h)
 //   nibbles32 the same with 4 bits
 //
+// Of [e, n, k]: e such matrices, one after the other.
+//
 // A layout says the element type too, so that a name is all that compiler and runtime exchange.
 
 #ifndef RONDO_RUNTIME_WEIGHT_LAYOUT_H

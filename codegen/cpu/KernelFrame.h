@@ -93,6 +93,7 @@ bool isParallel(mlir::StringAttr axis, llvm::ArrayRef<mlir::Block *> bodies);
 // The kinds of kernel. Each emits the body of `frame`'s function and fills the grid of the record.
 mlir::LogicalResult emitRows(KernelFrame &frame, KernelRecord &record);
 mlir::LogicalResult emitProduct(KernelFrame &frame, KernelRecord &record);
+mlir::LogicalResult emitGroup(KernelFrame &frame, KernelRecord &record);
 mlir::LogicalResult emitScan(KernelFrame &frame, ScanOp scan, KernelRecord &record);
 mlir::LogicalResult emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord &record);
 

@@ -429,12 +429,14 @@ FailureOr<KernelRecord> cpu::emitKernel(func::FuncOp kernel, const Isa &isa, Mod
     result = emitRows(frame, record);
   } else if (record.kind == "product") {
     result = emitProduct(frame, record);
+  } else if (record.kind == "group") {
+    result = emitGroup(frame, record);
   } else if (auto scans = body.getOps<ScanOp>(); record.kind == "scan" && !scans.empty()) {
     result = emitScan(frame, *scans.begin(), record);
   } else if (auto attends = body.getOps<AttendOp>(); record.kind == "attend" && !attends.empty()) {
     result = emitAttend(frame, *attends.begin(), record);
   } else {
-    return kernel.emitOpError("expects kind rows, product, scan or attend with its op, got ")
+    return kernel.emitOpError("expects kind rows, product, group, scan or attend with its op, got ")
            << kind;
   }
   if (failed(result))

@@ -18,7 +18,7 @@ namespace rondo::cpu {
 /// What the package says of a kernel (see runtime/package.fbs).
 struct KernelRecord {
   enum class Per { Once, Rows, Sequences };
-  std::string kind; ///< rows, product, scan, attend
+  std::string kind; ///< rows, product, group, scan, attend
   Per per = Per::Once;
   int64_t unit = 1; ///< work items: ceil(count / unit) * factor
   int64_t factor = 1;

@@ -63,6 +63,8 @@ struct Buffer {
 struct IndexRange {
   mlir::Value lo, hi;            ///< i64
   std::optional<int64_t> extent; ///< hi - lo, where it is a constant
+  /// The address of i32 numbers: i in [lo, hi) stands for the index list[i]. Null: for i.
+  mlir::Value list = {};
 };
 
 class Nest {
@@ -119,6 +121,8 @@ public:
           llvm::function_ref<mlir::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)> body);
   void forLoop(mlir::Value lo, mlir::Value hi, int64_t step,
                llvm::function_ref<void(mlir::Value)> body);
+  /// The index that `i` of `range` stands for.
+  mlir::Value indexAt(const IndexRange &range, mlir::Value i);
   void ifThen(mlir::Value condition, llvm::function_ref<void()> body);
   /// Tiles of `maxCount` indices; the ragged rest in smaller ones.
   using TileBody = llvm::function_ref<mlir::LogicalResult(mlir::Value base, int64_t count)>;

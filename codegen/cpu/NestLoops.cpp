@@ -12,6 +12,7 @@
 
 #include "dialect/Axes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include <limits>
@@ -65,6 +66,14 @@ void Nest::ifThen(Value condition, llvm::function_ref<void()> body) {
   b.setInsertionPoint(branch.thenBlock()->getTerminator());
   Scope scope(*this);
   body();
+}
+
+Value Nest::indexAt(const IndexRange &range, Value i) {
+  if (!range.list)
+    return i;
+  Type narrow = b.getI32Type();
+  Value index = LLVM::LoadOp::create(b, loc, narrow, addressOf(range.list, i, narrow));
+  return arith::ExtSIOp::create(b, loc, b.getI64Type(), index);
 }
 
 Value Nest::after(Value base, int64_t distance) {
@@ -370,7 +379,11 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
     return op->getOperand(0);
   };
 
-  SmallVector<StringAttr> candidates(open);
+  // Neighbours in a list are no neighbours in memory.
+  SmallVector<StringAttr> candidates = llvm::filter_to_vector(open, [&](StringAttr axis) {
+    auto it = ranges.find(axis);
+    return it == ranges.end() || !it->second.list;
+  });
   candidates.append(reduced);
   StringAttr lanes = chooseLanes(candidates, op, value, buffer, env, ranges);
   bool lanesReduced = llvm::is_contained(reduced, lanes);
@@ -529,18 +542,20 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
       LogicalResult inner = success();
       forLoop(range.lo, range.hi, 1, [&](Value i) {
         Env next = here;
-        next.set(open[depth], openDim(i, extentOf(value.getType(), open[depth].getValue())));
+        next.set(open[depth], openDim(indexAt(range, i),
+                                      extentOf(value.getType(), open[depth].getValue())));
         inner = level(depth + 1, next);
       });
       return inner;
     }
     if (!tile)
       return overResultLanes(here);
+    IndexRange tileRange = rangeOf(*this, tile, value, ranges);
     return overTiles(
-        rangeOf(*this, tile, value, ranges), rows, [&](Value base, int64_t count) -> LogicalResult {
+        tileRange, rows, [&](Value base, int64_t count) -> LogicalResult {
           SmallVector<Env> at;
           for (int64_t i = 0; i < count; ++i) {
-            Value row = after(base, i);
+            Value row = indexAt(tileRange, after(base, i));
             at.push_back(here);
             at.back().set(tile, openDim(row, extentOf(value.getType(), tile.getValue())));
           }
