@@ -15,8 +15,9 @@
 // so that two uses of a module never confuse theirs.
 //
 // Split over IRGen.cpp (entry, functions, statements), IRGenCall.cpp (module uses), IRGenExpr.cpp
-// (names, arithmetic, reductions), IRGenAxes.cpp (axes), IRGenTime.cpp (shift, recur, over), IRGenRoute.cpp (topk, route),
-// IRGenGrad.cpp (derivatives), IRGenObjective.cpp (what the model was trained for).
+// (names, arithmetic, reductions), IRGenAxes.cpp (axes), IRGenTime.cpp (shift, recur, over),
+// IRGenRoute.cpp (topk, route), IRGenGrad.cpp (derivatives), IRGenObjective.cpp (what the model was
+// trained for).
 //
 //===----------------------------------------------------------------------===//
 

@@ -92,8 +92,8 @@ private:
       return value;
     Value ids = op.getIds();
     Value never = MapOp::create(builder, op.getLoc(), MapKind::Lt, ValueRange{ids, ids});
-    auto select = MapOp::create(builder, op.getLoc(), MapKind::Select,
-                                ValueRange{never, value, value});
+    auto select =
+        MapOp::create(builder, op.getLoc(), MapKind::Select, ValueRange{never, value, value});
     select->getResult(0).setType(type);
     return select;
   }
@@ -102,15 +102,16 @@ private:
     SmallVector<Value> operands;
     for (Value operand : inner.getOperands())
       operands.push_back(mapping.lookup(operand));
-    if (auto gather = dyn_cast<GatherOp>(inner); gather && operands[0] != gather.getTable() &&
-                                                 isPerToken(operands[0].getType()))
+    if (auto gather = dyn_cast<GatherOp>(inner);
+        gather && operands[0] != gather.getTable() && isPerToken(operands[0].getType()))
       return inner.emitOpError("cannot run on all choices of a route: its table is a token's");
     auto type = behindFront(operands, inner.getResult(0).getType());
     if (isa<ConcatOp>(inner))
       for (Value operand : operands)
         if (behindFront(operand, inner.getResult(0).getType()).getRank() != type.getRank())
-          return inner.emitOpError("cannot run on all choices of a route: it joins values that vary "
-                                   "from choice to choice with one that does not");
+          return inner.emitOpError(
+              "cannot run on all choices of a route: it joins values that vary "
+              "from choice to choice with one that does not");
     Operation *copy = builder.clone(inner, mapping);
     copy->getResult(0).setType(type);
     if (auto view = dyn_cast<ViewOp>(copy)) {

@@ -176,8 +176,7 @@ bool readsRows(Operation *user, Value value) {
   if (auto gather = dyn_cast<GatherOp>(user))
     return isChoice(gather) && gather.getIds() == value;
   if (auto contract = dyn_cast<ContractOp>(user))
-    return value.getDefiningOp<GatherOp>() == GatherOp() ? bool(chosenWeight(contract))
-                                                         : false;
+    return value.getDefiningOp<GatherOp>() == GatherOp() ? bool(chosenWeight(contract)) : false;
   return isa<ShiftOp>(user);
 }
 

@@ -45,7 +45,8 @@ template <class Visit>
 void forEach(const WeightLayout &layout, std::span<const int64_t> shape, Visit visit) {
   int64_t matrices = shape.size() == 3 ? shape[0] : 1;
   int64_t rows = shape[shape.size() - 2], columns = shape.back();
-  int64_t packed = (rows + layout.width - 1) / layout.width * layout.width * layout.columns(columns);
+  int64_t packed =
+      (rows + layout.width - 1) / layout.width * layout.width * layout.columns(columns);
   for (int64_t matrix = 0; matrix < matrices; ++matrix)
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t column = 0; column < columns; ++column)

@@ -55,7 +55,9 @@ private:
     Value narrow = arith::TruncIOp::create(b, loc, i32(), number);
     LLVM::StoreOp::create(b, loc, narrow, nest.addressOf(base, index, i32()));
   }
-  Value address(Value argument) { return frame.input(cast<BlockArgument>(argument).getArgNumber()); }
+  Value address(Value argument) {
+    return frame.input(cast<BlockArgument>(argument).getArgNumber());
+  }
   /// The matrix that a slot chooses; their number: none.
   Value matrixOf(Value slot);
   void sortSlots(Value first, Value end);
@@ -80,8 +82,7 @@ private:
 
 Value Groups::matrixOf(Value slot) {
   Type f32 = b.getF32Type();
-  Value id =
-      LLVM::LoadOp::create(b, loc, f32, nest.addressOf(address(gather.getIds()), slot, f32));
+  Value id = LLVM::LoadOp::create(b, loc, f32, nest.addressOf(address(gather.getIds()), slot, f32));
   auto number = [&](double value) -> Value {
     return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(float(value)));
   };
@@ -95,8 +96,7 @@ Value Groups::matrixOf(Value slot) {
   Value safe = arith::SelectOp::create(b, loc, inside, id, number(0));
   Value index = arith::FPToSIOp::create(b, loc, b.getI64Type(), safe);
   Value back = arith::SIToFPOp::create(b, loc, f32, index);
-  Value whole =
-      arith::AndIOp::create(b, loc, inside, holds(arith::CmpFPredicate::OEQ, back, safe));
+  Value whole = arith::AndIOp::create(b, loc, inside, holds(arith::CmpFPredicate::OEQ, back, safe));
   return arith::SelectOp::create(b, loc, whole, index, nest.i64(matrices));
 }
 
@@ -124,8 +124,8 @@ IndexRange Groups::columnsOf(Value item) {
   Value lo = arith::MulIOp::create(b, loc, item, nest.i64(panel));
   if (columns % panel == 0)
     return IndexRange{lo, nest.after(lo, panel), panel};
-  return IndexRange{
-      lo, arith::MinSIOp::create(b, loc, nest.after(lo, panel), nest.i64(columns)), std::nullopt};
+  return IndexRange{lo, arith::MinSIOp::create(b, loc, nest.after(lo, panel), nest.i64(columns)),
+                    std::nullopt};
 }
 
 LogicalResult Groups::emitMatrix(Value matrix, Value item) {
@@ -145,19 +145,21 @@ LogicalResult Groups::emitMatrix(Value matrix, Value item) {
                          w, detached.getArrayAttr({depthAxis}));
 
   AffineExpr s = b.getAffineDimExpr(0), i = b.getAffineDimExpr(1);
-  bool ofChoices = cast<RankedTensorType>(rows.getType()).getRank() ==
-                   gather.getIds().getType().getRank() + 1;
+  bool ofChoices =
+      cast<RankedTensorType>(rows.getType()).getRank() == gather.getIds().getType().getRank() + 1;
   AffineExpr row = ofChoices || choices == 1 ? s : s.floorDiv(choices);
-  nest.bind(x, Buffer{address(rows), {slot, depthAxis}, AffineMap::get(2, 0, row * depth + i), f32});
+  nest.bind(x,
+            Buffer{address(rows), {slot, depthAxis}, AffineMap::get(2, 0, row * depth + i), f32});
   unsigned weight = cast<BlockArgument>(gather.getTable()).getArgNumber();
   bool packed = frame.inputLayout(weight) == "panels32";
   int64_t elements = packed ? panels() * panel * depth : columns * depth;
   Value offset = arith::MulIOp::create(b, loc, matrix, nest.i64(elements));
   Value base = nest.addressOf(frame.input(weight), offset, f32);
-  Buffer weights = nest.rowMajor(base, axesOf(w.getType()),
-                                 cast<RankedTensorType>(w.getType()).getShape(), f32);
+  Buffer weights =
+      nest.rowMajor(base, axesOf(w.getType()), cast<RankedTensorType>(w.getType()).getShape(), f32);
   if (packed)
-    weights.layout = AffineMap::get(2, 0, s.floorDiv(panel) * (depth * panel) + i * panel + s % panel);
+    weights.layout =
+        AffineMap::get(2, 0, s.floorDiv(panel) * (depth * panel) + i * panel + s % panel);
   nest.bind(w, weights);
   Buffer output{frame.output(0), {slot, column}, AffineMap::get(2, 0, s * columns + i), f32};
 
@@ -194,8 +196,7 @@ LogicalResult Groups::emit() {
     sortSlots(first, end);
     nest.forLoop(frame.begin(), frame.end(), 1, [&](Value item) {
       nest.forLoop(nest.i64(0), nest.i64(matrices), 1, [&](Value matrix) {
-        Value start = loadNumber(starts, matrix),
-              after = loadNumber(starts, nest.after(matrix, 1));
+        Value start = loadNumber(starts, matrix), after = loadNumber(starts, nest.after(matrix, 1));
         nest.ifThen(arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, start, after), [&] {
           if (failed(emitMatrix(matrix, item)))
             result = failure();

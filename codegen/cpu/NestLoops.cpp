@@ -542,8 +542,8 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
       LogicalResult inner = success();
       forLoop(range.lo, range.hi, 1, [&](Value i) {
         Env next = here;
-        next.set(open[depth], openDim(indexAt(range, i),
-                                      extentOf(value.getType(), open[depth].getValue())));
+        next.set(open[depth],
+                 openDim(indexAt(range, i), extentOf(value.getType(), open[depth].getValue())));
         inner = level(depth + 1, next);
       });
       return inner;
@@ -551,16 +551,15 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
     if (!tile)
       return overResultLanes(here);
     IndexRange tileRange = rangeOf(*this, tile, value, ranges);
-    return overTiles(
-        tileRange, rows, [&](Value base, int64_t count) -> LogicalResult {
-          SmallVector<Env> at;
-          for (int64_t i = 0; i < count; ++i) {
-            Value row = indexAt(tileRange, after(base, i));
-            at.push_back(here);
-            at.back().set(tile, openDim(row, extentOf(value.getType(), tile.getValue())));
-          }
-          return overResultLanes(at);
-        });
+    return overTiles(tileRange, rows, [&](Value base, int64_t count) -> LogicalResult {
+      SmallVector<Env> at;
+      for (int64_t i = 0; i < count; ++i) {
+        Value row = indexAt(tileRange, after(base, i));
+        at.push_back(here);
+        at.back().set(tile, openDim(row, extentOf(value.getType(), tile.getValue())));
+      }
+      return overResultLanes(at);
+    });
   };
   return level(0, env);
 }
