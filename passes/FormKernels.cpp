@@ -424,6 +424,9 @@ func::FuncOp Outliner::outline(Group &group, ArrayRef<Value> inputs, ArrayRef<Va
   }
   if (group.kind == Kind::Group) {
     // Panels are of rows of [n, k]; matrices [k, n] are read as they are stored.
+    if (weights != "panels32")
+      group.ops.front()->emitRemark("the matrices that tokens choose are stored in f32: products "
+                                    "of chosen matrices have no form of fewer bits");
     auto contract = cast<ContractOp>(group.ops.front());
     Value table = chosenWeight(contract).getTable();
     if (axesOf(table.getType())[2] == cast<StringAttr>(contract.getAxes()[0]))
