@@ -95,6 +95,21 @@ double measurePeak(ThreadPool &pool, void (*loop)(int64_t), double operations) {
   return best;
 }
 
+double measureLaunch(ThreadPool &pool) {
+  constexpr int rounds = 20, launches = 200;
+  std::atomic<int64_t> done{0};
+  double best = 1;
+  for (int round = 0; round < rounds; ++round) {
+    double begin = now();
+    for (int i = 0; i < launches; ++i)
+      pool.parallelFor(pool.threads(), 1, [&](int64_t from, int64_t to, int) {
+        done.fetch_add(to - from, std::memory_order_relaxed);
+      });
+    best = std::min(best, (now() - begin) / launches);
+  }
+  return best;
+}
+
 uint64_t cacheSize(int name) {
   long bytes = sysconf(name);
   return bytes > 0 ? static_cast<uint64_t>(bytes) : 0;
@@ -111,11 +126,17 @@ nlohmann::ordered_json describe(const MachineDescription &machine) {
   nlohmann::ordered_json reads = nlohmann::ordered_json::array();
   for (const ReadSpeed &read : machine.reads)
     reads.push_back({{"bytes", read.bytes}, {"bytes_per_second", read.bytesPerSecond}});
-  return {{"processor", machine.processor},      {"isa", machine.isa},
-          {"threads", machine.threads},          {"first_cache", machine.firstCache},
-          {"second_cache", machine.secondCache}, {"last_cache", machine.lastCache},
-          {"f32_peak", machine.f32Peak},         {"bf16_peak", machine.bf16Peak},
-          {"int8_peak", machine.int8Peak},       {"reads", reads}};
+  return {{"processor", machine.processor},
+          {"isa", machine.isa},
+          {"threads", machine.threads},
+          {"first_cache", machine.firstCache},
+          {"second_cache", machine.secondCache},
+          {"last_cache", machine.lastCache},
+          {"f32_peak", machine.f32Peak},
+          {"bf16_peak", machine.bf16Peak},
+          {"int8_peak", machine.int8Peak},
+          {"launch_seconds", machine.launch},
+          {"reads", reads}};
 }
 
 /// False unless the file is a whole description of this very machine.
@@ -133,8 +154,8 @@ bool readDescription(const std::string &path, MachineDescription &machine) {
   };
   MachineDescription read = machine;
   if (!number(json, "f32_peak", read.f32Peak) || !number(json, "bf16_peak", read.bf16Peak) ||
-      !number(json, "int8_peak", read.int8Peak) || !json.contains("reads") ||
-      !json["reads"].is_array() || json["reads"].empty())
+      !number(json, "int8_peak", read.int8Peak) || !number(json, "launch_seconds", read.launch) ||
+      !json.contains("reads") || !json["reads"].is_array() || json["reads"].empty())
     return false;
   for (const nlohmann::json &entry : json["reads"]) {
     double bytes = 0, speed = 0;
@@ -159,6 +180,11 @@ MachineDescription withoutFigures(ThreadPool &pool) {
 }
 
 } // namespace
+
+double cyclesPerSecond(const MachineDescription &machine) {
+  double lanes = machine.isa == "x86-64-v3" ? 8 : 16;
+  return machine.f32Peak / machine.threads / (2 * 2 * lanes);
+}
 
 double measureReadBandwidth(ThreadPool &pool, size_t bytes) {
   std::vector<std::string> levels = supportedIsas();
@@ -209,6 +235,7 @@ MachineDescription measureMachine(ThreadPool &pool) {
   if (__builtin_cpu_supports("avx512vnni"))
     machine.int8Peak = measurePeak(pool, quadsAvx512, 2 * 64);
 #endif
+  machine.launch = measureLaunch(pool);
   // Within each cache, and far beyond the last one; a part of the cache, so that its other users
   // leave room: of the last one, which virtual machines report whole, not more than a core's share.
   uint64_t threads = static_cast<uint64_t>(machine.threads);

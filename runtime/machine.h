@@ -30,8 +30,13 @@ struct MachineDescription {
   double f32Peak = 0;                                      ///< fused multiply-add on whole vectors
   double bf16Peak = 0;          ///< pairs of bf16 summed into f32 (AVX512_BF16)
   double int8Peak = 0;          ///< quads of 8-bit integers summed into 32 bits (AVX512_VNNI)
+  double launch = 0;            ///< seconds to share out work that takes no time
   std::vector<ReadSpeed> reads; ///< from small to large
 };
+
+/// Cycles a second of one core, each of which begins two vector multiply-adds: what estimates of a
+/// package count. 0 where no peak is known.
+double cyclesPerSecond(const MachineDescription &machine);
 
 /// Bytes a second at which `pool` reads a buffer of `bytes` again and again: what fits a cache is
 /// read from it, as a model of that size would be. 0 when there is no memory for the buffer.

@@ -277,6 +277,26 @@ private:
     return {};
   }
 
+  Status checkEstimates(const std::string &place, const Variant &variant) {
+    if (!variant.estimates())
+      return {};
+    int64_t rows = 0;
+    bool deep = false;
+    for (const Estimate *estimate : *variant.estimates()) {
+      RONDO_CHECK(inRange(place + ": rows of an estimate", estimate->rows(), 1, int64_t(1) << 40));
+      RONDO_CHECK(
+          inRange(place + ": position of an estimate", estimate->position(), 0, int64_t(1) << 40));
+      if (!(estimate->cycles() >= 0 && estimate->cycles() <= 1e18))
+        return bad(place, "found an estimate of {} cycles, expected 0 to 1e18", estimate->cycles());
+      deep |= estimate->position() > 0;
+      if (!deep && estimate->rows() <= rows)
+        return bad(place, "found an estimate for {} rows after one for {}, expected rising rows",
+                   estimate->rows(), rows);
+      rows = estimate->rows();
+    }
+    return {};
+  }
+
   Status checkKernels() {
     RONDO_CHECK(uniqueNames("kernels", *manifest.kernels()));
     for (const Kernel *kernel : *manifest.kernels()) {
@@ -298,6 +318,7 @@ private:
       for (const Variant *variant : *kernel->variants()) {
         RONDO_CHECK(checkName(place + ": isa", variant->isa()));
         RONDO_CHECK(checkName(place + ": symbol", variant->symbol()));
+        RONDO_CHECK(checkEstimates(place, *variant));
         if (!levels.insert(variant->isa()->string_view()).second)
           return bad(place, "found two variants for {}, expected one",
                      variant->isa()->string_view());

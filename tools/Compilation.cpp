@@ -4,6 +4,7 @@
 
 #include "codegen/common/Manifest.h"
 #include "codegen/common/Weights.h"
+#include "codegen/cpu/Estimate.h"
 #include "codegen/cpu/Kernels.h"
 #include "codegen/cpu/Object.h"
 #include "frontend/Frontend.h"
@@ -310,6 +311,18 @@ static package::Per perOf(cpu::KernelRecord::Per per) {
                                                : package::Per::Sequences;
 }
 
+/// Of the kernel that was emitted last: sizes between which a launch's cycles are read off.
+static std::vector<package::Estimate> estimatesOf(ModuleOp emitted, const cpu::Isa &isa,
+                                                  const cpu::KernelRecord &record) {
+  constexpr cpu::LaunchSize sizes[] = {{1, 0},    {8, 0},    {64, 0},   {512, 0},
+                                       {4096, 0}, {1, 1024}, {64, 1024}};
+  auto function = cast<func::FuncOp>(emitted.getBody()->back());
+  std::vector<package::Estimate> estimates;
+  for (cpu::LaunchSize size : sizes)
+    estimates.emplace_back(size.rows, size.position, cpu::cyclesOf(function, isa, record, size));
+  return estimates;
+}
+
 bool Compilation::emitVectors() {
   PlanOptions planning;
   planning.entries = options.entries;
@@ -330,7 +343,8 @@ bool Compilation::emitVectors() {
       emitted.factor = record->factor;
       emitted.grain = record->grain;
       emitted.scratchBytes = std::max(emitted.scratchBytes, record->scratchBytes);
-      emitted.variants.push_back({isa->name.str(), cpu::symbolOf(function, *isa)});
+      emitted.variants.push_back(
+          {isa->name.str(), cpu::symbolOf(function, *isa), estimatesOf(*vectors, *isa, *record)});
     }
   return true;
 }
@@ -578,7 +592,7 @@ bool Compilation::writeExecutable() {
     return error("cannot make a temporary folder: " + failed.message());
   ExecutableParts parts{(folder + "/package.rpk").str(), object, {}};
   for (const EmittedKernel &kernel : kernels)
-    for (auto &[isa, symbol] : kernel.variants)
+    for (const auto &[isa, symbol, estimates] : kernel.variants)
       parts.symbols.push_back(symbol);
   bool good = writePackageTo(parts.package);
   if (good)

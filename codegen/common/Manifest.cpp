@@ -135,10 +135,11 @@ FailureOr<package::PackageT> rondo::makeManifest(const Plan &plan, ArrayRef<Emit
     func::FuncOp kernelFunction = function;
     kernel->name = kernelFunction.getName().str();
     kernel->kind = emitted.kind;
-    for (auto &[isa, symbol] : emitted.variants) {
+    for (const auto &[isa, symbol, estimates] : emitted.variants) {
       auto &variant = kernel->variants.emplace_back(std::make_unique<package::VariantT>());
       variant->isa = isa;
       variant->symbol = symbol;
+      variant->estimates = estimates;
     }
     kernel->per = emitted.per;
     kernel->unit = emitted.unit;

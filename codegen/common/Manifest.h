@@ -11,12 +11,18 @@
 
 namespace rondo {
 
+/// A kernel at one level of the instruction set.
+struct EmittedVariant {
+  std::string isa, symbol;
+  std::vector<package::Estimate> estimates; ///< empty: nothing is known of its speed
+};
+
 /// What a target says of one of the plan's kernels.
 struct EmittedKernel {
   std::string kind; ///< rows, product, scan, attend
   package::Per per = package::Per::Once;
   int64_t unit = 1, factor = 1, grain = 1, scratchBytes = 0;
-  std::vector<std::pair<std::string, std::string>> variants; ///< ISA level, symbol
+  std::vector<EmittedVariant> variants;
 };
 
 /// What is neither planned nor emitted.

@@ -511,6 +511,23 @@ TEST_F(Manifest, KernelWithoutSymbol) {
   refused([](M m) { m.kernels[0]->variants[0]->symbol = ""; }, "'embed'", "symbol");
 }
 
+TEST_F(Manifest, EstimatesThatDoNotRise) {
+  refused(
+      [](M m) {
+        m.kernels[0]->variants[0]->estimates = {package::Estimate(8, 0, 1.0),
+                                                package::Estimate(8, 0, 2.0)};
+      },
+      "'embed'", "rising rows");
+}
+TEST_F(Manifest, EstimateWithoutRows) {
+  refused([](M m) { m.kernels[0]->variants[0]->estimates = {package::Estimate(0, 0, 1.0)}; },
+          "'embed'", "rows of an estimate");
+}
+TEST_F(Manifest, EstimateOfNegativeCycles) {
+  refused([](M m) { m.kernels[0]->variants[0]->estimates = {package::Estimate(1, 0, -1.0)}; },
+          "'embed'", "cycles");
+}
+
 TEST_F(Manifest, EntryTwice) {
   refused([](M m) { m.entries[1]->name = "forward"; }, "entries", "twice");
 }

@@ -270,6 +270,8 @@ class Bytes(CommandTest):
             for kernel in run["kernels"]:
                 self.assertGreater(kernel["seconds"], 0)
             self.assertTrue(any(k["kind"] == "scan" and k["flops"] > 0 for k in run["kernels"]))
+            for kernel in run["kernels"]:
+                self.assertEqual(kernel["predicted_seconds"] > 0, kernel["kind"] in ("product", "rows", "scan", "attend"), kernel)
         step = runs[1]
         weights = sum(k["bytes"] for k in step["kernels"] if k["kind"] == "product")
         flops = sum(k["flops"] for k in step["kernels"] if k["kind"] == "product")
@@ -283,6 +285,7 @@ class Bytes(CommandTest):
         self.assertTrue(all(n == 1 or n % 3 == 0 for n in launches), launches)
         table = self.rondo("bench", self.bytes, "-p", "16", "-n", "0", "-r", "1", "--kernels").stdout
         self.assertIn("of limit", table)
+        self.assertIn("predicted ms", table)
 
     def test_bench_of_a_module(self):
         spec = os.path.join(refusals.GOLDEN, "..", "recurrences", "gla.rondo")

@@ -6,8 +6,10 @@
 #include "tools/rondo/Console.h"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 #include <map>
+#include <optional>
 #include <set>
 
 namespace rondo::cli {
@@ -24,15 +26,24 @@ static double readSpeed(const MachineDescription &machine, double bytes) {
   return speed;
 }
 
-/// All weights of an entry's steps, each once: what lies between two uses of one of them.
-static double weightBytes(const package::Package &manifest, const package::Entry &entry) {
-  std::set<int64_t> seen;
+/// All weights and fixed states of an entry's steps, each once: what lies between two uses of one
+/// of them.
+static double residentBytes(const package::Package &manifest, const package::Entry &entry) {
+  std::set<std::pair<package::OperandKind, int64_t>> seen;
   double bytes = 0;
   for (const package::Step *step : *entry.steps())
-    for (const package::Operand *operand : *step->operands())
-      if (operand->kind() == package::OperandKind::Weight && seen.insert(operand->index()).second)
-        bytes += static_cast<double>(
-            manifest.weights()->Get(static_cast<unsigned>(operand->index()))->bytes());
+    for (const package::Operand *operand : *step->operands()) {
+      auto index = static_cast<unsigned>(operand->index());
+      bool weight = operand->kind() == package::OperandKind::Weight;
+      if ((!weight && operand->kind() != package::OperandKind::State) ||
+          !seen.insert({operand->kind(), operand->index()}).second)
+        continue;
+      if (weight)
+        bytes += static_cast<double>(manifest.weights()->Get(index)->bytes());
+      else if (const package::State &state = *manifest.states()->Get(index);
+               state.kind() == package::StateKind::Fixed)
+        bytes += static_cast<double>(state.bytes());
+    }
   return bytes;
 }
 
@@ -71,11 +82,77 @@ static bool multipliesPairs(const package::Package &manifest, const package::Ste
          std::any_of(step.operands()->begin(), step.operands()->end(), ofPairs);
 }
 
+/// The cycles of a launch over one sequence, between the sizes that the package has estimates for:
+/// a power of the rows from one to the next. Nothing where there are none.
+static std::optional<double> cyclesFor(const package::Variant &variant, double rows, double pairs) {
+  if (!variant.estimates() || variant.estimates()->size() == 0)
+    return std::nullopt;
+  const package::Estimate *below = nullptr, *above = nullptr, *deep = nullptr, *shallow = nullptr;
+  for (const package::Estimate *estimate : *variant.estimates()) {
+    auto size = static_cast<double>(estimate->rows());
+    if (estimate->position() > 0) {
+      deep = !deep || size <= rows ? estimate : deep;
+    } else if (!above || static_cast<double>(above->rows()) < rows) {
+      below = above;
+      above = estimate;
+    }
+  }
+  if (!above)
+    return std::nullopt;
+  double cycles = above->cycles(), size = static_cast<double>(above->rows());
+  double power = 1;
+  if (below && below->cycles() > 0 && above->cycles() > 0)
+    power = std::log(above->cycles() / below->cycles()) /
+            std::log(size / static_cast<double>(below->rows()));
+  cycles *= std::pow(rows / size, power);
+  // Tokens looked at beyond those of the piece itself.
+  double earlier = pairs - rows * (rows + 1) / 2;
+  for (const package::Estimate *estimate : *variant.estimates())
+    if (deep && estimate->position() == 0 && estimate->rows() == deep->rows())
+      shallow = estimate;
+  if (shallow && earlier > 0)
+    cycles += std::max(0.0, deep->cycles() - shallow->cycles()) /
+              static_cast<double>(deep->position() * deep->rows()) * earlier;
+  return cycles;
+}
+
+/// Seconds that all runs of a step compute; nothing where there is no estimate for `isa`.
+static std::optional<double> computing(const package::Kernel &kernel,
+                                       const Executor::StepTime &time,
+                                       const MachineDescription &machine, std::string_view isa) {
+  // The variant that runs: the level's own, or else the best below it, as runtime/program.cpp does.
+  const package::Variant *variant = nullptr;
+  const std::vector<std::string> &levels = isaNames();
+  for (auto level = std::find(levels.begin(), levels.end(), isa); level != levels.end(); ++level)
+    for (const package::Variant *other : *kernel.variants())
+      if (!variant && other->isa()->string_view() == *level)
+        variant = other;
+  double speed = cyclesPerSecond(machine);
+  if (!variant || speed <= 0 || time.runs <= 0 || time.rows <= 0)
+    return std::nullopt;
+  auto runs = static_cast<double>(time.runs);
+  double sequences = std::max(1.0, static_cast<double>(time.sequences) / runs);
+  double rows = static_cast<double>(time.rows) / runs;
+  bool bySequence = kernel.per() == package::Per::Sequences;
+  double parts = bySequence ? sequences : 1;
+  std::optional<double> cycles = cyclesFor(*variant, rows / parts, time.pairs / runs / parts);
+  if (!cycles)
+    return std::nullopt;
+  double count = kernel.per() == package::Per::Rows ? rows : bySequence ? sequences : 1;
+  double items =
+      std::ceil(count / static_cast<double>(kernel.unit())) * static_cast<double>(kernel.factor());
+  // Threads that get work, and the one that gets most of it.
+  double threads = std::clamp(std::floor(items / static_cast<double>(kernel.grain())), 1.0,
+                              static_cast<double>(machine.threads));
+  double share = std::ceil(items / threads) / std::max(1.0, items);
+  return *cycles * parts * share * runs / speed;
+}
+
 std::vector<KernelTime> kernelTimes(const package::Package &manifest, const package::Entry &entry,
                                     const std::vector<Executor::StepTime> &times,
                                     const MachineDescription &machine, std::string_view isa) {
   std::map<std::string, KernelTime> byName;
-  double weightSpeed = readSpeed(machine, weightBytes(manifest, entry));
+  double weightSpeed = readSpeed(machine, residentBytes(manifest, entry));
   for (size_t i = 0; i < times.size(); ++i) {
     const package::Step &step = *entry.steps()->Get(static_cast<unsigned>(i));
     const Executor::StepTime &time = times[i];
@@ -100,15 +177,18 @@ std::vector<KernelTime> kernelTimes(const package::Package &manifest, const pack
     sum.seconds += time.seconds;
     double flops = kernel.flops_per_row() * rows + kernel.flops_per_pair() * time.pairs;
     double weights = static_cast<double>(kernel.bytes_once()) * runs;
-    double others =
-        static_cast<double>(kernel.bytes_per_row()) * rows + stateBytes(manifest, step, time);
+    // Between two uses of a state, as of a weight, lie all the others.
+    double states = stateBytes(manifest, step, time);
+    double others = static_cast<double>(kernel.bytes_per_row()) * rows;
     sum.flops += flops;
-    sum.bytes += weights + others;
-    double reading = weightSpeed > 0 ? weights / weightSpeed : 0;
+    sum.bytes += weights + states + others;
+    double reading = weightSpeed > 0 ? (weights + states) / weightSpeed : 0;
     if (double speed = readSpeed(machine, others / std::max(1.0, runs)); speed > 0)
       reading += others / speed;
     double peak = multipliesPairs(manifest, step, isa) ? machine.bf16Peak : machine.f32Peak;
     sum.limit += std::max(peak > 0 ? flops / peak : 0, reading);
+    if (std::optional<double> cycles = computing(kernel, time, machine, isa))
+      sum.predicted += std::max(*cycles, reading) + machine.launch * runs;
   }
   std::vector<KernelTime> kernels;
   for (auto &[name, kernel] : byName)
@@ -119,10 +199,11 @@ std::vector<KernelTime> kernelTimes(const package::Package &manifest, const pack
 }
 
 void printKernelTimes(const std::string &test, const std::vector<KernelTime> &kernels) {
-  double all = 0, limit = 0;
+  double all = 0, limit = 0, predicted = 0;
   for (const KernelTime &kernel : kernels) {
     all += kernel.seconds;
     limit += kernel.limit;
+    predicted += kernel.predicted;
   }
   auto percent = [](double part, double whole) {
     return whole > 0 ? fmt::format("{:.1f} %", 100 * part / whole) : std::string();
@@ -131,18 +212,22 @@ void printKernelTimes(const std::string &test, const std::vector<KernelTime> &ke
     return amount > 0 && seconds > 0 ? fmt::format("{:.1f}", amount / seconds / 1e9)
                                      : std::string();
   };
+  auto milliseconds = [](double seconds) {
+    return seconds > 0 ? fmt::format("{:.2f}", seconds * 1e3) : std::string();
+  };
   std::vector<std::vector<std::string>> rows;
   for (const KernelTime &kernel : kernels)
     rows.push_back({kernel.name, kernel.kind, kernel.place, std::to_string(kernel.launches),
                     fmt::format("{:.2f}", kernel.seconds * 1e3), percent(kernel.seconds, all),
                     speed(kernel.flops, kernel.seconds), speed(kernel.bytes, kernel.seconds),
-                    kernel.limit > 0 ? percent(kernel.limit, kernel.seconds) : ""});
-  rows.push_back(
-      {"all", "", "", "", fmt::format("{:.2f}", all * 1e3), "", "", "", percent(limit, all)});
+                    kernel.limit > 0 ? percent(kernel.limit, kernel.seconds) : "",
+                    milliseconds(kernel.predicted)});
+  rows.push_back({"all", "", "", "", fmt::format("{:.2f}", all * 1e3), "", "", "",
+                  percent(limit, all), milliseconds(predicted)});
   fmt::print("\n{} by kernel\n\n{}", test,
              markdownTable({"kernel", "kind", "from", "launches", "ms", "of time", "GFLOP/s",
-                            "GB/s", "of limit"},
-                           {false, false, false, true, true, true, true, true, true}, rows));
+                            "GB/s", "of limit", "predicted ms"},
+                           {false, false, false, true, true, true, true, true, true, true}, rows));
 }
 
 nlohmann::ordered_json describeKernelTimes(const std::vector<KernelTime> &kernels) {
@@ -155,7 +240,8 @@ nlohmann::ordered_json describeKernelTimes(const std::vector<KernelTime> &kernel
                     {"seconds", kernel.seconds},
                     {"flops", kernel.flops},
                     {"bytes", kernel.bytes},
-                    {"limit_seconds", kernel.limit}});
+                    {"limit_seconds", kernel.limit},
+                    {"predicted_seconds", kernel.predicted}});
   return rows;
 }
 

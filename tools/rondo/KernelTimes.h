@@ -23,6 +23,8 @@ struct KernelTime {
   double bytes = 0; ///< at least: weights, states, operands and results
   /// The least time in which the machine computes and reads as much.
   double limit = 0;
+  /// What was to be expected of its loops and this machine; 0: the package holds no estimate.
+  double predicted = 0;
 };
 
 /// `times`: of the steps of `entry`, run at level `isa`. The dearest kernel first.

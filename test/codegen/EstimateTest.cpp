@@ -1,0 +1,75 @@
+// Cycles of emitted kernels, held to what can be counted by hand.
+
+#include "codegen/cpu/Estimate.h"
+
+#include "dialect/Rondo.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Parser/Parser.h"
+#include <gtest/gtest.h>
+
+using namespace mlir;
+using namespace rondo;
+
+namespace {
+
+class Estimates : public ::testing::Test {
+protected:
+  /// The cycles of a launch of `rows` rows of a kernel written in the dialect.
+  double cycles(const std::string &text, const cpu::Isa &isa, int64_t rows, int64_t position = 0) {
+    context.loadDialect<RondoDialect, func::FuncDialect>();
+    module = parseSourceString<ModuleOp>(aliases + text, &context);
+    EXPECT_TRUE(module);
+    OwningOpRef<ModuleOp> target = ModuleOp::create(UnknownLoc::get(&context));
+    auto kernel = *module->getOps<func::FuncOp>().begin();
+    FailureOr<cpu::KernelRecord> record = cpu::emitKernel(kernel, isa, *target);
+    EXPECT_TRUE(succeeded(record));
+    auto emitted = cast<func::FuncOp>(target->getBody()->back());
+    return cpu::cyclesOf(emitted, isa, *record, {rows, position});
+  }
+
+  const std::string aliases = R"(
+#td = #rondo.axes<["t", "d"]>
+#tn = #rondo.axes<["t", "n"]>
+#nd = #rondo.axes<["n", "d"]>
+)";
+  const std::string product = R"(
+func.func private @k(%x: tensor<?x512xf32, #td>, %w: tensor<256x512xf32, #nd> {rondo.layout = "panels32"}) -> tensor<?x256xf32, #tn> attributes {rondo.kernel = "product"} {
+  %y = rondo.contract %x, %w over [d] : tensor<?x512xf32, #td>, tensor<256x512xf32, #nd> -> tensor<?x256xf32, #tn>
+  return %y : tensor<?x256xf32, #tn>
+})";
+  const std::string doubled = R"(
+func.func private @k(%x: tensor<?x512xf32, #td>) -> tensor<?x512xf32, #td> attributes {rondo.kernel = "rows"} {
+  %y = rondo.map add(%x, %x) : (tensor<?x512xf32, #td>, tensor<?x512xf32, #td>) -> tensor<?x512xf32, #td>
+  return %y : tensor<?x512xf32, #td>
+})";
+  MLIRContext context;
+  OwningOpRef<ModuleOp> module;
+};
+
+} // namespace
+
+/// Two vector multiply-adds begin in each cycle, and a tile of a product wants nothing more.
+TEST_F(Estimates, OfProductsAreTheirMultiplyAdds) {
+  for (const cpu::Isa *isa : {&cpu::v3, &cpu::v4}) {
+    double least = 96.0 * 512 * 256 / double(2 * isa->lanes);
+    double all = cycles(product, *isa, 96);
+    EXPECT_GE(all, least) << isa->name.str();
+    EXPECT_LE(all, 1.35 * least) << isa->name.str();
+    EXPECT_NEAR(cycles(product, *isa, 960) / all, 10, 0.01) << isa->name.str();
+  }
+}
+
+/// One row reads each weight once and keeps few of the pipes busy.
+TEST_F(Estimates, OfOneRowAreItsLoads) {
+  double loads = 512.0 * 256 / (2 * 16);
+  EXPECT_GE(cycles(product, cpu::v4, 1), loads);
+  EXPECT_LE(cycles(product, cpu::v4, 1), 3 * loads);
+}
+
+TEST_F(Estimates, OfRowsGrowWithTheRows) {
+  double one = cycles(doubled, cpu::v4, 1);
+  EXPECT_GE(one, 512.0 / 16) << "a vector is stored in a cycle";
+  EXPECT_LE(one, 4 * 512.0 / 16);
+  EXPECT_NEAR(cycles(doubled, cpu::v4, 100), 100 * one, 0.02 * 100 * one);
+  EXPECT_GT(cycles(doubled, cpu::v3, 1), 1.5 * one) << "vectors of half the size";
+}
