@@ -263,7 +263,7 @@ double Estimator::cyclesOf(scf::ForOp loop) {
   if (lo && step)
     know(loop.getInductionVar(), Fact{{}, *lo + (trips - 1) / 2 * *step});
   constexpr double perTrip = 1;
-  return double(trips) * (std::max(cyclesOf(*loop.getBody(), loop), chainOf(loop)) + perTrip);
+  return double(trips) * std::max(cyclesOf(*loop.getBody(), loop) + perTrip, chainOf(loop));
 }
 
 double Estimator::cyclesOf(Block &block, Operation *loop) {

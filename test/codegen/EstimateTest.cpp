@@ -3,6 +3,11 @@
 #include "codegen/cpu/Estimate.h"
 
 #include "dialect/Rondo.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Parser/Parser.h"
 #include <gtest/gtest.h>
@@ -16,7 +21,8 @@ class Estimates : public ::testing::Test {
 protected:
   /// The cycles of a launch of `rows` rows of a kernel written in the dialect.
   double cycles(const std::string &text, const cpu::Isa &isa, int64_t rows, int64_t position = 0) {
-    context.loadDialect<RondoDialect, func::FuncDialect>();
+    context.loadDialect<RondoDialect, func::FuncDialect, arith::ArithDialect, LLVM::LLVMDialect,
+                        scf::SCFDialect, math::MathDialect, vector::VectorDialect>();
     module = parseSourceString<ModuleOp>(aliases + text, &context);
     EXPECT_TRUE(module);
     OwningOpRef<ModuleOp> target = ModuleOp::create(UnknownLoc::get(&context));
@@ -59,17 +65,17 @@ TEST_F(Estimates, OfProductsAreTheirMultiplyAdds) {
   }
 }
 
-/// One row reads each weight once and keeps few of the pipes busy.
+/// One row reads each weight once; two sums wait for each other, four cycles for two loads.
 TEST_F(Estimates, OfOneRowAreItsLoads) {
   double loads = 512.0 * 256 / (2 * 16);
   EXPECT_GE(cycles(product, cpu::v4, 1), loads);
-  EXPECT_LE(cycles(product, cpu::v4, 1), 3 * loads);
+  EXPECT_LE(cycles(product, cpu::v4, 1), 4.5 * loads);
 }
 
 TEST_F(Estimates, OfRowsGrowWithTheRows) {
   double one = cycles(doubled, cpu::v4, 1);
   EXPECT_GE(one, 512.0 / 16) << "a vector is stored in a cycle";
   EXPECT_LE(one, 4 * 512.0 / 16);
-  EXPECT_NEAR(cycles(doubled, cpu::v4, 100), 100 * one, 0.02 * 100 * one);
+  EXPECT_NEAR(cycles(doubled, cpu::v4, 100), 100 * one, 0.05 * 100 * one);
   EXPECT_GT(cycles(doubled, cpu::v3, 1), 1.5 * one) << "vectors of half the size";
 }
