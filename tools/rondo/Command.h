@@ -24,6 +24,7 @@ struct Command {
 // Each adds its subcommand to `app`; options live as long as the action.
 Command addRun(CLI::App &app);
 Command addScore(CLI::App &app);
+Command addEmbed(CLI::App &app);
 Command addEval(CLI::App &app);
 Command addBench(CLI::App &app);
 Command addVerify(CLI::App &app);

@@ -96,12 +96,16 @@ Result<Sequence> part(const Sequence &whole, int64_t begin, int64_t count) {
   return result;
 }
 
-Result<Sequence> withTargets(const Sequence &whole) {
+Result<Sequence> withTargets(const Sequence &whole, const package::Entry &score) {
   RONDO_TAKE(Sequence result, part(whole, 0, whole.tokens - 1));
   RONDO_TAKE(Sequence next, part(whole, 1, whole.tokens - 1));
   auto targets = next.inputs.find("tokens");
   if (targets != next.inputs.end()) {
     targets->second.name = "targets";
+    for (const package::Value *value : *score.inputs())
+      if (value->name()->string_view() == "targets" && value->id_limit() > 0)
+        for (int64_t &id : targets->second.as<int64_t>())
+          id %= value->id_limit();
     result.inputs.emplace("targets", std::move(targets->second));
   }
   return result;

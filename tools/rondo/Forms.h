@@ -23,8 +23,9 @@ struct Sequence {
 Result<Sequence> randomSequence(const package::Entry &entry, int64_t tokens, uint64_t seed);
 /// Tokens [begin, begin + count) of a sequence.
 Result<Sequence> part(const Sequence &whole, int64_t begin, int64_t count);
-/// The same, with `targets`: each token's successor. One token shorter.
-Result<Sequence> withTargets(const Sequence &whole);
+/// The same, with `targets`: each token's successor, as one of the `score` entry's own ids where it
+/// has fewer. One token shorter.
+Result<Sequence> withTargets(const Sequence &whole, const package::Entry &score);
 
 /// What a run leaves: outputs [rows, axes...] and the final states of its sequences.
 struct Outcome {

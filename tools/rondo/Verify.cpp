@@ -418,7 +418,7 @@ void Verifier::comparePrefill(const package::Entry &prefill, const package::Entr
 void Verifier::compareScore(const package::Entry &score) {
   std::string what = "score = log softmax of forward";
   auto isLogits = [](const Numbers &n) { return n.name == "logits"; };
-  Result<Sequence> scored = withTargets(sequence);
+  Result<Sequence> scored = withTargets(sequence, score);
   bool hasLogits = std::any_of(whole.outputs.begin(), whole.outputs.end(), isLogits);
   if (!hasLogits || !scored || !scored->inputs.count("targets") || scored->tokens < 1) {
     skip(what, "there are no logits of tokens");

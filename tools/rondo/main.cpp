@@ -23,8 +23,8 @@ static int runCommand(int argc, char **argv) {
              "  rondo verify model.rpk\n"
              "`rondo COMMAND --help` says more. Exit codes: 0 success, 1 failure, 2 wrong usage.");
   app.require_subcommand(1);
-  const Command commands[] = {addRun(app),    addScore(app),   addEval(app),   addBench(app),
-                              addVerify(app), addInspect(app), addMachine(app)};
+  const Command commands[] = {addRun(app),   addScore(app),  addEmbed(app),   addEval(app),
+                              addBench(app), addVerify(app), addInspect(app), addMachine(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
