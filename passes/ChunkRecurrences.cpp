@@ -20,6 +20,7 @@
 #include "passes/algebra/Schema.h"
 
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace rondo {
 #define GEN_PASS_DEF_CHUNKRECURRENCESPASS
@@ -51,27 +52,55 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
       rewrite(op, *machine);
   }
 
-  /// NAME=chunk[:C], NAME=conv[:C] or NAME=sequential.
   LogicalResult readRequests() {
-    for (StringRef text : forms) {
-      auto [name, form] = text.split('=');
-      // How a sum over tokens is answered was decided before.
-      if (form == "sum" || form == "recurrence")
-        continue;
-      algebra::FormRequest request;
-      auto [kind, count] = form.split(':');
-      request.convolution = kind == "conv";
-      if (kind == "chunk" || kind == "conv")
-        request.form = algebra::Form::Chunk;
-      else if (kind == "sequential" && count.empty())
-        request.form = algebra::Form::Sequential;
-      if (!request.form || (!count.empty() && (count.getAsInteger(10, request.chunk) ||
-                                               request.chunk < 1 || request.chunk > 1024)))
-        return getOperation()->emitError() << "found the form '" << text
-                                           << "'; expected NAME=chunk, NAME=chunk:C (C from 1 to "
-                                              "1024), NAME=conv, NAME=conv:C or NAME=sequential";
-      requests[name.str()] = request;
+    for (StringRef text : forms)
+      if (failed(readRequest(text, "as asked for", requests)))
+        return failure();
+    // NAME=FORM@CYCLES
+    std::map<StringRef, SmallVector<std::pair<double, StringRef>>> byName;
+    for (StringRef text : tried) {
+      auto [form, count] = text.rsplit('@');
+      double cycles;
+      if (count.getAsDouble(cycles) || !(cycles > 0))
+        return getOperation()->emitError()
+               << "found the estimate '" << text << "'; expected NAME=FORM@CYCLES";
+      byName[form.split('=').first].push_back({cycles, form.split('=').second});
     }
+    for (auto &[name, estimates] : byName) {
+      llvm::sort(estimates);
+      std::string why = "the fastest by the code of each form (cycles a token: ";
+      llvm::raw_string_ostream os(why);
+      llvm::interleaveComma(estimates, os, [&](auto &estimate) {
+        os << estimate.second << " " << llvm::formatv("{0:F0}", estimate.first);
+      });
+      os << ")";
+      if (failed(readRequest((name + "=" + estimates.front().second).str(), why, fastest)))
+        return failure();
+    }
+    return success();
+  }
+
+  /// NAME=chunk[:C], NAME=conv[:C] or NAME=sequential.
+  LogicalResult readRequest(StringRef text, StringRef why,
+                            std::map<std::string, algebra::FormRequest> &into) {
+    auto [name, form] = text.split('=');
+    // How a sum over tokens is answered was decided before.
+    if (form == "sum" || form == "recurrence")
+      return success();
+    algebra::FormRequest request;
+    request.why = why.str();
+    auto [kind, count] = form.split(':');
+    request.convolution = kind == "conv";
+    if (kind == "chunk" || kind == "conv")
+      request.form = algebra::Form::Chunk;
+    else if (kind == "sequential" && count.empty())
+      request.form = algebra::Form::Sequential;
+    if (!request.form || (!count.empty() && (count.getAsInteger(10, request.chunk) ||
+                                             request.chunk < 1 || request.chunk > 1024)))
+      return getOperation()->emitError() << "found the form '" << text
+                                         << "'; expected NAME=chunk, NAME=chunk:C (C from 1 to "
+                                            "1024), NAME=conv, NAME=conv:C or NAME=sequential";
+    into[name.str()] = request;
     return success();
   }
 
@@ -97,14 +126,19 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
   }
 
   algebra::FormRequest requestFor(RecurOp op) {
-    if (op->getParentOp()->hasAttr("rondo.sequential"))
-      return {algebra::Form::Sequential, 0};
+    if (op->getParentOp()->hasAttr("rondo.sequential")) {
+      algebra::FormRequest request;
+      request.form = algebra::Form::Sequential;
+      return request;
+    }
     // Its own name comes before `*`, all others.
     for (auto &[name, request] : requests)
       if (isNamed(op, name))
         return request;
-    auto any = requests.find("*");
-    return any != requests.end() ? any->second : algebra::FormRequest();
+    if (auto any = requests.find("*"); any != requests.end())
+      return any->second;
+    auto least = fastest.find(op.getName().str());
+    return least != fastest.end() ? least->second : algebra::FormRequest();
   }
 
   /// A term in the algebra's normal form is not what the spec says: its line is.
@@ -207,7 +241,8 @@ struct ChunkRecurrences : rondo::impl::ChunkRecurrencesPassBase<ChunkRecurrences
       remark << "token by token: " << choice.why;
   }
 
-  std::map<std::string, algebra::FormRequest> requests;
+  std::map<std::string, algebra::FormRequest> requests; // asked for, by any name
+  std::map<std::string, algebra::FormRequest> fastest;  // by full name
 };
 
 } // namespace

@@ -20,13 +20,15 @@ def ChunkRecurrencesPass : Pass<"rondo-chunk-recurrences"> {
     - Does not apply: a recurrence without a block form stays token by token, with a remark that names the term which prevents it; so does every recurrence of a function
       marked `rondo.sequential`.
 
-    Options: `target` sets the block's size and the cost model's rates; `forms` overrides the choice for recurrences by name (`S=chunk:64`, `mixer.S=sequential`) or all others (`*=sequential`).
+    Options: `target` sets the block's size and the cost model's rates; `forms` overrides the choice for recurrences by name (`S=chunk:64`, `mixer.S=sequential`) or all others (`*=sequential`); `tried` says how many cycles a
+    token the code of a form takes (`S=chunk:16@812`): the fastest of a recurrence's comes before the estimate of its class.
     Exactness: up to rounding; no exponent is positive that the token loop would not multiply up itself. Example: test/passes/chunk-recurrences.mlir.
   }];
   let dependentDialects = ["::rondo::RondoDialect"];
   let options = [
     Option<"target", "target", "std::string", /*default=*/"\"x86-64-v4\"", "x86-64-v3 or x86-64-v4">,
-    ListOption<"forms", "forms", "std::string", "NAME=chunk, NAME=chunk:C, NAME=conv, NAME=conv:C or NAME=sequential">
+    ListOption<"forms", "forms", "std::string", "NAME=chunk, NAME=chunk:C, NAME=conv, NAME=conv:C or NAME=sequential">,
+    ListOption<"tried", "tried", "std::string", "NAME=FORM@CYCLES: the code of a form takes so many a token">
   ];
   let statistics = [
     Statistic<"numChunked", "num-chunked", "recurrences in blocks">,

@@ -38,6 +38,7 @@ void buildBlockPipeline(OpPassManager &passes, const BlockPipelineOptions &optio
   ChunkRecurrencesPassOptions chunks;
   chunks.target = options.target;
   chunks.forms.assign(options.forms.begin(), options.forms.end());
+  chunks.tried.assign(options.tried.begin(), options.tried.end());
   passes.addPass(createChunkRecurrencesPass(chunks));
   // Exponentials that only the token body reads now, and other leftovers, must not become weights.
   passes.addPass(createCanonicalizerPass());

@@ -20,6 +20,8 @@ struct BlockPipelineOptions : mlir::PassPipelineOptions<BlockPipelineOptions> {
       llvm::cl::init("x86-64-v4")};
   ListOption<std::string> forms{*this, "forms",
                                 llvm::cl::desc("NAME=chunk, NAME=chunk:C or NAME=sequential")};
+  ListOption<std::string> tried{
+      *this, "tried", llvm::cl::desc("NAME=FORM@CYCLES: a form's code takes so many a token")};
   ListOption<std::string> entries{
       *this, "entries", llvm::cl::desc("entries beside forward (default: all that apply)")};
 };

@@ -16,6 +16,7 @@
 #include "tools/DiagnosticPrinter.h"
 #include "tools/Executable.h"
 #include "tools/Explain.h"
+#include "tools/FormTrials.h"
 #include "tools/Header.h"
 
 #include "mlir/Bytecode/BytecodeWriter.h"
@@ -91,6 +92,7 @@ private:
   bool emitAst();
   bool makeToken();
   bool makeBlock();
+  void setLayouts(KernelPipelineOptions &pipeline) const;
   bool makeKernels();
   bool emitVectors();
   bool lower();
@@ -293,15 +295,22 @@ bool Compilation::makeBlock() {
   for (auto &[name, form] : options.forms)
     pipeline.forms.push_back(name + "=" + form);
   pipeline.entries = options.entries;
+  KernelPipelineOptions kernelLevel;
+  setLayouts(kernelLevel);
+  pipeline.tried = tryForms(*module, *cpu::isaNamed(options.isas.front()), pipeline, kernelLevel);
   return runPasses([&](OpPassManager &passes) { buildBlockPipeline(passes, pipeline); });
 }
 
-bool Compilation::makeKernels() {
-  KernelPipelineOptions pipeline;
+void Compilation::setLayouts(KernelPipelineOptions &pipeline) const {
   const Precision &precision = precisionNamed(options.precision);
   pipeline.weights = precision.weights;
   if (!precision.integers.empty())
     pipeline.integers = precision.integers;
+}
+
+bool Compilation::makeKernels() {
+  KernelPipelineOptions pipeline;
+  setLayouts(pipeline);
   return runPasses([&](OpPassManager &passes) { buildKernelPipeline(passes, pipeline); });
 }
 

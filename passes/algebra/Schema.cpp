@@ -136,7 +136,7 @@ FormChoice chooseForm(const Body &body, const TransitionClass &transition, const
   Cost inBlocks = chunkCost(body, transition, chunk, machine);
   bool wanted = request.form ? *request.form == Form::Chunk : inBlocks.cycles < sequential.cycles;
   choice.other = wanted ? sequential : inBlocks;
-  choice.why = request.form ? "as asked for"
+  choice.why = request.form ? request.why
                : wanted     ? "blocks are estimated to be faster than the token loop"
                             : "the token loop is estimated to be faster than blocks";
   if (wanted) {

@@ -62,6 +62,7 @@ struct FormRequest {
   /// Blocks only where every decay is constant in time: what tokens of a block leave each other is
   /// then a stored kernel, and where the reads and keys are constant too, the block a convolution.
   bool convolution = false;
+  std::string why = "as asked for"; // one sentence
 };
 
 Cost sequentialCost(const Body &body, const TransitionClass &transition, const Machine &machine);
