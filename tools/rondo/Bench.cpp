@@ -58,20 +58,24 @@ struct Measured {
   }
 };
 
-/// Bytes of the weights of all products of one step: each is read once a token. Tables of which a
-/// token reads one row do not count, nor does the state, so the share of the machine's limit is
-/// never too high.
-uint64_t productBytes(const package::Package &manifest, const package::Entry &entry) {
+/// What each token of a step reads whole: weights and states. Tables of which it reads one row do
+/// not count, nor what it writes, so the share of the machine's limit is never too high.
+uint64_t bytesOfToken(const package::Package &manifest, const package::Entry &entry) {
   std::set<int64_t> seen;
   uint64_t bytes = 0;
   for (const package::Step *step : *entry.steps()) {
-    if (step->kind() != package::StepKind::Launch ||
-        manifest.kernels()->Get(static_cast<unsigned>(step->kernel()))->kind()->string_view() !=
-            "product")
+    if (step->kind() != package::StepKind::Launch)
       continue;
-    for (const package::Operand *operand : *step->operands())
-      if (operand->kind() == package::OperandKind::Weight && seen.insert(operand->index()).second)
-        bytes += manifest.weights()->Get(static_cast<unsigned>(operand->index()))->bytes();
+    bytes += static_cast<uint64_t>(
+        manifest.kernels()->Get(static_cast<unsigned>(step->kernel()))->bytes_once());
+    for (const package::Operand *operand : *step->operands()) {
+      if (operand->kind() != package::OperandKind::State || !seen.insert(operand->index()).second)
+        continue;
+      const package::State &state =
+          *manifest.states()->Get(static_cast<unsigned>(operand->index()));
+      if (state.kind() == package::StateKind::Fixed)
+        bytes += static_cast<uint64_t>(state.bytes());
+    }
   }
   return bytes;
 }
@@ -93,9 +97,8 @@ void printMarkdown(const Session &session, const std::string &model,
                                  {false, true, true, false, true, true, true, true}, rows));
   fmt::print("\n{}", processorName());
   if (bandwidth > 0)
-    fmt::print(
-        "; reads {:.1f} GB/s from a buffer of the size of the products' weights ({} a token)",
-        bandwidth / 1e9, printBytes(all.back().bytesPerToken));
+    fmt::print("; reads {:.1f} GB/s from a buffer of the size of what a token reads ({})",
+               bandwidth / 1e9, printBytes(all.back().bytesPerToken));
   fmt::print("\n");
 }
 
@@ -247,7 +250,7 @@ Result<int> bench(const BenchOptions &options) {
     Measured m;
     m.test = fmt::format("tg{}", options.generate);
     m.tokens = options.generate;
-    m.bytesPerToken = productBytes(session.manifest(), *entry);
+    m.bytesPerToken = bytesOfToken(session.manifest(), *entry);
     progress.show("read bandwidth");
     m.readBandwidth =
         m.bytesPerToken ? measureReadBandwidth(session.threadPool(), m.bytesPerToken) : 0;
@@ -307,7 +310,7 @@ Command addBench(CLI::App &app) {
       throw CLI::ValidationError("-p 0 -n 0", "there is nothing to measure");
   });
   command->footer("Mean ± standard deviation. The read limit is how often a second this machine "
-                  "reads the weights of all products, measured in the same run.\n"
+                  "reads all that a token reads, measured in the same run.\n"
                   "Examples:\n"
                   "  rondo bench model.rpk -p 512 -n 128 -t 2\n"
                   "  rondo bench model.rpk -p 0 -n 64 -r 10 -o json\n"
