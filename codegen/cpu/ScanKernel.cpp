@@ -92,6 +92,57 @@ struct BodyEmitter {
     return result;
   }
 
+  /// Asks for what the body of rows [row, row + count) will read and write, while the one before it
+  /// works: rows of one head are too far apart for the processor to foresee them, and a write that
+  /// waits for its line holds up all writes after it.
+  void prefetch(Value row, int64_t count) {
+    for (Value input : scan.getInputs())
+      if (const Buffer *buffer = frame.nest.bufferOf(input); buffer && isPerToken(input.getType()))
+        prefetch(*buffer, cast<RankedTensorType>(input.getType()), row, count, /*writes=*/false);
+    for (auto [i, output] : llvm::enumerate(scan.getOutputs()))
+      prefetch(frame.outputBuffer(i), cast<RankedTensorType>(output.getType()), row, count,
+               /*writes=*/true);
+  }
+
+  void prefetch(const Buffer &buffer, RankedTensorType type, Value row, int64_t count,
+                bool writes) {
+    Nest &nest = frame.nest;
+    OpBuilder &b = nest.builder();
+    Location loc = scan.getLoc();
+    // This item's part of a row: a run of numbers for each index of the axes before the shared one.
+    int64_t runs = 1, length = 1, behind = 1;
+    Value first = nest.i64(0);
+    for (StringAttr axis : ArrayRef(buffer.axes).drop_front()) {
+      int64_t extent = extentOf(type, axis.getValue());
+      length *= extent;
+      behind *= extent;
+      if (axis != sharing.axis)
+        continue;
+      runs = length / extent;
+      length = std::min(sharing.block, extent);
+      behind = 1;
+      if (auto it = ranges.find(axis); it != ranges.end())
+        first = it->second.lo;
+    }
+    constexpr int64_t line = 64, mostLines = 512;
+    int64_t bytes = buffer.element.getIntOrFloatBitWidth() / 8,
+            rowElements = elementsPerToken(type), lines = (length * bytes + line - 1) / line;
+    if (runs * lines * count > mostLines)
+      return;
+    Value start = nest.addressOf(
+        buffer.base, arith::MulIOp::create(b, loc, first, nest.i64(behind)), buffer.element);
+    nest.forLoop(row, nest.after(row, count), 1, [&](Value token) {
+      Value here = nest.addressOf(
+          start, arith::MulIOp::create(b, loc, token, nest.i64(rowElements)), buffer.element);
+      for (int64_t i = 0; i < runs; ++i)
+        for (int64_t j = 0; j < lines; ++j) {
+          int64_t offset = i * (rowElements / runs) * bytes + j * line;
+          LLVM::Prefetch::create(b, loc, nest.addressOf(here, nest.i64(offset), b.getI8Type()),
+                                 /*rw=*/writes, /*hint=*/3, /*cache=*/1);
+        }
+    });
+  }
+
   /// Whole blocks, then token by token.
   LogicalResult emitRows(Value first, Value last) {
     Nest &nest = frame.nest;
@@ -106,7 +157,10 @@ struct BodyEmitter {
       Value whole = arith::MulIOp::create(
           b, loc, arith::DivUIOp::create(b, loc, length, nest.i64(chunk)), nest.i64(chunk));
       rest = arith::AddIOp::create(b, loc, first, whole);
-      nest.forLoop(first, rest, chunk, [&](Value row) { result = emit(block, row, chunk); });
+      nest.forLoop(first, rest, chunk, [&](Value row) {
+        prefetch(nest.after(row, chunk), chunk);
+        result = emit(block, row, chunk);
+      });
     }
     if (failed(result))
       return failure();

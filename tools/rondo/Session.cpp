@@ -70,25 +70,34 @@ Result<std::vector<Tensor>> Session::run(const package::Entry &entry,
                                          std::span<State *const> states,
                                          std::span<const int64_t> lengths,
                                          std::span<const std::span<const std::byte>> inputs) {
+  std::vector<Tensor> outputs;
+  RONDO_CHECK(run(entry, states, lengths, inputs, outputs));
+  return outputs;
+}
+
+Status Session::run(const package::Entry &entry, std::span<State *const> states,
+                    std::span<const int64_t> lengths,
+                    std::span<const std::span<const std::byte>> inputs,
+                    std::vector<Tensor> &outputs) {
   int64_t count = static_cast<int64_t>(states.size());
   if (!entry.outputs_in_last_space()) {
     count = 0;
     for (int64_t length : lengths)
       count += length;
   }
-  std::vector<Tensor> outputs;
+  outputs.resize(entry.outputs()->size());
   std::vector<std::span<std::byte>> places;
-  for (const package::Value *value : *entry.outputs()) {
-    std::vector<int64_t> shape = extentsOf(*value);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const package::Value &value = *entry.outputs()->Get(static_cast<unsigned>(i));
+    std::vector<int64_t> shape = extentsOf(value);
     shape.insert(shape.begin(), count);
-    RONDO_TAKE(Tensor tensor,
-               makeTensor(value->name()->str(), dtypeOf(value->dtype()), std::move(shape)));
-    outputs.push_back(std::move(tensor));
+    if (outputs[i].bytes.empty() || outputs[i].shape != shape) {
+      RONDO_TAKE(outputs[i],
+                 makeTensor(value.name()->str(), dtypeOf(value.dtype()), std::move(shape)));
+    }
+    places.emplace_back(outputs[i].bytes);
   }
-  for (Tensor &tensor : outputs)
-    places.emplace_back(tensor.bytes);
-  RONDO_CHECK(executor->run(entry, states, lengths, inputs, places));
-  return outputs;
+  return executor->run(entry, states, lengths, inputs, places);
 }
 
 Status Session::run(const package::Entry &entry, State &state,

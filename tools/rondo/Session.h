@@ -53,6 +53,11 @@ public:
   Result<std::vector<Tensor>> run(const package::Entry &entry, std::span<State *const> states,
                                   std::span<const int64_t> lengths,
                                   std::span<const std::span<const std::byte>> inputs);
+  /// The same into `outputs`, whose memory is used again where an earlier run of the same entry
+  /// left tensors of these shapes.
+  Status run(const package::Entry &entry, std::span<State *const> states,
+             std::span<const int64_t> lengths, std::span<const std::span<const std::byte>> inputs,
+             std::vector<Tensor> &outputs);
   /// The same for one sequence and ids alone, into memory that is used again.
   Status run(const package::Entry &entry, State &state,
              std::span<const std::span<const int64_t>> inputs, std::vector<float> &output);
