@@ -13,6 +13,7 @@
 #define RONDO_RUNTIME_EXECUTOR_H
 
 #include "runtime/code.h"
+#include "runtime/growing_memory.h"
 #include "runtime/package.h"
 #include "runtime/tensor.h"
 #include "runtime/threads.h"
@@ -79,18 +80,30 @@ private:
   std::vector<rondo_kernel> kernels;
 };
 
+/// Tokens that a cache which has room for `held` of them is given room for, so that it holds
+/// `total` of the sequence: a multiple of 64, at least an eighth more than before; of a window, at
+/// most the window, the longest piece of an entry, and a tile of 64.
+int64_t cacheTokens(const package::Package &manifest, const package::State &state, int64_t total,
+                    int64_t held = 0);
+/// Bytes of a sequence's states after `tokens` tokens that came at once.
+uint64_t stateBytes(const package::Package &manifest, int64_t tokens);
+
 /// What one sequence has seen. Copyable: a copy is a snapshot to rewind to, or the common start of
 /// many sequences.
 class State {
 public:
   static Result<State> create(std::shared_ptr<const Program> program);
+  /// Throws std::bad_alloc when there is not enough memory.
+  State(const State &other);
+  State(State &&) noexcept = default;
+  State &operator=(State other) noexcept;
 
   /// Tokens taken so far.
   int64_t position() const { return tokens; }
   /// Bytes held now (caches grow).
   size_t bytes() const;
   /// Room in all caches for `more` further tokens, so that running them allocates nothing. On
-  /// failure nothing has changed.
+  /// failure the state is what it was, though some caches may have room.
   Status reserve(int64_t more);
   /// The state's tensors by name (see package.fbs); a cache as [kept tokens, axes...]; plus
   /// "position" (I64, []).
@@ -106,13 +119,13 @@ private:
   Status assign(std::string_view name, const TensorView &value);
   std::shared_ptr<const Program> program;
   AlignedBytes block;
+  State() = default;
   struct Cache {
-    AlignedBytes bytes;
+    GrowingBytes bytes;
     int64_t capacity = 0; // tokens; token p lies in slot p mod capacity
   };
-  /// That cache with room for `total` tokens of the sequence (a ring: for its window and a piece),
-  /// or nothing when it has it already.
-  Result<std::optional<Cache>> grown(const package::State &state, int64_t total) const;
+  /// Gives that cache room for `total` tokens of the sequence (a ring: for its window and a piece).
+  Status grow(const package::State &state, int64_t total);
   std::vector<Cache> caches;
   int64_t tokens = 0;
 };

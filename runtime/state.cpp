@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <new>
 
 namespace rondo {
 
@@ -86,6 +87,34 @@ Result<State> State::create(std::shared_ptr<const Program> program) {
                 state.block.data() + s->offset(), /*toStorage=*/true);
   state.program = std::move(program);
   return state;
+}
+
+State::State(const State &other)
+    : program(other.program), block(other.block), caches(other.caches.size()),
+      tokens(other.tokens) {
+  if (block.size() != other.block.size())
+    throw std::bad_alloc();
+  for (const package::State *s : *program->manifest().states()) {
+    if (s->kind() != package::StateKind::Cache)
+      continue;
+    auto index = static_cast<size_t>(s->offset());
+    const Cache &from = other.caches[index];
+    // What was reserved and holds nothing yet is not copied.
+    auto written = static_cast<size_t>(std::min(tokens, from.capacity) * s->bytes());
+    if (!caches[index].bytes.grow(from.bytes.size()))
+      throw std::bad_alloc();
+    if (written)
+      std::memcpy(caches[index].bytes.data(), from.bytes.data(), written);
+    caches[index].capacity = from.capacity;
+  }
+}
+
+State &State::operator=(State other) noexcept {
+  program = std::move(other.program);
+  std::swap(block, other.block);
+  std::swap(caches, other.caches);
+  tokens = other.tokens;
+  return *this;
 }
 
 size_t State::bytes() const {
@@ -205,9 +234,7 @@ Status State::load(std::span<const TensorView> tensors, const std::string &file)
     Cache &cache = next.caches[static_cast<size_t>(s->offset())];
     auto row = static_cast<size_t>(s->bytes());
     // Its size was compared with the file's first: a position that no data backs allocates nothing.
-    RONDO_TAKE(std::optional<Cache> larger, next.grown(*s, seen));
-    if (larger)
-      cache = std::move(*larger);
+    RONDO_CHECK(next.grow(*s, seen));
     for (int64_t i = 0; i < kept; ++i) {
       int64_t slot = (seen - kept + i) % cache.capacity;
       std::memcpy(cache.bytes.data() + static_cast<size_t>(slot) * row,
@@ -218,35 +245,46 @@ Status State::load(std::span<const TensorView> tensors, const std::string &file)
   return {};
 }
 
-Result<std::optional<State::Cache>> State::grown(const package::State &state, int64_t total) const {
+int64_t cacheTokens(const package::Package &manifest, const package::State &state, int64_t total,
+                    int64_t held) {
   // A key tile of 64 tokens starts at a multiple of 64 and may not wrap; a ring keeps the window
   // and one piece besides, so that a piece can be appended before its first query is answered.
   constexpr int64_t tile = 64;
-  int64_t ring = 0;
-  if (state.tokens() > 0) {
-    int64_t piece = 1;
-    for (const package::Entry *entry : *program->manifest().entries())
-      piece = std::max(piece, entry->max_rows());
-    ring = (state.tokens() + piece + 2 * tile - 1) / tile * tile;
+  if (held >= total)
+    return held;
+  int64_t capacity = (std::max(total, held + held / 8) + tile - 1) / tile * tile;
+  if (state.tokens() == 0)
+    return capacity;
+  int64_t piece = 1;
+  for (const package::Entry *entry : *manifest.entries())
+    piece = std::max(piece, entry->max_rows());
+  return std::min(capacity, (state.tokens() + piece + 2 * tile - 1) / tile * tile);
+}
+
+uint64_t stateBytes(const package::Package &manifest, int64_t tokens) {
+  auto bytes = static_cast<uint64_t>(manifest.state_bytes());
+  for (const package::State *s : *manifest.states()) {
+    if (s->kind() != package::StateKind::Cache)
+      continue;
+    std::optional<uint64_t> cache =
+        checkedMul(static_cast<uint64_t>(cacheTokens(manifest, *s, tokens)),
+                   static_cast<uint64_t>(s->bytes()));
+    bytes = checkedAdd(bytes, cache.value_or(UINT64_MAX)).value_or(UINT64_MAX);
   }
-  const Cache &cache = caches[static_cast<size_t>(state.offset())];
-  if (cache.capacity >= total || (ring && cache.capacity == ring))
-    return std::optional<Cache>();
-  int64_t capacity = std::max(tile, cache.capacity);
-  while (capacity < total)
-    capacity *= 2;
-  if (ring)
-    capacity = std::min(capacity, ring);
+  return bytes;
+}
+
+Status State::grow(const package::State &state, int64_t total) {
+  Cache &cache = caches[static_cast<size_t>(state.offset())];
+  int64_t capacity = cacheTokens(program->manifest(), state, total, cache.capacity);
   auto row = static_cast<uint64_t>(state.bytes());
   std::optional<uint64_t> size = checkedMul(static_cast<uint64_t>(capacity), row);
-  Cache larger{size ? AlignedBytes(*size) : AlignedBytes(), capacity};
-  if (!larger.bytes.data())
+  // Nothing has wrapped yet: a ring has its full size before its first token is overwritten.
+  if (!size || !cache.bytes.grow(*size))
     return Error{"state '" + state.name()->str() + "': not enough memory for a cache of " +
                  std::to_string(capacity) + " tokens of " + std::to_string(row) + " bytes"};
-  // Nothing has wrapped yet: a ring has its full size before its first token is overwritten.
-  if (cache.bytes.size())
-    std::memcpy(larger.bytes.data(), cache.bytes.data(), cache.bytes.size());
-  return std::optional<Cache>(std::move(larger));
+  cache.capacity = capacity;
+  return {};
 }
 
 Status State::reserve(int64_t more) {
@@ -254,16 +292,9 @@ Status State::reserve(int64_t more) {
     return Error{"state: found " + std::to_string(more) + " further tokens after " +
                  std::to_string(tokens) + ", expected at most " + std::to_string(mostTokens) +
                  " in all"};
-  std::vector<std::pair<size_t, Cache>> larger;
-  for (const package::State *s : *program->manifest().states()) {
-    if (s->kind() != package::StateKind::Cache)
-      continue;
-    RONDO_TAKE(std::optional<Cache> cache, grown(*s, tokens + more));
-    if (cache)
-      larger.emplace_back(static_cast<size_t>(s->offset()), std::move(*cache));
-  }
-  for (auto &[index, cache] : larger)
-    caches[index] = std::move(cache);
+  for (const package::State *s : *program->manifest().states())
+    if (s->kind() == package::StateKind::Cache)
+      RONDO_CHECK(grow(*s, tokens + more));
   return {};
 }
 

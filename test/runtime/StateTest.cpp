@@ -135,8 +135,33 @@ TEST_F(StateTest, CachesAreMultiplesOfATile) {
   size_t small = state.bytes();
   EXPECT_EQ((small - 128) % (64 * 16), 0u);
   ASSERT_TRUE(state.reserve(1000));
-  // The full cache: 1024 tokens; the ring: 3 + 8 + 64 rounded up to 128.
+  // The full cache: 1000 tokens rounded up to 1024; the ring: 3 + 8 + 64 rounded up to 128.
   EXPECT_EQ(state.bytes(), 128u + (1024 + 128) * 16);
+  EXPECT_EQ(stateBytes(program->manifest(), 1000), state.bytes());
+}
+
+/// A window's cache stops growing, the other one grows with the sequence, by no more than an
+/// eighth.
+TEST_F(StateTest, CachesGrowAsPredicted) {
+  const package::Package &manifest = program->manifest();
+  State state = *State::create(program);
+  for (int64_t total = 1; total <= 100000; total += total / 3 + 1) {
+    ASSERT_TRUE(state.reserve(total));
+    int64_t needed = 128 + ((total + 63) / 64 + (total > 64 ? 2 : 1)) * 64 * 16;
+    EXPECT_GE(state.bytes(), static_cast<size_t>(needed)) << total;
+    EXPECT_LE(state.bytes(), static_cast<size_t>(needed + needed / 8 + 64 * 16)) << total;
+    EXPECT_EQ(stateBytes(manifest, total), static_cast<uint64_t>(needed)) << total;
+  }
+}
+
+TEST_F(StateTest, GrowingKeepsWhatIsThere) {
+  State state = after(60);
+  ASSERT_TRUE(state.reserve(1000000));
+  State copy = state;
+  EXPECT_EQ(copy.bytes(), state.bytes());
+  go(state, 60, 75);
+  go(copy, 60, 90);
+  go(state, 75, 90);
 }
 
 TEST_F(StateTest, ReservedRoomIsEnough) {

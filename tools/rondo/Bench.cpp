@@ -1,7 +1,8 @@
-// Bench.cpp - `rondo bench`: tokens a second of prompts (ppN) and of generation (tgN), in the
-// columns that such tables have elsewhere (model, size, params, backend, threads, test, t/s). A
-// package of a module, which has no prompts, is timed on random inputs: all tokens at once (fwN)
-// and one by one (stN).
+// Bench.cpp - `rondo bench`: tokens a second of prompts (ppN) and of generation (tgN), each after D
+// other tokens (@ dD), in the columns that such tables have elsewhere (model, size, params,
+// backend, threads, test, t/s). A package of a module, which has no prompts, is timed on random
+// inputs: all tokens at once (fwN) and one by one (stN). Tests take turns, so that what slows the
+// machine down for a while slows down all of them.
 
 #include "tools/rondo/Command.h"
 #include "tools/rondo/Console.h"
@@ -15,6 +16,7 @@
 #include <cmath>
 #include <fmt/format.h>
 #include <functional>
+#include <map>
 #include <random>
 #include <set>
 
@@ -24,7 +26,8 @@ namespace {
 
 struct BenchOptions {
   std::string package, format = "md";
-  int64_t prompt = 512, generate = 128, repeats = 5;
+  std::vector<int64_t> prompts{512}, generate{128}, depths{0};
+  int64_t repeats = 5;
   uint64_t seed = 1;
   bool warmUp = true, kernels = false;
   MachineOptions machine;
@@ -32,7 +35,8 @@ struct BenchOptions {
 
 struct Measured {
   std::string test;
-  int64_t tokens = 0;
+  int64_t tokens = 0, depth = 0;
+  uint64_t stateBytes = 0; ///< of the sequence at the end
   std::vector<double> seconds;
   double readBandwidth = 0; ///< of the machine, bytes/s; 0: no such limit was measured
   uint64_t bytesPerToken = 0;
@@ -115,6 +119,8 @@ nlohmann::ordered_json describe(const Session &session, const std::string &model
                              {"cpu", processorName()},
                              {"threads", session.threads()},
                              {"test", m.test},
+                             {"n_depth", m.depth},
+                             {"state_bytes", m.stateBytes},
                              {"avg_ts", m.mean()},
                              {"stddev_ts", m.deviation()},
                              {"samples_ts", speeds}};
@@ -141,11 +147,109 @@ void printCsv(const Session &session, const std::string &model, const std::vecto
                m.mean(), m.deviation(), m.share() > 0 ? fmt::format("{:.4f}", m.share()) : "");
 }
 
+/// What is timed, from a state after so many tokens.
+struct Test {
+  Measured measured;
+  const package::Entry *entry = nullptr;
+  std::shared_ptr<State> begin;
+  std::function<Status(State &)> once;
+};
+
+constexpr std::string_view tokenInputs[] = {"tokens"};
+
+std::vector<int64_t> randomTokens(const package::Entry &entry, int64_t count,
+                                  std::mt19937_64 &random) {
+  std::vector<int64_t> tokens(static_cast<size_t>(count));
+  auto vocabulary = static_cast<uint64_t>(std::max<int64_t>(1, vocabularyOf(entry)));
+  for (int64_t &token : tokens)
+    token = static_cast<int64_t>(random() % vocabulary);
+  return tokens;
+}
+
+/// The state after `depth` random tokens.
+Status advance(Session &session, State &state, int64_t depth, std::mt19937_64 &random) {
+  if (depth == 0)
+    return {};
+  RONDO_TAKE(const package::Entry *entry, session.tokenEntry("prefill", tokenInputs, "logits"));
+  std::vector<float> logits;
+  constexpr int64_t piece = 1 << 16;
+  for (int64_t done = 0; done < depth; done += piece) {
+    std::vector<int64_t> tokens = randomTokens(*entry, std::min(piece, depth - done), random);
+    const std::span<const int64_t> rows[] = {tokens};
+    RONDO_CHECK(session.run(*entry, state, rows, logits));
+  }
+  return {};
+}
+
+Status prepare(Session &session, Test &test, int64_t count, bool oneByOne,
+               std::mt19937_64 &random) {
+  RONDO_TAKE(test.entry, session.tokenEntry(oneByOne ? "step" : "prefill", tokenInputs, "logits"));
+  test.measured.test = fmt::format("{}{}", oneByOne ? "tg" : "pp", count);
+  if (oneByOne)
+    test.measured.bytesPerToken = bytesOfToken(session.manifest(), *test.entry);
+  test.once = [&session, entry = test.entry, oneByOne,
+               tokens = randomTokens(*test.entry, count, random),
+               logits = std::make_shared<std::vector<float>>()](State &state) -> Status {
+    std::span<const int64_t> rest(tokens);
+    while (!rest.empty()) {
+      size_t next = oneByOne ? 1 : rest.size();
+      const std::span<const int64_t> rows[] = {rest.first(next)};
+      RONDO_CHECK(session.run(*entry, state, rows, *logits));
+      rest = rest.subspan(next);
+    }
+    return {};
+  };
+  return {};
+}
+
+/// Runs a module over a sequence, `piece` rows at a time.
+/// Outputs go where the caller wants them, which is memory that it has.
+Status runRows(Session &session, const package::Entry &entry, State &state,
+               const Sequence &sequence, int64_t piece, std::vector<Tensor> &outputs) {
+  State *states[] = {&state};
+  for (int64_t done = 0; done < sequence.tokens; done += piece) {
+    const int64_t lengths[] = {std::min(piece, sequence.tokens - done)};
+    std::vector<std::span<const std::byte>> rows;
+    for (const package::Value *value : *entry.inputs()) {
+      const Tensor &tensor = sequence.inputs.at(value->name()->str());
+      size_t row = tensor.bytes.size() / static_cast<size_t>(sequence.tokens);
+      rows.push_back(
+          std::span(tensor.bytes)
+              .subspan(static_cast<size_t>(done) * row, static_cast<size_t>(lengths[0]) * row));
+    }
+    RONDO_CHECK(session.run(entry, states, lengths, rows, outputs));
+  }
+  return {};
+}
+
+Status advanceModule(Session &session, State &state, int64_t depth, uint64_t seed) {
+  RONDO_TAKE(const package::Entry *entry, session.entry("forward"));
+  constexpr int64_t piece = 1 << 12;
+  std::vector<Tensor> outputs;
+  for (int64_t done = 0; done < depth; done += piece) {
+    RONDO_TAKE(Sequence sequence, randomSequence(*entry, std::min(piece, depth - done),
+                                                 seed + static_cast<uint64_t>(done)));
+    RONDO_CHECK(runRows(session, *entry, state, sequence, piece, outputs));
+  }
+  return {};
+}
+
+/// Rows of a module's inputs are reals, of its own shapes.
+Status prepareModule(Session &session, Test &test, int64_t count, bool oneByOne, uint64_t seed) {
+  RONDO_TAKE(test.entry, session.entry(oneByOne ? "step" : "forward"));
+  test.measured.test = fmt::format("{}{}", oneByOne ? "st" : "fw", count);
+  RONDO_TAKE(Sequence sequence, randomSequence(*test.entry, count, seed));
+  test.once = [&session, entry = test.entry, piece = oneByOne ? int64_t(1) : count,
+               sequence = std::make_shared<Sequence>(std::move(sequence)),
+               outputs = std::make_shared<std::vector<Tensor>>()](State &state) {
+    return runRows(session, *entry, state, *sequence, piece, *outputs);
+  };
+  return {};
+}
+
 Result<int> bench(const BenchOptions &options) {
   RONDO_TAKE(Session session, Session::open(options.package, options.machine));
-  const std::string_view inputs[] = {"tokens"};
   std::vector<Measured> all;
-  std::vector<float> logits;
   std::mt19937_64 random(options.seed);
   Progress progress("bench");
 
@@ -154,25 +258,63 @@ Result<int> bench(const BenchOptions &options) {
     progress.show("limits of the machine");
     machine = describeMachine(session.threadPool(), machineCacheFolder());
   }
-  // The runs that count are not timed step by step; those are others.
-  auto repeat = [&](Measured m, const package::Entry &entry,
-                    const std::function<Status()> &once) -> Status {
-    for (int64_t run = options.warmUp ? -1 : 0; run < options.repeats; ++run) {
+  std::vector<Test> tests;
+  bool isModule = !session.entry("prefill") && session.entry("forward");
+  for (int64_t depth : options.depths) {
+    RONDO_TAKE(State state, session.newState());
+    auto begin = std::make_shared<State>(std::move(state));
+    progress.show(fmt::format("{} tokens before", depth));
+    RONDO_CHECK(isModule ? advanceModule(session, *begin, depth, options.seed)
+                         : advance(session, *begin, depth, random));
+    for (bool oneByOne : {false, true})
+      for (int64_t count : oneByOne ? options.generate : options.prompts) {
+        if (count == 0)
+          continue;
+        Test test;
+        test.begin = begin;
+        RONDO_CHECK(isModule ? prepareModule(session, test, count, oneByOne, options.seed)
+                             : prepare(session, test, count, oneByOne, random));
+        test.measured.tokens = count;
+        test.measured.depth = depth;
+        if (depth)
+          test.measured.test += fmt::format(" @ d{}", depth);
+        tests.push_back(std::move(test));
+      }
+  }
+  std::map<uint64_t, double> bandwidths;
+  for (Test &test : tests)
+    if (uint64_t bytes = test.measured.bytesPerToken) {
+      progress.show("read bandwidth");
+      auto [known, isNew] = bandwidths.emplace(bytes, 0);
+      if (isNew)
+        known->second = measureReadBandwidth(session.threadPool(), bytes);
+      test.measured.readBandwidth = known->second;
+    }
+  for (int64_t run = options.warmUp ? -1 : 0; run < options.repeats; ++run)
+    for (Test &test : tests) {
+      Measured &m = test.measured;
       progress.show(run < 0 ? fmt::format("{} warm-up", m.test)
                             : fmt::format("{} run {} of {}", m.test, run + 1, options.repeats));
+      State state(*test.begin);
+      RONDO_CHECK(state.reserve(m.tokens));
       Stopwatch watch;
-      RONDO_CHECK(once());
+      RONDO_CHECK(test.once(state));
       if (run >= 0)
         m.seconds.push_back(watch.seconds());
+      m.stateBytes = state.bytes();
     }
+  // The runs that count are not timed step by step; those are others.
+  for (Test &test : tests) {
     if (options.kernels) {
       // Of each step the best of as many runs: other processes only ever slow one down.
       std::vector<Executor::StepTime> best;
       for (int64_t run = 0; run < options.repeats; ++run) {
-        progress.show(fmt::format("{} kernels, run {} of {}", m.test, run + 1, options.repeats));
+        progress.show(
+            fmt::format("{} kernels, run {} of {}", test.measured.test, run + 1, options.repeats));
         std::vector<Executor::StepTime> times;
+        State state(*test.begin);
         session.timeSteps(&times);
-        Status status = once();
+        Status status = test.once(state);
         session.timeSteps(nullptr);
         RONDO_CHECK(status);
         if (best.empty())
@@ -181,82 +323,10 @@ Result<int> bench(const BenchOptions &options) {
           for (size_t i = 0; i < best.size(); ++i)
             best[i].seconds = std::min(best[i].seconds, times[i].seconds);
       }
-      m.kernels = kernelTimes(session.manifest(), entry, best, machine, session.isa());
+      test.measured.kernels =
+          kernelTimes(session.manifest(), *test.entry, best, machine, session.isa());
     }
-    all.push_back(std::move(m));
-    return {};
-  };
-
-  auto measure = [&](Measured m, const package::Entry &entry, bool oneByOne) -> Status {
-    std::vector<int64_t> tokens(static_cast<size_t>(m.tokens));
-    uint64_t vocabulary = static_cast<uint64_t>(std::max<int64_t>(1, vocabularyOf(entry)));
-    for (int64_t &token : tokens)
-      token = static_cast<int64_t>(random() % vocabulary);
-    return repeat(std::move(m), entry, [&]() -> Status {
-      RONDO_TAKE(State state, session.newState());
-      std::span<const int64_t> rest(tokens);
-      while (!rest.empty()) {
-        size_t count = oneByOne ? 1 : rest.size();
-        const std::span<const int64_t> rows[] = {rest.first(count)};
-        RONDO_CHECK(session.run(entry, state, rows, logits));
-        rest = rest.subspan(count);
-      }
-      return {};
-    });
-  };
-
-  // Rows of a module's inputs are reals, of its own shapes.
-  auto measureModule = [&](const char *name, const char *test, int64_t tokens,
-                           int64_t piece) -> Status {
-    RONDO_TAKE(const package::Entry *entry, session.entry(name));
-    RONDO_TAKE(Sequence sequence, randomSequence(*entry, tokens, options.seed));
-    Measured m;
-    m.test = fmt::format("{}{}", test, tokens);
-    m.tokens = tokens;
-    // Outputs go where the caller wants them, which is memory that it has.
-    std::vector<Tensor> outputs;
-    return repeat(std::move(m), *entry, [&]() -> Status {
-      RONDO_TAKE(State state, session.newState());
-      State *states[] = {&state};
-      for (int64_t done = 0; done < tokens; done += piece) {
-        const int64_t lengths[] = {std::min(piece, tokens - done)};
-        std::vector<std::span<const std::byte>> rows;
-        for (const package::Value *value : *entry->inputs()) {
-          const Tensor &tensor = sequence.inputs.at(value->name()->str());
-          size_t row = tensor.bytes.size() / static_cast<size_t>(tokens);
-          rows.push_back(
-              std::span(tensor.bytes)
-                  .subspan(static_cast<size_t>(done) * row, static_cast<size_t>(lengths[0]) * row));
-        }
-        RONDO_CHECK(session.run(*entry, states, lengths, rows, outputs));
-      }
-      return {};
-    });
-  };
-
-  bool isModule = !session.entry("prefill") && session.entry("forward");
-  if (isModule) {
-    if (options.prompt > 0)
-      RONDO_CHECK(measureModule("forward", "fw", options.prompt, options.prompt));
-    if (options.generate > 0)
-      RONDO_CHECK(measureModule("step", "st", options.generate, 1));
-  } else if (options.prompt > 0) {
-    RONDO_TAKE(const package::Entry *entry, session.tokenEntry("prefill", inputs, "logits"));
-    Measured m;
-    m.test = fmt::format("pp{}", options.prompt);
-    m.tokens = options.prompt;
-    RONDO_CHECK(measure(std::move(m), *entry, false));
-  }
-  if (!isModule && options.generate > 0) {
-    RONDO_TAKE(const package::Entry *entry, session.tokenEntry("step", inputs, "logits"));
-    Measured m;
-    m.test = fmt::format("tg{}", options.generate);
-    m.tokens = options.generate;
-    m.bytesPerToken = bytesOfToken(session.manifest(), *entry);
-    progress.show("read bandwidth");
-    m.readBandwidth =
-        m.bytesPerToken ? measureReadBandwidth(session.threadPool(), m.bytesPerToken) : 0;
-    RONDO_CHECK(measure(std::move(m), *entry, true));
+    all.push_back(std::move(test.measured));
   }
   progress.clear();
 
@@ -286,12 +356,17 @@ Command addBench(CLI::App &app) {
                                   "module, all at once (fwN) and one by one (stN)");
   command->add_option("PKG", options->package, "The package")->required();
   auto tokens = CLI::Range(int64_t(0), int64_t(1) << 24);
-  command->add_option("-p,--n-prompt", options->prompt, "Tokens of the prompt; 0: do not measure")
-      ->check(tokens)
-      ->capture_default_str();
-  command->add_option("-n,--n-gen", options->generate, "Tokens to generate; 0: do not measure")
-      ->check(tokens)
-      ->capture_default_str();
+  auto list = [&](const char *name, std::vector<int64_t> &values, const char *what) {
+    command->add_option(name, values, what)
+        ->check(tokens)
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->capture_default_str();
+  };
+  list("-p,--n-prompt", options->prompts, "Tokens of the prompt, or a list; 0: do not measure");
+  list("-n,--n-gen", options->generate, "Tokens to generate, or a list; 0: do not measure");
+  list("-d,--n-depth", options->depths,
+       "Tokens that the sequence has before what is measured, or a list");
   command->add_option("-r,--repetitions", options->repeats, "Runs of each test")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
@@ -308,7 +383,10 @@ Command addBench(CLI::App &app) {
       "--json", [options] { options->format = "json"; }, "The same as -o json");
   options->machine.addTo(*command);
   command->callback([options] {
-    if (options->prompt == 0 && options->generate == 0)
+    auto none = [](const std::vector<int64_t> &list) {
+      return std::all_of(list.begin(), list.end(), [](int64_t count) { return count == 0; });
+    };
+    if (none(options->prompts) && none(options->generate))
       throw CLI::ValidationError("-p 0 -n 0", "there is nothing to measure");
   });
   command->footer("Mean ± standard deviation. The read limit is how often a second this machine "
@@ -316,6 +394,7 @@ Command addBench(CLI::App &app) {
                   "Examples:\n"
                   "  rondo bench model.rpk -p 512 -n 128 -t 2\n"
                   "  rondo bench model.rpk -p 0 -n 64 -r 10 -o json\n"
+                  "  rondo bench model.rpk -p 0 -n 256 -d 1000,1000000 -r 20\n"
                   "  rondo bench model.rpk --kernels -t 1");
   return {command, [options] { return bench(*options); }};
 }

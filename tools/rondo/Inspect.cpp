@@ -2,6 +2,7 @@
 
 #include "tools/rondo/Command.h"
 #include "tools/rondo/Console.h"
+#include "tools/rondo/MemoryNeed.h"
 #include "tools/rondo/Session.h"
 
 #include <fmt/format.h>
@@ -11,6 +12,17 @@ namespace rondo::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+struct InspectOptions {
+  std::string package;
+  bool json = false, check = false, explain = false;
+  int64_t tokens = 0, sequences = 1; ///< to say what memory they need; tokens 0: do not
+  int threads = 1;
+};
+
+MemoryNeed memoryOf(const Package &package, const InspectOptions &options) {
+  return memoryNeed(package, options.tokens, options.sequences, options.threads);
+}
 
 std::string textOf(const flatbuffers::String *text) { return text ? text->str() : std::string(); }
 
@@ -90,7 +102,7 @@ StateBytes stateBytesOf(const package::Package &manifest) {
   return bytes;
 }
 
-Json describe(const Package &package, bool checked) {
+Json describe(const Package &package, const InspectOptions &options) {
   const package::Package &manifest = package.manifest();
   StateBytes bytes = stateBytesOf(manifest);
   Json kernels = Json::array(), weights = Json::array();
@@ -138,7 +150,15 @@ Json describe(const Package &package, bool checked) {
         {"producer", textOf(from->producer())},   {"spec", textOf(from->spec())},
         {"config", textOf(from->config())},       {"checkpoint", textOf(from->checkpoint())},
         {"precision", textOf(from->precision())}, {"command", textOf(from->command())}};
-  if (checked)
+  if (options.tokens > 0) {
+    MemoryNeed need = memoryOf(package, options);
+    result["memory"] = {{"tokens", options.tokens},      {"sequences", options.sequences},
+                        {"threads", options.threads},    {"program_bytes", need.program},
+                        {"package_bytes", need.package}, {"arena_bytes", need.arena},
+                        {"scratch_bytes", need.scratch}, {"state_bytes", need.states},
+                        {"text_bytes", need.text},       {"bytes", need.sum()}};
+  }
+  if (options.check)
     result["weights_checked"] = true;
   return result;
 }
@@ -210,7 +230,7 @@ std::string printLosses(const package::Package &manifest) {
                      count, types, 100 * lost / static_cast<double>(count), 100 * most);
 }
 
-void print(const Package &package, bool checked) {
+void print(const Package &package, const InspectOptions &options) {
   const package::Package &manifest = package.manifest();
   StateBytes bytes = stateBytesOf(manifest);
   std::string architecture = textOf(manifest.architecture());
@@ -219,13 +239,24 @@ void print(const Package &package, bool checked) {
   fmt::print("file        {}: {}, of which weights {}, code {}\n", package.path(),
              printBytes(package.fileBytes()), printBytes(package.weightBytes()),
              printBytes(package.code().size()));
-  fmt::print("hash        {}{}\n", package.contentHash(), checked ? " (weights checked)" : "");
+  fmt::print("hash        {}{}\n", package.contentHash(),
+             options.check ? " (weights checked)" : "");
   fmt::print("parameters  {} in {} stored tensors\n", printCount(countParameters(manifest)),
              manifest.weights()->size());
   fmt::print("a sequence  {} of states{}\n", printBytes(static_cast<uint64_t>(bytes.fixed)),
              bytes.perToken ? fmt::format(", and {} of caches a token",
                                           printBytes(static_cast<uint64_t>(bytes.perToken)))
                             : "");
+  if (options.tokens > 0) {
+    MemoryNeed need = memoryOf(package, options);
+    fmt::print("memory      {} at most with {} sequence{} of {} tokens on {} thread{}: states {}, "
+               "package {}, "
+               "arena {}, scratch {}, text {}, program {}\n",
+               printBytes(need.sum()), options.sequences, options.sequences == 1 ? "" : "s",
+               options.tokens, options.threads, options.threads == 1 ? "" : "s",
+               printBytes(need.states), printBytes(need.package), printBytes(need.arena),
+               printBytes(need.scratch), printBytes(need.text), printBytes(need.program));
+  }
   if (manifest.tokenizer() && manifest.tokenizer()->size() > 0)
     fmt::print("tokenizer   tokenizer.json, {}\n", printBytes(manifest.tokenizer()->size()));
   if (manifest.eos() && manifest.eos()->size() > 0)
@@ -252,11 +283,6 @@ void print(const Package &package, bool checked) {
   printTables(manifest);
 }
 
-struct InspectOptions {
-  std::string package;
-  bool json = false, check = false, explain = false;
-};
-
 Result<int> inspect(const InspectOptions &options) {
   RONDO_TAKE(Package package, openPackage(options.package));
   if (options.check)
@@ -264,9 +290,9 @@ Result<int> inspect(const InspectOptions &options) {
   if (options.explain)
     fmt::print("{}\n", textOf(package.manifest().explain()));
   else if (options.json)
-    printJson(describe(package, options.check));
+    printJson(describe(package, options));
   else
-    print(package, options.check);
+    print(package, options);
   return Success;
 }
 
@@ -283,9 +309,21 @@ Command addInspect(CLI::App &app) {
   command->add_flag("--check", options->check, "Read all weights and compare them with their hash");
   command->add_flag("--explain", options->explain, "Print what the compiler derived, instead")
       ->excludes(json);
+  auto count = CLI::Range(int64_t(1), int64_t(1) << 40);
+  command
+      ->add_option("--tokens", options->tokens,
+                   "Say what memory a run needs that reads and makes so many tokens")
+      ->check(count);
+  command->add_option("--sequences", options->sequences, "With --tokens: so many at once")
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 20))
+      ->capture_default_str();
+  command->add_option("-t,--threads", options->threads, "With --tokens: on so many threads")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
   command->footer("Nothing of the package is run.\n"
                   "Examples:\n"
                   "  rondo inspect model.rpk --check\n"
+                  "  rondo inspect model.rpk --tokens 65536 -t 2\n"
                   "  rondo inspect model.rpk --json");
   return {command, [options] { return inspect(*options); }};
 }
