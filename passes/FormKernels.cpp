@@ -194,11 +194,12 @@ struct Tail {
 
 class Outliner {
 public:
-  /// `weights`: the layout of products' matrices; `integers`: of those that meet rounded rows.
+  /// `weights`: the layout of products' matrices; `integers`: of those that meet rounded rows;
+  /// `chosen`: of those that tokens choose.
   Outliner(func::FuncOp function, SymbolTable &symbols, llvm::StringMap<func::FuncOp> &known,
-           StringRef weights, StringRef integers)
+           StringRef weights, StringRef integers, StringRef chosen)
       : function(function), symbols(symbols), known(known), weights(weights), integers(integers),
-        builder(function.getContext()) {}
+        chosen(chosen), builder(function.getContext()) {}
 
   /// Returns the number of launches made.
   unsigned run();
@@ -212,7 +213,7 @@ private:
   func::FuncOp function;
   SymbolTable &symbols;
   llvm::StringMap<func::FuncOp> &known;
-  StringRef weights, integers;
+  StringRef weights, integers, chosen;
   OpBuilder builder;
   SmallVector<Group> groups;
   llvm::MapVector<Value, Tail> tails;
@@ -424,14 +425,14 @@ func::FuncOp Outliner::outline(Group &group, ArrayRef<Value> inputs, ArrayRef<Va
   }
   if (group.kind == Kind::Group) {
     // Panels are of rows of [n, k]; matrices [k, n] are read as they are stored.
-    if (weights != "panels32")
-      group.ops.front()->emitRemark("the matrices that tokens choose are stored in f32: products "
-                                    "of chosen matrices have no form of fewer bits");
     auto contract = cast<ContractOp>(group.ops.front());
     Value table = chosenWeight(contract).getTable();
     if (axesOf(table.getType())[2] == cast<StringAttr>(contract.getAxes()[0]))
       kernel.setArgAttr(llvm::find(inputs, table) - inputs.begin(), "rondo.layout",
-                        builder.getStringAttr("panels32"));
+                        builder.getStringAttr(chosen));
+    else if (chosen != "panels32")
+      contract.emitRemark("matrices that tokens choose are stored in f32 where they lie along what "
+                          "is summed: only panels of the others have fewer bits");
   }
   return kernel;
 }
@@ -526,7 +527,7 @@ struct FormKernels : rondo::impl::FormKernelsPassBase<FormKernels> {
     for (func::FuncOp function : functions) {
       if (function.isDeclaration() || function->hasAttr("rondo.kernel"))
         continue;
-      numLaunches += Outliner(function, symbols, known, weights, integers).run();
+      numLaunches += Outliner(function, symbols, known, weights, integers, chosen).run();
     }
     numKernels = known.size();
   }

@@ -96,7 +96,8 @@ def FormKernelsPass : Pass<"rondo-form-kernels", "::mlir::ModuleOp"> {
   let dependentDialects = ["::rondo::RondoDialect"];
   let options = [
     Option<"weights", "weights", "std::string", /*default=*/"\"panels32\"", "the layout of the matrices of products, one of runtime/weight_layout.h">,
-    Option<"integers", "integers", "std::string", /*default=*/"\"bytes32\"", "the layout of those that rounded rows are multiplied with">
+    Option<"integers", "integers", "std::string", /*default=*/"\"bytes32\"", "the layout of those that rounded rows are multiplied with">,
+    Option<"chosen", "chosen", "std::string", /*default=*/"\"panels32\"", "the layout of those that tokens choose">
   ];
   let statistics = [
     Statistic<"numKernels", "num-kernels", "different kernels">,

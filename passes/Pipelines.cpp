@@ -61,6 +61,7 @@ void buildKernelPipeline(OpPassManager &passes, const KernelPipelineOptions &opt
   FormKernelsPassOptions kernels;
   kernels.weights = options.weights;
   kernels.integers = options.integers;
+  kernels.chosen = options.chosen;
   passes.addPass(createFormKernelsPass(kernels));
 }
 

@@ -34,6 +34,9 @@ struct KernelPipelineOptions : mlir::PassPipelineOptions<KernelPipelineOptions> 
       *this, "integers",
       llvm::cl::desc("the layout of those that rounded rows are multiplied with"),
       llvm::cl::init("bytes32")};
+  Option<std::string> chosen{*this, "chosen",
+                             llvm::cl::desc("the layout of those that tokens choose"),
+                             llvm::cl::init("panels32")};
 };
 
 /// From what one token does to scans and attends over blocks, for every entry.

@@ -30,6 +30,7 @@ struct WeightLayout {
 
 constexpr WeightLayout layouts[] = {{"rows", DType::F32, 1, 1},
                                     {"panels32", DType::F32, 32, 1},
+                                    {"halves32", DType::BF16, 32, 1},
                                     {"pairs32", DType::BF16, 32, 2},
                                     {"bytes32", DType::I8, 32, 32, 8},
                                     {"nibbles32", DType::U8, 32, 32, 4}};

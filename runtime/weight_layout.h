@@ -2,8 +2,8 @@
 //
 //   rows      row-major f32
 //   panels32  of a matrix [n, k]: [ceil(n / 32)][k][32] f32, zeros beyond n
-//   pairs32   of a matrix [n, k]: [ceil(n / 32)][ceil(k / 2)][32][2] bf16, rounded to nearest, ties
-//             to even; zeros beyond n and k
+//   halves32  the same in bf16, rounded to nearest, ties to even
+//   pairs32   of a matrix [n, k]: [ceil(n / 32)][ceil(k / 2)][32][2] bf16; zeros beyond n and k
 //   bytes32   of a matrix [n, k]: integers of 8 bits by groups that share a scale (weight_groups.h)
 //   nibbles32 the same with 4 bits
 //

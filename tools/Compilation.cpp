@@ -53,15 +53,16 @@ const std::vector<std::string> &rondo::stageNames() {
 namespace {
 /// A precision, and how the matrices of products lie in a package of it.
 struct Precision {
-  std::string name, weights;
+  std::string name, weights, chosen;
   std::string integers = {}; ///< not empty: rows are rounded to 8 bits, and matrices lie so
 };
 } // namespace
 
-static const Precision precisions[] = {{"f32", "panels32"},
-                                       {"bf16", "pairs32"},
-                                       {"w8", "panels32", "bytes32"},
-                                       {"w4", "panels32", "nibbles32"}};
+// Products of chosen matrices have no form with integers: what is asked to be small is bf16 there.
+static const Precision precisions[] = {{"f32", "panels32", "panels32"},
+                                       {"bf16", "pairs32", "halves32"},
+                                       {"w8", "panels32", "halves32", "bytes32"},
+                                       {"w4", "panels32", "halves32", "nibbles32"}};
 
 static const Precision &precisionNamed(const std::string &name) {
   return *llvm::find_if(precisions, [&](const Precision &p) { return p.name == name; });
@@ -304,6 +305,7 @@ bool Compilation::makeBlock() {
 void Compilation::setLayouts(KernelPipelineOptions &pipeline) const {
   const Precision &precision = precisionNamed(options.precision);
   pipeline.weights = precision.weights;
+  pipeline.chosen = precision.chosen;
   if (!precision.integers.empty())
     pipeline.integers = precision.integers;
 }

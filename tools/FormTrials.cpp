@@ -62,6 +62,7 @@ public:
     KernelPipelineOptions options;
     options.weights = kernels.weights;
     options.integers = kernels.integers;
+    options.chosen = kernels.chosen;
     if (!run([&](OpPassManager &passes) { buildKernelPipeline(passes, options); }))
       return found;
     OwningOpRef<ModuleOp> target = ModuleOp::create(module->getLoc());

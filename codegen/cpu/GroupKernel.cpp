@@ -151,12 +151,14 @@ LogicalResult Groups::emitMatrix(Value matrix, Value item) {
   nest.bind(x,
             Buffer{address(rows), {slot, depthAxis}, AffineMap::get(2, 0, row * depth + i), f32});
   unsigned weight = cast<BlockArgument>(gather.getTable()).getArgNumber();
-  bool packed = frame.inputLayout(weight) == "panels32";
+  StringRef layout = frame.inputLayout(weight);
+  bool packed = layout == "panels32" || layout == "halves32";
+  Type stored = layout == "halves32" ? Type(b.getBF16Type()) : f32;
   int64_t elements = packed ? panels() * panel * depth : columns * depth;
   Value offset = arith::MulIOp::create(b, loc, matrix, nest.i64(elements));
-  Value base = nest.addressOf(frame.input(weight), offset, f32);
-  Buffer weights =
-      nest.rowMajor(base, axesOf(w.getType()), cast<RankedTensorType>(w.getType()).getShape(), f32);
+  Value base = nest.addressOf(frame.input(weight), offset, stored);
+  Buffer weights = nest.rowMajor(base, axesOf(w.getType()),
+                                 cast<RankedTensorType>(w.getType()).getShape(), stored);
   if (packed)
     weights.layout =
         AffineMap::get(2, 0, s.floorDiv(panel) * (depth * panel) + i * panel + s % panel);

@@ -133,11 +133,13 @@ Value KernelFrame::cacheCapacity(Value sequence, Value cache) {
 Buffer KernelFrame::bufferFor(Value base, RankedTensorType type, StringRef layout) {
   SmallVector<StringAttr> axes(axesOf(type));
   Buffer buffer = nest.rowMajor(base, axes, type.getShape(), type.getElementType());
-  if (layout == "panels32") {
+  if (layout == "panels32" || layout == "halves32") {
     OpBuilder &b = nest.builder();
     AffineExpr n = b.getAffineDimExpr(0), k = b.getAffineDimExpr(1);
     int64_t depth = type.getDimSize(1);
     buffer.layout = AffineMap::get(2, 0, n.floorDiv(32) * (depth * 32) + k * 32 + n % 32);
+    if (layout == "halves32")
+      buffer.element = b.getBF16Type();
   } else if (layout == "pairs32") {
     OpBuilder &b = nest.builder();
     AffineExpr n = b.getAffineDimExpr(0), k = b.getAffineDimExpr(1);

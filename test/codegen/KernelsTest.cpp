@@ -36,6 +36,13 @@ struct Case {
 };
 
 const char *aliases = R"(
+#tj = #rondo.axes<[t, j]>
+#tjd = #rondo.axes<[t, j, d]>
+#tjn = #rondo.axes<[t, j, n]>
+#tjnd = #rondo.axes<[t, j, n, d]>
+#tjdn = #rondo.axes<[t, j, d, n]>
+#end = #rondo.axes<[e, n, d]>
+#edn = #rondo.axes<[e, d, n]>
 #t = #rondo.axes<[t]>
 #s = #rondo.axes<[s]>
 #td = #rondo.axes<[t, d]>
@@ -86,6 +93,27 @@ func.func private @k(%x: tensor<?x3x21xf32, #thp>, %w: tensor<64x63xf32, #nd> {r
   %m = rondo.view %x by affine_map<(d) -> (d floordiv 21, d mod 21)> : tensor<?x3x21xf32, #thp> -> tensor<?x63xf32, #td>
   %y = rondo.contract %m, %w over [d] : tensor<?x63xf32, #td>, tensor<64x63xf32, #nd> -> tensor<?x64xf32, #tn>
   return %y : tensor<?x64xf32, #tn>
+})",
+     8e-6},
+    {"product_of_chosen_matrices", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %ids: tensor<?x2xf32, #tj> {test.ids = 7}, %w: tensor<7x70x61xf32, #end> {rondo.layout = "panels32"}) -> tensor<?x2x70xf32, #tjn> attributes {rondo.kernel = "group"} {
+  %g = rondo.gather %w[%ids] along e : tensor<7x70x61xf32, #end>, tensor<?x2xf32, #tj> -> tensor<?x2x70x61xf32, #tjnd>
+  %y = rondo.contract %g, %x over [d] : tensor<?x2x70x61xf32, #tjnd>, tensor<?x61xf32, #td> -> tensor<?x2x70xf32, #tjn>
+  return %y : tensor<?x2x70xf32, #tjn>
+})",
+     8e-6},
+    {"product_of_chosen_matrices_in_bf16_with_rows_of_choices", R"(
+func.func private @k(%x: tensor<?x3x61xf32, #tjd>, %ids: tensor<?x3xf32, #tj> {test.ids = 40}, %w: tensor<40x64x61xf32, #end> {rondo.layout = "halves32"}) -> tensor<?x3x64xf32, #tjn> attributes {rondo.kernel = "group"} {
+  %g = rondo.gather %w[%ids] along e : tensor<40x64x61xf32, #end>, tensor<?x3xf32, #tj> -> tensor<?x3x64x61xf32, #tjnd>
+  %y = rondo.contract %g, %x over [d] : tensor<?x3x64x61xf32, #tjnd>, tensor<?x3x61xf32, #tjd> -> tensor<?x3x64xf32, #tjn>
+  return %y : tensor<?x3x64xf32, #tjn>
+})",
+     8e-6},
+    {"product_of_one_chosen_matrix_along_what_is_summed", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %ids: tensor<?x1xf32, #tj> {test.ids = 3}, %w: tensor<3x61x70xf32, #edn>) -> tensor<?x1x70xf32, #tjn> attributes {rondo.kernel = "group"} {
+  %g = rondo.gather %w[%ids] along e : tensor<3x61x70xf32, #edn>, tensor<?x1xf32, #tj> -> tensor<?x1x61x70xf32, #tjdn>
+  %y = rondo.contract %g, %x over [d] : tensor<?x1x61x70xf32, #tjdn>, tensor<?x61xf32, #td> -> tensor<?x1x70xf32, #tjn>
+  return %y : tensor<?x1x70xf32, #tjn>
 })",
      8e-6},
     {"product_with_pairs_of_bf16", R"(
@@ -355,6 +383,15 @@ protected:
     kernel = module->lookupSymbol<func::FuncOp>("k");
   }
 
+  /// Ids from one below the first to one beyond the last: those of no matrix are among them.
+  Array randomIds(Type type, int64_t rows, int64_t matrices) {
+    Array array = random(type, rows);
+    std::uniform_int_distribution<int64_t> uniform(-1, matrices);
+    for (double &id : array.data)
+      id = double(uniform(generator));
+    return array;
+  }
+
   Array random(Type type, int64_t rows) {
     Array array{std::vector<int64_t>(cast<RankedTensorType>(type).getShape()), {}};
     int64_t count = 1;
@@ -451,7 +488,9 @@ TEST_P(Kernels, EqualTheInterpreter) {
       arguments.resize(kernel.getNumArguments());
       for (auto [argument, array] : llvm::zip(kernel.getArguments(), arguments))
         if (isPerToken(argument.getType()) || !keepParameters) {
-          array = random(argument.getType(), rows);
+          auto ids = kernel.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), "test.ids");
+          array = ids ? randomIds(argument.getType(), rows, ids.getInt())
+                      : random(argument.getType(), rows);
           // What is stored with fewer digits means its rounded numbers.
           std::string layout = layoutOf(argument.getArgNumber()).str();
           if (storedType(layout) != DType::F32)
