@@ -250,6 +250,8 @@ class Mechanism:
         lengths = [0, 1, chunk - 1, chunk, chunk + 1, 3 * chunk + 5]
         before, half = [3, 0, 2, 0, 5, 1], [length // 2 for length in lengths]
         whole, cut = [before, lengths], [before, half, [n - h for n, h in zip(lengths, half)]]
+        if self.case.get("whole"):
+            whole = cut = [lengths]
         expected, states = self.pieces(self.spec, self.sizes, whole)
         found, found_states = self.pieces(self.path("block.mlir"), [], cut)
         found_states = unscaled(found_states, recurrences)
