@@ -74,6 +74,43 @@ Executor::Executor(std::shared_ptr<const Program> program, std::shared_ptr<Threa
   scratch = AlignedBytes(scratchOfWorker * static_cast<size_t>(pool->threads()));
 }
 
+int64_t Executor::arenaScale(const package::Entry &entry) const {
+  return entry.whole_sequence() ? wholeScale : 1;
+}
+
+int64_t Executor::roomFor(const package::Entry &entry) const {
+  return entry.max_rows() * arenaScale(entry);
+}
+
+Status Executor::makeRoom(const package::Entry &entry, std::span<const int64_t> lengths) {
+  int64_t longest = 0;
+  for (int64_t length : lengths)
+    longest = std::max(longest, length);
+  if (!entry.whole_sequence() || longest <= roomFor(entry))
+    return {};
+  int64_t scale = wholeScale;
+  while (scale * entry.max_rows() < longest)
+    scale *= 2;
+  // Every place in the arena is of so many bytes a row for max_rows rows: times the scale, places
+  // and their distances hold that many times the rows.
+  uint64_t needed = arena.size();
+  for (const package::Entry *e : *prog->manifest().entries())
+    if (e->whole_sequence())
+      needed = std::max(needed,
+                        checkedMul(static_cast<uint64_t>(e->arena()), static_cast<uint64_t>(scale))
+                            .value_or(UINT64_MAX));
+  AlignedBytes larger(needed);
+  if (needed && !larger.data())
+    return Error{prog->file().path() + ": entry '" + entry.name()->str() +
+                 "': every token reads the whole sequence, and there is not enough memory for " +
+                 std::to_string(longest) + " tokens: an arena of " + std::to_string(needed) +
+                 " bytes"};
+  arena = std::move(larger);
+  wholeScale = scale;
+  entries.clear(); // they know addresses in the old one
+  return {};
+}
+
 Result<Executor::Prepared *> Executor::prepare(const package::Entry &entry) {
   if (auto found = entries.find(&entry); found != entries.end())
     return found->second.get();
@@ -104,7 +141,7 @@ Result<Executor::Prepared *> Executor::prepare(const package::Entry &entry) {
       auto index = static_cast<size_t>(operand->index());
       switch (operand->kind()) {
       case package::OperandKind::Arena:
-        address = arena.data() + index;
+        address = arena.data() + index * static_cast<size_t>(arenaScale(entry));
         break;
       case package::OperandKind::Weight:
         // Kernels only read weights and inputs; the call's operands have one type for all.
@@ -129,8 +166,7 @@ Result<Executor::Prepared *> Executor::prepare(const package::Entry &entry) {
     }
   }
   // A piece has at most as many sequences as rows.
-  auto rows = static_cast<size_t>(entry.max_rows()),
-       caches = static_cast<size_t>(manifest.caches());
+  auto rows = static_cast<size_t>(roomFor(entry)), caches = static_cast<size_t>(manifest.caches());
   if (rows > position.size()) {
     pieceStates.reserve(rows);
     for (auto *list : {&rowBegin, &lastBegin})
@@ -199,9 +235,6 @@ Status Executor::checkArguments(const package::Entry &entry, std::span<State *co
     if (entry.whole_sequence() && states[i]->tokens > 0)
       return Error{name +
                    ": every token reads the whole sequence, so it cannot go on from a state"};
-    if (entry.whole_sequence() && lengths[i] > entry.max_rows())
-      return Error{name + ": every token reads the whole sequence, which may have at most " +
-                   std::to_string(entry.max_rows()) + " tokens, got " + std::to_string(lengths[i])};
   }
   auto checkSize = [&](const package::Value &value, size_t found, uint64_t count,
                        const char *what) -> Status {
@@ -243,15 +276,16 @@ Status Executor::run(const package::Entry &entry, std::span<State *const> states
                      std::span<const std::span<const std::byte>> inputs,
                      std::span<const std::span<std::byte>> outputs) try {
   RONDO_CHECK(checkArguments(entry, states, lengths, inputs, outputs));
+  RONDO_CHECK(makeRoom(entry, lengths));
   RONDO_TAKE(Prepared * prepared, prepare(entry));
   for (size_t i = 0; i < states.size(); ++i)
-    RONDO_CHECK(states[i]->reserve(lengths[i]));
+    RONDO_CHECK(states[i]->reserve(lengths[i], entry.whole_sequence()));
   bool lastOnly = entry.outputs_in_last_space();
   if (lastOnly)
     for (std::span<std::byte> output : outputs)
       std::fill(output.begin(), output.end(), std::byte(0));
 
-  int64_t limit = entry.max_rows();
+  int64_t limit = roomFor(entry);
   if (pieceLimit > 0 && !entry.whole_sequence())
     limit = std::min(limit, pieceLimit);
   size_t sequence = 0;
@@ -289,13 +323,13 @@ Status Executor::run(const package::Entry &entry, std::span<State *const> states
     for (size_t i = 0; i < inputs.size(); ++i) {
       Prepared::Place &place = prepared->inputs[i];
       const std::byte *wanted = inputs[i].data() + firstRow * place.rowBytes;
-      RONDO_CHECK(place.bind(const_cast<std::byte *>(wanted), entry.max_rows()));
+      RONDO_CHECK(place.bind(const_cast<std::byte *>(wanted), roomFor(entry)));
       if (place.copied())
         std::memcpy(place.address, wanted, rows * place.rowBytes);
     }
     for (size_t i = 0; i < outputs.size(); ++i) {
       Prepared::Place &place = prepared->outputs[i];
-      RONDO_CHECK(place.bind(outputs[i].data() + firstOutput * place.rowBytes, entry.max_rows()));
+      RONDO_CHECK(place.bind(outputs[i].data() + firstOutput * place.rowBytes, roomFor(entry)));
     }
     // Logits of last rows are those of the last piece of a sequence.
     runPiece(*prepared, !lastOnly || sequence > firstSequence);

@@ -82,11 +82,11 @@ private:
 
 /// Tokens that a cache which has room for `held` of them is given room for, so that it holds
 /// `total` of the sequence: a multiple of 64, at least an eighth more than before; of a window, at
-/// most the window, the longest piece of an entry, and a tile of 64.
+/// most the window, the longest piece of an entry, and a tile of 64, unless all come in one piece.
 int64_t cacheTokens(const package::Package &manifest, const package::State &state, int64_t total,
-                    int64_t held = 0);
+                    bool inOnePiece = false, int64_t held = 0);
 /// Bytes of a sequence's states after `tokens` tokens that came at once.
-uint64_t stateBytes(const package::Package &manifest, int64_t tokens);
+uint64_t stateBytes(const package::Package &manifest, int64_t tokens, bool inOnePiece = false);
 
 /// What one sequence has seen. Copyable: a copy is a snapshot to rewind to, or the common start of
 /// many sequences.
@@ -102,9 +102,10 @@ public:
   int64_t position() const { return tokens; }
   /// Bytes held now (caches grow).
   size_t bytes() const;
-  /// Room in all caches for `more` further tokens, so that running them allocates nothing. On
+  /// Room in all caches for `more` further tokens, so that running them allocates nothing;
+  /// `inOnePiece`: by an entry that needs the whole sequence, which windows then hold too. On
   /// failure the state is what it was, though some caches may have room.
-  Status reserve(int64_t more);
+  Status reserve(int64_t more, bool inOnePiece = false);
   /// The state's tensors by name (see package.fbs); a cache as [kept tokens, axes...]; plus
   /// "position" (I64, []).
   Result<std::vector<Tensor>> save() const;
@@ -125,7 +126,7 @@ private:
     int64_t capacity = 0; // tokens; token p lies in slot p mod capacity
   };
   /// Gives that cache room for `total` tokens of the sequence (a ring: for its window and a piece).
-  Status grow(const package::State &state, int64_t total);
+  Status grow(const package::State &state, int64_t total, bool inOnePiece);
   std::vector<Cache> caches;
   int64_t tokens = 0;
 };
@@ -142,7 +143,8 @@ public:
   /// axes...] (zeros for a sequence of length 0). Advances the states. Errors: sizes that do not
   /// match, ids out of range, a bidirectional entry given a split or carried sequence, not enough
   /// memory; a call that is refused has changed nothing. Allocates only where a cache must grow
-  /// (see State::reserve) and when an entry is run for the first time.
+  /// (see State::reserve), when an entry is run for the first time, and when a sequence that must
+  /// be in one piece is longer than max_rows and than any before.
   Status run(const package::Entry &entry, std::span<State *const> states,
              std::span<const int64_t> lengths, std::span<const std::span<const std::byte>> inputs,
              std::span<const std::span<std::byte>> outputs);
@@ -168,6 +170,12 @@ private:
   struct Prepared; // an entry with all addresses resolved that stay
   struct Launch;
   Result<Prepared *> prepare(const package::Entry &entry);
+  /// The arena of an entry that needs each sequence in one piece is as many times its planned size.
+  int64_t arenaScale(const package::Entry &entry) const;
+  /// Rows that a piece of the entry may have.
+  int64_t roomFor(const package::Entry &entry) const;
+  /// Enlarges the arena where a sequence must be in one piece and is longer than any before.
+  Status makeRoom(const package::Entry &entry, std::span<const int64_t> lengths);
   Status checkArguments(const package::Entry &entry, std::span<State *const> states,
                         std::span<const int64_t> lengths,
                         std::span<const std::span<const std::byte>> inputs,
@@ -185,7 +193,7 @@ private:
   std::shared_ptr<ThreadPool> pool;
   AlignedBytes arena, scratch;
   size_t scratchOfWorker = 0;
-  int64_t pieceLimit = 0;
+  int64_t pieceLimit = 0, wholeScale = 1;
   std::vector<StepTime> *stepTimes = nullptr;
   std::map<const package::Entry *, std::unique_ptr<Prepared>> entries;
 

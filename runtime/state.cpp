@@ -234,7 +234,7 @@ Status State::load(std::span<const TensorView> tensors, const std::string &file)
     Cache &cache = next.caches[static_cast<size_t>(s->offset())];
     auto row = static_cast<size_t>(s->bytes());
     // Its size was compared with the file's first: a position that no data backs allocates nothing.
-    RONDO_CHECK(next.grow(*s, seen));
+    RONDO_CHECK(next.grow(*s, seen, /*inOnePiece=*/false));
     for (int64_t i = 0; i < kept; ++i) {
       int64_t slot = (seen - kept + i) % cache.capacity;
       std::memcpy(cache.bytes.data() + static_cast<size_t>(slot) * row,
@@ -246,14 +246,14 @@ Status State::load(std::span<const TensorView> tensors, const std::string &file)
 }
 
 int64_t cacheTokens(const package::Package &manifest, const package::State &state, int64_t total,
-                    int64_t held) {
+                    bool inOnePiece, int64_t held) {
   // A key tile of 64 tokens starts at a multiple of 64 and may not wrap; a ring keeps the window
   // and one piece besides, so that a piece can be appended before its first query is answered.
   constexpr int64_t tile = 64;
   if (held >= total)
     return held;
   int64_t capacity = (std::max(total, held + held / 8) + tile - 1) / tile * tile;
-  if (state.tokens() == 0)
+  if (state.tokens() == 0 || inOnePiece)
     return capacity;
   int64_t piece = 1;
   for (const package::Entry *entry : *manifest.entries())
@@ -261,22 +261,22 @@ int64_t cacheTokens(const package::Package &manifest, const package::State &stat
   return std::min(capacity, (state.tokens() + piece + 2 * tile - 1) / tile * tile);
 }
 
-uint64_t stateBytes(const package::Package &manifest, int64_t tokens) {
+uint64_t stateBytes(const package::Package &manifest, int64_t tokens, bool inOnePiece) {
   auto bytes = static_cast<uint64_t>(manifest.state_bytes());
   for (const package::State *s : *manifest.states()) {
     if (s->kind() != package::StateKind::Cache)
       continue;
     std::optional<uint64_t> cache =
-        checkedMul(static_cast<uint64_t>(cacheTokens(manifest, *s, tokens)),
+        checkedMul(static_cast<uint64_t>(cacheTokens(manifest, *s, tokens, inOnePiece)),
                    static_cast<uint64_t>(s->bytes()));
     bytes = checkedAdd(bytes, cache.value_or(UINT64_MAX)).value_or(UINT64_MAX);
   }
   return bytes;
 }
 
-Status State::grow(const package::State &state, int64_t total) {
+Status State::grow(const package::State &state, int64_t total, bool inOnePiece) {
   Cache &cache = caches[static_cast<size_t>(state.offset())];
-  int64_t capacity = cacheTokens(program->manifest(), state, total, cache.capacity);
+  int64_t capacity = cacheTokens(program->manifest(), state, total, inOnePiece, cache.capacity);
   auto row = static_cast<uint64_t>(state.bytes());
   std::optional<uint64_t> size = checkedMul(static_cast<uint64_t>(capacity), row);
   // Nothing has wrapped yet: a ring has its full size before its first token is overwritten.
@@ -287,14 +287,14 @@ Status State::grow(const package::State &state, int64_t total) {
   return {};
 }
 
-Status State::reserve(int64_t more) {
+Status State::reserve(int64_t more, bool inOnePiece) {
   if (more < 0 || more > mostTokens - tokens)
     return Error{"state: found " + std::to_string(more) + " further tokens after " +
                  std::to_string(tokens) + ", expected at most " + std::to_string(mostTokens) +
                  " in all"};
   for (const package::State *s : *program->manifest().states())
     if (s->kind() == package::StateKind::Cache)
-      RONDO_CHECK(grow(*s, tokens + more));
+      RONDO_CHECK(grow(*s, tokens + more, inOnePiece));
   return {};
 }
 

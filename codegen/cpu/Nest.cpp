@@ -391,6 +391,16 @@ Value Nest::loadOfGroup(const Buffer &buffer, const Env &env) {
   return vm.mul(number, vector ? broadcast(factor) : factor);
 }
 
+Value Nest::maskOf(const Buffer &buffer, const Env &env) {
+  if (!mask || !maskedMayCompute || !buffer.padded)
+    return mask;
+  for (StringAttr axis : ArrayRef(buffer.axes).drop_back())
+    if (laneStride(env.lookup(axis)) != 0)
+      return mask;
+  auto last = dyn_cast<AffineDimExpr>(env.lookup(buffer.axes.back()));
+  return last && dims[last.getPosition()].lanes ? Value() : mask;
+}
+
 Value Nest::load(const Buffer &buffer, const Env &env) {
   if (buffer.groups)
     return loadOfGroup(buffer, env);
@@ -408,10 +418,11 @@ Value Nest::load(const Buffer &buffer, const Env &env) {
   auto type = VectorType::get(target.lanes, buffer.element);
   if (stride == 1) {
     Value address = addressOf(buffer.base, scalarOf(offset), buffer.element);
-    if (!mask)
+    Value active = maskOf(buffer, env);
+    if (!active)
       return LLVM::LoadOp::create(b, loc, type, address, align);
     Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
-    return LLVM::MaskedLoadOp::create(b, loc, type, address, mask, zero, align);
+    return LLVM::MaskedLoadOp::create(b, loc, type, address, active, zero, align);
   }
   auto pointers = VectorType::get(target.lanes, buffer.base.getType());
   Value addresses = LLVM::GEPOp::create(b, loc, pointers, buffer.element, buffer.base,
@@ -452,8 +463,8 @@ void Nest::store(Value value, const Buffer &buffer, const Env &env) {
   value = broadcast(value);
   if (stride == 1) {
     Value address = addressOf(buffer.base, scalarOf(offset), buffer.element);
-    if (mask)
-      LLVM::MaskedStoreOp::create(b, loc, value, address, mask, align);
+    if (Value active = maskOf(buffer, env))
+      LLVM::MaskedStoreOp::create(b, loc, value, address, active, align);
     else
       LLVM::StoreOp::create(b, loc, value, address, align);
     return;

@@ -57,6 +57,8 @@ struct Buffer {
     mlir::AffineMap scale, shift;
   };
   std::optional<Groups> groups = {};
+  /// There is memory for whole vectors along the last axis; what lies past its extent is anything.
+  bool padded = false;
 };
 
 /// The indices [lo, hi) of one axis; lo is a multiple of the vector length.
@@ -171,6 +173,8 @@ private:
   mlir::LogicalResult emitReductionInto(mlir::Operation *op, mlir::Value value, const Buffer &,
                                         const Env &,
                                         const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
+  /// Whether the sums of neighbours along `axis` are neighbours in `buffer`.
+  bool endsAlong(mlir::StringAttr axis, mlir::Value value, const Buffer &buffer, const Env &env);
   /// A running sum or a linear recurrence along an axis.
   mlir::LogicalResult emitRunningInto(mlir::Value, const Buffer &, const Env &,
                                       const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
@@ -190,6 +194,8 @@ private:
   mlir::FailureOr<Env> throughView(ViewOp view, const Env &env);
 
   mlir::AffineExpr offsetOf(const Buffer &buffer, const Env &env);
+  /// The mask of a load or store at `env`; null where the buffer has memory for all lanes.
+  mlir::Value maskOf(const Buffer &buffer, const Env &env);
   /// What one lane adds to `expr`: 0, 1, another constant, or nothing constant.
   std::optional<int64_t> laneStride(mlir::AffineExpr expr);
   mlir::Value combine(mlir::AffineExprKind kind, mlir::Value lhs, mlir::Value rhs);
@@ -231,6 +237,8 @@ private:
   llvm::DenseMap<mlir::Value, mlir::Operation *> fused;
   llvm::SmallVector<Dim> dims;
   mlir::Value mask; ///< vector<Wxi1> in the ragged rest, else null
+  /// Lanes that the mask leaves out may be computed: they reach no other lane.
+  bool maskedMayCompute = false;
   llvm::SmallVector<Memo> memos{1};
 };
 

@@ -129,9 +129,11 @@ LogicalResult Nest::overLanes(const IndexRange &range, int64_t maxCount, LanesBo
     Scope scope(*this);
     if (masked)
       mask = maskBelow(base, range.hi);
+    maskedMayCompute = masked;
     if (succeeded(result))
       result = body(base, count, masked);
     mask = Value();
+    maskedMayCompute = false;
   };
   if (range.extent) {
     int64_t extent = *range.extent, step = lanes * maxCount;
@@ -361,6 +363,17 @@ FailureOr<Value> Nest::computeUnrolled(Operation *op, const Env &env) {
   return sums.size() == 1 ? sums[0] : combiner.apply(vm, sums[0], sums[1]);
 }
 
+bool Nest::endsAlong(StringAttr axis, Value value, const Buffer &buffer, const Env &env) {
+  size_t opened = dims.size();
+  Env trial = env;
+  for (StringAttr a : axesOf(value.getType()))
+    if (!trial.contains(a))
+      trial.set(a, openDim(Value(), extentOf(value.getType(), a.getValue()), a == axis));
+  bool ends = laneStride(offsetOf(buffer, trial)) == 1;
+  dims.truncate(opened);
+  return ends;
+}
+
 LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &buffer,
                                       const Env &env, const IndexRanges &ranges) {
   auto contract = dyn_cast<ContractOp>(op);
@@ -400,7 +413,12 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
                      }) &&
         (ranges.contains(axis) || extentOf(value.getType(), axis.getValue()) != 1))
       tile = axis;
-  int64_t rows = tile ? (lanesReduced ? 4 : target.productRows) : 1;
+  // Sums across lanes of several vectors end in one. Eight: more, with the numbers of the shuffles,
+  // do not stay in registers.
+  bool merges = lanesReduced && tile && combiner.kind == ReduceKind::Sum &&
+                !(ranges.contains(tile) && ranges.find(tile)->second.list) &&
+                endsAlong(tile, value, buffer, env);
+  int64_t rows = !tile ? 1 : merges ? 8 : lanesReduced ? 4 : target.productRows;
   int64_t vectors = lanesReduced ? 1 : tile ? 2 : 4;
 
   auto accumulate = [&](Value sum, const Env &at) -> FailureOr<Value> {
@@ -483,35 +501,53 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
     return sums;
   };
 
-  // One register tile: initialise, reduce, store.
-  auto reduceTile = [&](ArrayRef<Env> at, bool vectorised) {
+  // The value where its sums are `final`.
+  auto finish = [&](Value final, const Env &e) {
+    if (value.getDefiningOp() != op) {
+      know(op->getResult(0), e, final);
+      FailureOr<Value> rest = evaluate(value, e);
+      if (failed(rest)) {
+        result = failure();
+        return;
+      }
+      final = *rest;
+    }
+    store(final, buffer, e);
+  };
+
+  // One register tile: initialise, reduce, store. `first`: its first index along the tile axis.
+  auto reduceTile = [&](ArrayRef<Env> at, bool vectorised, Value first) {
     auto vector = VectorType::get(target.lanes, b.getF32Type());
     Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(float(combiner.identity())));
     Value init = vectorised ? Value(vector::BroadcastOp::create(b, loc, vector, zero)) : zero;
     Sums sums = overReduced(0, Sums(at.size(), init), SmallVector<Env>(at));
+    if (merges && first && at.size() > 1) {
+      Env along = at.front();
+      int64_t extent = extentOf(value.getType(), tile.getValue()), count = int64_t(at.size());
+      along.set(tile, openDim(first, extent, /*lanes=*/true));
+      if (count < target.lanes)
+        mask = maskBelow(first, after(first, count));
+      // The lanes past an axis that ends here are nobody's.
+      maskedMayCompute = count < target.lanes && count == extent;
+      finish(vm.sumsOf(sums), along);
+      mask = Value();
+      maskedMayCompute = false;
+      return result;
+    }
     for (auto [sum, e] : llvm::zip(sums, at)) {
       Value final = sum;
       if (lanesReduced)
         final =
             vector::ReductionOp::create(b, loc, combiner.horizontal(), sum,
                                         arith::FastMathFlags::reassoc | arith::FastMathFlags::nnan);
-      if (value.getDefiningOp() != op) {
-        know(op->getResult(0), e, final);
-        FailureOr<Value> rest = evaluate(value, e);
-        if (failed(rest)) {
-          result = failure();
-          continue;
-        }
-        final = *rest;
-      }
-      store(final, buffer, e);
+      finish(final, e);
     }
     return result;
   };
 
-  auto overResultLanes = [&](ArrayRef<Env> tiles) -> LogicalResult {
+  auto overResultLanes = [&](ArrayRef<Env> tiles, Value first = {}) -> LogicalResult {
     if (lanesReduced || !lanes)
-      return reduceTile(tiles, lanesReduced);
+      return reduceTile(tiles, lanesReduced, first);
     int64_t extent = extentOf(value.getType(), lanes.getValue());
     return overLanes(rangeOf(*this, lanes, value, ranges), vectors,
                      [&](Value base, int64_t count, bool) -> LogicalResult {
@@ -526,7 +562,7 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
                            at.push_back(row);
                            at.back().set(lanes, dim);
                          }
-                       return reduceTile(at, true);
+                       return reduceTile(at, true, Value());
                      });
   };
 
@@ -558,7 +594,7 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
         at.push_back(here);
         at.back().set(tile, openDim(row, extentOf(value.getType(), tile.getValue())));
       }
-      return overResultLanes(at);
+      return overResultLanes(at, base);
     });
   };
   return level(0, env);
@@ -662,6 +698,7 @@ LogicalResult Nest::emitConcatInto(ConcatOp op, const Buffer &buffer, const Env 
   int64_t start = 0;
   for (Value source : op.getSources()) {
     Buffer part = buffer;
+    part.padded = false; // what lies behind one part is the next one
     SmallVector<AffineExpr> shifted;
     for (unsigned i = 0; i < buffer.axes.size(); ++i)
       shifted.push_back(b.getAffineDimExpr(i) + (int64_t(i) == position ? start : 0));

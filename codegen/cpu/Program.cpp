@@ -41,7 +41,17 @@ Buffer Program::allocate(Value value, const Env &env, const IndexRanges &ranges)
   }
   Type element = type.getElementType();
   int64_t bytes = element.isInteger(64) ? 8 : 4;
-  return nest.rowMajor(scratch.allocate(nest, count * bytes), axes, extents, element);
+  // Rows of most of a vector get memory for all of it: numbers read after a masked store wait until
+  // that has left for the cache.
+  int64_t lanes = nest.isa().lanes;
+  bool padded = !extents.empty() && extents.back() < lanes && 2 * extents.back() >= lanes;
+  if (padded) {
+    count = count / extents.back() * lanes;
+    extents.back() = lanes;
+  }
+  Buffer buffer = nest.rowMajor(scratch.allocate(nest, count * bytes), axes, extents, element);
+  buffer.padded = padded;
+  return buffer;
 }
 
 //===----------------------------------------------------------------------===//
@@ -135,10 +145,14 @@ void Program::fuseSums(ArrayRef<Operation *> ops) {
       continue;
     auto axes = axesOf(contract.getType());
     llvm::SmallDenseSet<StringAttr> set(axes.begin(), axes.end());
-    // Horizontal sums end as single numbers: what follows is better done in vectors.
+    // Horizontal sums end as vectors where the last axis is of one factor alone, else as single
+    // numbers: what follows is better done in vectors.
     bool vectors = llvm::any_of(contract->getOperands(), [&](Value operand) {
       auto of = axesOf(operand.getType());
       return !of.empty() && set.contains(of.back());
+    });
+    vectors |= !axes.empty() && llvm::any_of(contract->getOperands(), [&](Value operand) {
+      return !llvm::is_contained(axesOf(operand.getType()), axes.back());
     });
     Value value = contract.getResult();
     while (vectors && value.hasOneUse()) {
@@ -285,8 +299,11 @@ LogicalResult Program::emit(ArrayRef<Operation *> ops, const Env &env, const Ind
     buildAside(stores[blocked]);
 
   llvm::DenseMap<Value, Buffer> asides;
+  unsigned done = 0, emitted = 0;
   for (unsigned i : sequence) {
     Store &store = stores[i];
+    for (++emitted; done * sequence.size() < emitted * spreadParts; ++done)
+      spreadPart(done);
     if (failed(nest.emitInto(store.value, store.buffer, env, ranges)))
       return failure();
     if (!store.copies)

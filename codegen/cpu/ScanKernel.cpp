@@ -49,6 +49,14 @@ static Sharing shareScan(ScanOp scan, ArrayRef<Block *> bodies) {
 }
 
 namespace {
+/// A work item's part of a per-token value: of each row, a run of numbers for each index of the
+/// axes before the shared one.
+struct RowPart {
+  Buffer buffer;
+  Value first; ///< of the runs, in elements
+  int64_t rowBytes, runs, runBytes;
+};
+
 /// Emits one body at some rows.
 struct BodyEmitter {
   KernelFrame &frame;
@@ -87,29 +95,17 @@ struct BodyEmitter {
     SmallVector<Operation *> ops;
     for (Operation &op : body.without_terminator())
       ops.push_back(&op);
+    if (count)
+      prefetch(program, nest.after(row, count), count);
     LogicalResult result = program.emit(ops, Env(), ranges);
     frame.scratch.release(mark);
     return result;
   }
 
-  /// Asks for what the body of rows [row, row + count) will read and write, while the one before it
-  /// works: rows of one head are too far apart for the processor to foresee them, and a write that
-  /// waits for its line holds up all writes after it.
-  void prefetch(Value row, int64_t count) {
-    for (Value input : scan.getInputs())
-      if (const Buffer *buffer = frame.nest.bufferOf(input); buffer && isPerToken(input.getType()))
-        prefetch(*buffer, cast<RankedTensorType>(input.getType()), row, count, /*writes=*/false);
-    for (auto [i, output] : llvm::enumerate(scan.getOutputs()))
-      prefetch(frame.outputBuffer(i), cast<RankedTensorType>(output.getType()), row, count,
-               /*writes=*/true);
-  }
-
-  void prefetch(const Buffer &buffer, RankedTensorType type, Value row, int64_t count,
-                bool writes) {
+  RowPart partOf(const Buffer &buffer, RankedTensorType type) {
     Nest &nest = frame.nest;
     OpBuilder &b = nest.builder();
-    Location loc = scan.getLoc();
-    // This item's part of a row: a run of numbers for each index of the axes before the shared one.
+    int64_t bytes = buffer.element.getIntOrFloatBitWidth() / 8;
     int64_t runs = 1, length = 1, behind = 1;
     Value first = nest.i64(0);
     for (StringAttr axis : ArrayRef(buffer.axes).drop_front()) {
@@ -124,22 +120,42 @@ struct BodyEmitter {
       if (auto it = ranges.find(axis); it != ranges.end())
         first = it->second.lo;
     }
+    first = arith::MulIOp::create(b, scan.getLoc(), first, nest.i64(behind));
+    return RowPart{buffer, first, elementsPerToken(type) * bytes, runs, length * bytes};
+  }
+
+  /// Lets `program` ask, between its work, for what the body of the rows [row, row + count) will
+  /// read and write: rows of one head are too far apart for the processor to foresee them, asking
+  /// for all at once holds up what is asked for next, and a write that waits for its line holds up
+  /// the writes after it.
+  void prefetch(Program &program, Value row, int64_t count) {
     constexpr int64_t line = 64, mostLines = 512;
-    int64_t bytes = buffer.element.getIntOrFloatBitWidth() / 8,
-            rowElements = elementsPerToken(type), lines = (length * bytes + line - 1) / line;
-    if (runs * lines * count > mostLines)
-      return;
-    Value start = nest.addressOf(
-        buffer.base, arith::MulIOp::create(b, loc, first, nest.i64(behind)), buffer.element);
-    nest.forLoop(row, nest.after(row, count), 1, [&](Value token) {
-      Value here = nest.addressOf(
-          start, arith::MulIOp::create(b, loc, token, nest.i64(rowElements)), buffer.element);
-      for (int64_t i = 0; i < runs; ++i)
-        for (int64_t j = 0; j < lines; ++j) {
-          int64_t offset = i * (rowElements / runs) * bytes + j * line;
-          LLVM::Prefetch::create(b, loc, nest.addressOf(here, nest.i64(offset), b.getI8Type()),
-                                 /*rw=*/writes, /*hint=*/3, /*cache=*/1);
-        }
+    SmallVector<RowPart> parts;
+    auto add = [&](const Buffer &buffer, Type type) {
+      RowPart part = partOf(buffer, cast<RankedTensorType>(type));
+      if (part.runs * part.runBytes * count <= mostLines * line)
+        parts.push_back(part);
+    };
+    for (Value input : scan.getInputs())
+      if (const Buffer *buffer = frame.nest.bufferOf(input); buffer && isPerToken(input.getType()))
+        add(*buffer, input.getType());
+    for (auto [i, output] : llvm::enumerate(scan.getOutputs()))
+      add(frame.outputBuffer(i), output.getType());
+    program.spread(parts.size() * count, [this, parts, row, count](unsigned i) {
+      Nest &nest = frame.nest;
+      OpBuilder &b = nest.builder();
+      Location loc = scan.getLoc();
+      const RowPart &part = parts[i / count];
+      Value start = nest.addressOf(part.buffer.base, part.first, part.buffer.element);
+      Value offset =
+          arith::MulIOp::create(b, loc, nest.after(row, i % count), nest.i64(part.rowBytes));
+      Value here = nest.addressOf(start, offset, b.getI8Type());
+      for (int64_t run = 0; run < part.runs; ++run)
+        for (int64_t at = 0; at < part.runBytes; at += line)
+          LLVM::Prefetch::create(
+              b, loc,
+              nest.addressOf(here, nest.i64(run * (part.rowBytes / part.runs) + at), b.getI8Type()),
+              /*rw=*/0, /*hint=*/3, /*cache=*/1);
     });
   }
 
@@ -157,10 +173,7 @@ struct BodyEmitter {
       Value whole = arith::MulIOp::create(
           b, loc, arith::DivUIOp::create(b, loc, length, nest.i64(chunk)), nest.i64(chunk));
       rest = arith::AddIOp::create(b, loc, first, whole);
-      nest.forLoop(first, rest, chunk, [&](Value row) {
-        prefetch(nest.after(row, chunk), chunk);
-        result = emit(block, row, chunk);
-      });
+      nest.forLoop(first, rest, chunk, [&](Value row) { result = emit(block, row, chunk); });
     }
     if (failed(result))
       return failure();

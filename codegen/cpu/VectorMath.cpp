@@ -11,6 +11,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/Support/MathExtras.h"
 #include <limits>
 
 using namespace mlir;
@@ -73,6 +74,40 @@ Value VectorMath::asInt(Value x) {
 }
 Value VectorMath::asFloat(Value bits) {
   return arith::BitcastOp::create(b, loc, shapedLike(bits, b.getF32Type()), bits);
+}
+
+// Two vectors of which d lanes in each 2d are still to be added become one: half the additions of
+// each vector by itself, and a quarter of the shuffles.
+Value VectorMath::sumsOf(ArrayRef<Value> vectors) {
+  int64_t lanes = cast<VectorType>(vectors.front().getType()).getNumElements();
+  assert(int64_t(vectors.size()) <= lanes && "one lane for each");
+  SmallVector<Value> rest(vectors);
+  rest.resize(llvm::PowerOf2Ceil(vectors.size()), splat(0, vectors.front()));
+  int64_t width = lanes / int64_t(rest.size());
+  auto shuffle = [&](Value x, Value y, llvm::function_ref<int64_t(int64_t)> source) -> Value {
+    SmallVector<int64_t> mask;
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      mask.push_back(source(lane));
+    return vector::ShuffleOp::create(b, loc, x, y, mask);
+  };
+  int64_t d = lanes / 2;
+  for (; rest.size() > 1; d /= 2) {
+    size_t half = rest.size() / 2;
+    for (size_t i = 0; i < half; ++i) {
+      Value x = rest[i], y = rest[i + half];
+      Value kept = shuffle(x, y, [&](int64_t lane) { return lane & d ? lanes + lane : lane; });
+      Value moved =
+          shuffle(x, y, [&](int64_t lane) { return lane & d ? lanes + lane - d : lane + d; });
+      rest[i] = add(kept, moved);
+    }
+    rest.resize(half);
+  }
+  Value sums = rest[0];
+  for (; d >= 1; d /= 2)
+    sums = add(sums, shuffle(sums, sums, [&](int64_t lane) { return lane ^ d; }));
+  return width == 1
+             ? sums
+             : shuffle(sums, sums, [&](int64_t lane) { return std::min(lane * width, lanes - 1); });
 }
 
 Value VectorMath::polynomial(Value x, ArrayRef<double> coefficients) {

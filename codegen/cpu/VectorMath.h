@@ -47,6 +47,10 @@ public:
   mlir::Value softplus(mlir::Value x);           ///< 4 ulp
   mlir::Value pow(mlir::Value x, mlir::Value y); ///< exp(y log x); negative x with integral y only
 
+  /// Lane i: the sum of the lanes of vectors[i]; lanes past them hold anything. At most as many
+  /// vectors as lanes, which are a power of two.
+  mlir::Value sumsOf(llvm::ArrayRef<mlir::Value> vectors);
+
   /// `kind` applied to operands already brought to one shape.
   mlir::Value map(MapKind kind, mlir::ValueRange operands);
 

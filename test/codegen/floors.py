@@ -77,6 +77,8 @@ def measure(lines):
     """Multiply-adds and reads of the innermost loop that has the most of the first for the second, among those of eight and more; and vector registers that are written to the
     stack in any innermost loop."""
     best, kept = (0, 1), 0
+    # %rbp is of the stack where the function makes it so, and else a register like others.
+    frames = {"%rsp", "%rbp"} if any(re.sub(r"\s", "", operands) == "%rsp,%rbp" for _, _, operands in lines) else {"%rsp"}
     for begin, end in innermost(lines):
         adds = reads = 0
         for _, name, operands in lines[begin:end + 1]:
@@ -85,7 +87,7 @@ def measure(lines):
             if not memory or not re.search(r"%[xyz]mm\d", operands):
                 continue
             if re.match(r"^vp?(mov|extract|extr)", name) and operands.rstrip().endswith(")"):
-                kept += "%rsp" in memory.group(0) or "%rbp" in memory.group(0)
+                kept += any(frame in memory.group(0) for frame in frames)
             else:
                 reads += 1
         if adds >= 8 and adds * best[1] > best[0] * max(reads, 1):

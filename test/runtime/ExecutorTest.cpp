@@ -231,8 +231,25 @@ TEST_F(ExecutorTest, RefusesSplitsWhereATokenReadsLaterOnes) {
   EXPECT_EQ(std::vector<float>(out.begin() + 6 * width, out.end()),
             test::expectForward({1, 2, 3, 4, 5, 6, 7, 8}));
   expectError(run({&a}, {{1}}, out), "whole", "cannot go on from a state");
+}
+
+/// The arena is planned for 8 rows, and a window's ring for pieces of 8: a sequence that must be in
+/// one piece takes as many times that as it needs, and shorter ones go on.
+TEST_F(ExecutorTest, AWholeSequenceMayBeLongerThanThePlan) {
+  use("whole");
+  std::vector<float> out;
+  for (size_t length : {9u, 3u, 300u, 17u, 1000u}) {
+    State a = newState(), b = newState();
+    std::vector<int64_t> first = randomTokens(length, 1), second = randomTokens(7, 2);
+    ASSERT_TRUE(run({&a, &b}, {first, second}, out, length + 7));
+    std::vector<float> expected = test::expectForward(first), rest = test::expectForward(second);
+    expected.insert(expected.end(), rest.begin(), rest.end());
+    EXPECT_EQ(out, expected) << length;
+  }
+  use("forward");
   State c = newState();
-  expectError(run({&c}, {randomTokens(9, 1)}, out), "at most 8 tokens", "got 9");
+  ASSERT_TRUE(run({&c}, {randomTokens(20, 3)}, out));
+  EXPECT_EQ(out, test::expectForward(randomTokens(20, 3)));
 }
 
 TEST_F(ExecutorTest, AStepAllocatesNothing) {

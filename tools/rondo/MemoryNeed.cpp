@@ -23,7 +23,7 @@ MemoryNeed memoryNeed(const Package &package, int64_t tokens, int64_t sequences,
   // is a few bytes of text and two ids.
   constexpr uint64_t ofTokenizer = 24, ofToken = 32;
   const package::Package &manifest = package.manifest();
-  bool hasDecoding = package.findEntry("prefill") && package.findEntry("step");
+  bool whole = false, hasDecoding = package.findEntry("prefill") && package.findEntry("step");
   MemoryNeed need;
   auto workers = static_cast<uint64_t>(threads), batch = static_cast<uint64_t>(sequences);
   uint64_t outputs = 0, kernels = 0, all = times(static_cast<uint64_t>(tokens), batch);
@@ -31,7 +31,13 @@ MemoryNeed memoryNeed(const Package &package, int64_t tokens, int64_t sequences,
     std::string_view name = entry->name()->string_view();
     if (hasDecoding && name != "prefill" && name != "step")
       continue;
-    need.arena = std::max(need.arena, static_cast<uint64_t>(entry->arena()));
+    // Of a sequence in one piece, what a longer one takes in proportion.
+    auto arena = static_cast<uint64_t>(entry->arena()),
+         room = static_cast<uint64_t>(entry->max_rows());
+    whole |= entry->whole_sequence();
+    if (entry->whole_sequence())
+      arena = times(arena, (static_cast<uint64_t>(tokens) + room - 1) / room);
+    need.arena = std::max(need.arena, arena);
     uint64_t row = 0;
     for (const package::Value *value : *entry->outputs())
       row += static_cast<uint64_t>(rowBytes(*value));
@@ -44,7 +50,7 @@ MemoryNeed memoryNeed(const Package &package, int64_t tokens, int64_t sequences,
   need.program = program + workers * stack;
   need.package = package.fileBytes();
   need.scratch = times(kernels, workers);
-  need.states = times(stateBytes(manifest, tokens), batch);
+  need.states = times(stateBytes(manifest, tokens, whole), batch);
   uint64_t tokenizer = manifest.tokenizer() ? times(ofTokenizer, manifest.tokenizer()->size()) : 0;
   need.text = plus(plus(tokenizer, times(ofToken, all)), outputs);
   return need;
