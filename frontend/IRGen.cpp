@@ -244,6 +244,9 @@ void IRGen::run(const ast::Stmt &s) {
   case ast::Stmt::Return:
     return runReturn(s);
   case ast::Stmt::Require: {
+    if (s.value->kind == ast::Expr::Binary && s.value->text == "<" &&
+        s.value->operands[0]->kind == ast::Expr::Name && s.value->operands[0]->text == "t")
+      return limitTokens(s);
     ConstResult held = evalConst(*s.value, "what is required");
     if (!held || (held->kind == ConstValue::Boolean && held->boolean))
       return; // A message may be made of what only bad values have.

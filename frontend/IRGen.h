@@ -248,6 +248,7 @@ private:
 
   //--- IRGenObjective.cpp
   void buildObjective();
+  void limitTokens(const ast::Stmt &s);
 
   //--- IRGenGrad.cpp
   Val derivative(const ast::Expr &e);

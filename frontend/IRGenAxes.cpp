@@ -432,7 +432,8 @@ Val IRGen::changed(Val v, const ast::Change &c, const ast::Expr &e) {
     return index ? error(c.place, why) : Val();
   }
   if (v.kind != Val::Tensor)
-    return error(c.place, "only values with axes, lists and strings take brackets, found " + describe(v));
+    return error(c.place,
+                 "only values with axes, lists and strings take brackets, found " + describe(v));
   switch (c.kind) {
   case ast::Change::Reshape:
     return reshaped(v, c);
@@ -579,8 +580,8 @@ Val IRGen::sliced(Val v, const ast::Change &c) {
   return view(v, result, sources, c.place);
 }
 
-/// `s - t` inside of `over s`: how far back s is, as in `x@-1`. Lags are counted up, so it reads the
-/// element at t - s.
+/// `s - t` inside of `over s`: how far back s is, as in `x@-1`. Lags are counted up, so it reads
+/// the element at t - s.
 bool IRGen::isDistanceBack(const ast::Expr &e) const {
   if (e.kind != ast::Expr::Binary || e.text != "-")
     return false;

@@ -1,8 +1,9 @@
 //===- IRGenObjective.cpp - What the model was trained for -----------------------------===//
 //
 // `objective masked_diffusion(mask = 126336)` says how text is made with the model, so it goes with
-// the module as an attribute, `rondo.objective`: its name, and its arguments as numbers. Objectives
-// that say nothing about that (next_token, regression, an expression) are the training step's.
+// the module as an attribute, `rondo.objective`: its name, and its arguments as numbers. So does
+// what the model requires of a sequence's length, `rondo.limit`. Objectives that say nothing about
+// that (next_token, regression, an expression) are the training step's.
 //
 //===----------------------------------------------------------------------===//
 
@@ -47,4 +48,26 @@ void IRGen::buildObjective() {
     }
     module->getOperation()->setAttr("rondo.objective", builder.getDictionaryAttr(known));
   }
+}
+
+/// `require t < n, "message"`: a position is known when a sequence is, so the runtime asks.
+void IRGen::limitTokens(const ast::Stmt &s) {
+  ConstResult most = evalConst(*s.value->operands[1], "the most tokens of a sequence");
+  ConstResult message = evalConst(*s.message, "the message");
+  if (!most || !message)
+    return;
+  if (most->kind != ConstValue::Integer || most->integer < 1) {
+    error(s.value->operands[1]->place,
+          "the most tokens of a sequence are " + most->shown() + "; expected an integer above 0");
+    return;
+  }
+  auto known = module->getOperation()->getAttrOfType<mlir::DictionaryAttr>("rondo.limit");
+  if (known && known.getAs<mlir::IntegerAttr>("tokens").getInt() <= most->integer)
+    return;
+  mlir::Builder builder(&context);
+  module->getOperation()->setAttr(
+      "rondo.limit",
+      builder.getDictionaryAttr(
+          {builder.getNamedAttr("tokens", builder.getI64IntegerAttr(most->integer)),
+           builder.getNamedAttr("message", builder.getStringAttr(message->plain()))}));
 }

@@ -232,6 +232,11 @@ Status Executor::checkArguments(const package::Entry &entry, std::span<State *co
                    " is of another package"};
     if (std::count(states.begin(), states.end(), states[i]) > 1)
       return Error{name + ": two sequences share one state"};
+    if (const package::Limit *limit = manifest.limit();
+        limit && states[i]->tokens + lengths[i] > limit->tokens())
+      return Error{name + ": found a sequence of " +
+                   std::to_string(states[i]->tokens + lengths[i]) + " tokens, expected at most " +
+                   std::to_string(limit->tokens()) + ": " + limit->message()->str()};
     if (entry.whole_sequence() && states[i]->tokens > 0)
       return Error{name +
                    ": every token reads the whole sequence, so it cannot go on from a state"};

@@ -54,6 +54,8 @@ public:
       RONDO_CHECK(checkName("objective", objective->name()));
       RONDO_CHECK(inRange("objective.mask", objective->mask(), 0, INT32_MAX));
     }
+    if (const package::Limit *limit = manifest.limit())
+      RONDO_CHECK(inRange("limit.tokens", limit->tokens(), 1, INT64_MAX));
     return {};
   }
 

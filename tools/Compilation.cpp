@@ -456,6 +456,11 @@ PackageNotes Compilation::notes() {
     notes.objective->name = objective.getAs<StringAttr>("name").str();
     notes.objective->mask = objective.getAs<IntegerAttr>("mask").getInt();
   }
+  if (auto limit = (*meaning)->getAttrOfType<DictionaryAttr>("rondo.limit")) {
+    notes.limit = std::make_unique<package::LimitT>();
+    notes.limit->tokens = limit.getAs<IntegerAttr>("tokens").getInt();
+    notes.limit->message = limit.getAs<StringAttr>("message").str();
+  }
   notes.explain = explanation;
   return notes;
 }

@@ -159,6 +159,7 @@ FailureOr<package::PackageT> rondo::makeManifest(const Plan &plan, ArrayRef<Emit
   result.tokenizer = std::move(notes.tokenizer);
   result.eos = std::move(notes.eos);
   result.objective = std::move(notes.objective);
+  result.limit = std::move(notes.limit);
   result.meaning.assign(notes.meaning.begin(), notes.meaning.end());
   result.explain = std::move(notes.explain);
   result.provenance = std::make_unique<package::ProvenanceT>(std::move(notes.provenance));

@@ -31,6 +31,7 @@ struct PackageNotes {
   std::string tokenizer; ///< tokenizer.json's text, or empty
   std::vector<int32_t> eos;
   std::unique_ptr<package::ObjectiveT> objective; ///< null: text is made token by token
+  std::unique_ptr<package::LimitT> limit;         ///< null: sequences have any length
   std::string meaning;                            ///< bytecode of the token-level module
   std::string explain;
   package::ProvenanceT provenance;

@@ -36,7 +36,7 @@ class Embed(unittest.TestCase):
         folder = self.path("checkpoint")
         shutil.copytree(BERT, folder, dirs_exist_ok=True)
         shutil.copy(TOKENIZER, os.path.join(folder, "tokenizer.json"))
-        self.call("rondoc", "--checkpoint", folder, *options, "-o", self.path("m.rpk"))
+        self.call("rondoc", "--checkpoint", folder, "--entry", "prefill", *options, "-o", self.path("m.rpk"))
 
     def test_pooled_vectors_are_made_of_the_published_ones(self):
         expected = tensors.read(os.path.join(BERT, "expected.safetensors"))
@@ -76,6 +76,10 @@ class Embed(unittest.TestCase):
         self.compile()
         open(self.path("empty"), "w").close()
         self.assertIn("no line", self.call("rondo", "embed", self.path("m.rpk"), self.path("empty"), code=1))
+        with open(self.path("long"), "w") as file:
+            file.write("short\n" + "a " * 100 + "\n")
+        said = self.call("rondo", "embed", self.path("m.rpk"), self.path("long"), code=1)
+        self.assertRegex(said, r"line 2: .*found a sequence of \d+ tokens, expected at most 96: .*max_position_embeddings")
         self.assertIn("pooling: found 'max'", self.compile_error("--set", "pooling=max"))
 
     def compile_error(self, *options):

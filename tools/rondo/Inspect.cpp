@@ -142,6 +142,8 @@ Json describe(const Package &package, const InspectOptions &options) {
               {"weights", weights}};
   if (const package::Objective *objective = manifest.objective())
     result["objective"] = {{"name", textOf(objective->name())}, {"mask", objective->mask()}};
+  if (const package::Limit *limit = manifest.limit())
+    result["limit"] = {{"tokens", limit->tokens()}, {"message", textOf(limit->message())}};
   result["eos"] = manifest.eos()
                       ? std::vector<int32_t>(manifest.eos()->begin(), manifest.eos()->end())
                       : std::vector<int32_t>();
@@ -247,6 +249,8 @@ void print(const Package &package, const InspectOptions &options) {
              bytes.perToken ? fmt::format(", and {} of caches a token",
                                           printBytes(static_cast<uint64_t>(bytes.perToken)))
                             : "");
+  if (const package::Limit *limit = manifest.limit())
+    fmt::print("limit       {} tokens: {}\n", limit->tokens(), limit->message()->string_view());
   if (options.tokens > 0) {
     MemoryNeed need = memoryOf(package, options);
     fmt::print("memory      {} at most with {} sequence{} of {} tokens on {} thread{}: states {}, "

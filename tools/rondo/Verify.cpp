@@ -193,6 +193,8 @@ Status Verifier::prepare() {
       length = forward.whole_sequence()  ? std::min<int64_t>(forward.max_rows(), 100)
                : parameters > 50'000'000 ? 67
                                          : 2 * forward.max_rows() + 45;
+    if (const package::Limit *limit = session.manifest().limit(); limit && options.tokens == 0)
+      length = std::min(length, limit->tokens());
     RONDO_TAKE(sequence, randomSequence(forward, length, options.seed));
   }
   // The interpreter is slow: about ten seconds of it.
