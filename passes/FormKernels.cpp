@@ -68,6 +68,16 @@ bool isChoice(GatherOp gather) {
          ids.getElementType().isF32() && isPerToken(ids);
 }
 
+/// Whether `map` is one cheap operation and its only reader a scan that goes token by token.
+bool isReadByLoops(MapOp map) {
+  if (!llvm::is_contained({MapKind::Add, MapKind::Sub, MapKind::Mul, MapKind::Neg},
+                          map.getKind()) ||
+      !map->hasOneUse())
+    return false;
+  auto scan = dyn_cast<ScanOp>(*map->user_begin());
+  return scan && scan.getBlock().empty() && llvm::is_contained(scan.getInputs(), map.getResult());
+}
+
 /// Copied into each kernel that reads it.
 bool isFree(Operation *op) {
   // The package holds its value.
@@ -77,6 +87,9 @@ bool isFree(Operation *op) {
     return true;
   // Reading chosen matrices where they are costs no more than reading copies.
   if (auto gather = dyn_cast<GatherOp>(op); gather && isChoice(gather))
+    return true;
+  // A product or sum that a token loop alone reads, once for each of its numbers.
+  if (auto map = dyn_cast<MapOp>(op); map && isReadByLoops(map))
     return true;
   // A truth value has no form in memory.
   if (isa<MapOp>(op) && elementTypeOf(op->getResult(0).getType()).isInteger(1))

@@ -436,6 +436,11 @@ Value Nest::load(const Buffer &buffer, const Env &env) {
                                      b.getI32IntegerAttr(align));
 }
 
+void Nest::prefetch(const Buffer &buffer, const Env &env) {
+  Value address = addressOf(buffer.base, scalarOf(offsetOf(buffer, env)), buffer.element);
+  LLVM::Prefetch::create(b, loc, address, /*rw=*/0, /*hint=*/3, /*cache=*/1);
+}
+
 Value Nest::loadValue(Value value, const Buffer &buffer, const Env &env) {
   Value loaded = load(buffer, env);
   if (!getElementTypeOrSelf(value.getType()).isInteger(1))
@@ -574,6 +579,11 @@ FailureOr<Value> Nest::compute(Value value, const Env &env) {
       if (failed(fused) || *fused)
         return fused;
     }
+    if (map.getKind() == MapKind::Exp) {
+      FailureOr<Value> fused = computeExpOfProduct(map, env);
+      if (failed(fused) || *fused)
+        return fused;
+    }
     SmallVector<Value> operands;
     bool vector = false;
     for (Value input : map.getInputs()) {
@@ -614,23 +624,42 @@ FailureOr<Value> Nest::compute(Value value, const Env &env) {
   return op->emitOpError("has no buffer and cannot be computed in place");
 }
 
-FailureOr<Value> Nest::computeFused(MapOp map, const Env &env) {
-  // The product is read here alone and is not at hand yet.
-  auto product = [&](Value value) -> MapOp {
-    auto mul = value.getDefiningOp<MapOp>();
-    if (!mul || mul.getKind() != MapKind::Mul || !value.hasOneUse() || bufferOf(value) ||
-        !elementTypeOf(value.getType()).isF32())
+MapOp Nest::ownProduct(Value value, const Env &env) {
+  auto mul = value.getDefiningOp<MapOp>();
+  if (!mul || mul.getKind() != MapKind::Mul || !value.hasOneUse() || bufferOf(value) ||
+      !elementTypeOf(value.getType()).isF32())
+    return MapOp();
+  Key key{value, {}};
+  for (StringAttr axis : axesOf(value.getType()))
+    key.second.push_back(env.lookup(axis));
+  for (const Memo &memo : memos)
+    if (memo.contains(key))
       return MapOp();
-    Key key{value, {}};
-    for (StringAttr axis : axesOf(value.getType()))
-      key.second.push_back(env.lookup(axis));
-    for (const Memo &memo : memos)
-      if (memo.contains(key))
-        return MapOp();
-    return mul;
-  };
+  return mul;
+}
+
+FailureOr<Value> Nest::computeExpOfProduct(MapOp map, const Env &env) {
+  MapOp mul = ownProduct(map.getInputs()[0], env);
+  if (!mul)
+    return Value();
+  // The factor with fewer axes is the same in more products.
+  Value x = mul.getInputs()[0], y = mul.getInputs()[1];
+  if (axesOf(y.getType()).size() < axesOf(x.getType()).size())
+    std::swap(x, y);
+  FailureOr<Value> first = evaluate(x, env), second = evaluate(y, env);
+  if (failed(first) || failed(second))
+    return failure();
+  if (isa<VectorType>(first->getType()) || isa<VectorType>(second->getType())) {
+    first = broadcast(*first);
+    second = broadcast(*second);
+  }
+  return vm.expOfProduct(*first, *second);
+}
+
+FailureOr<Value> Nest::computeFused(MapOp map, const Env &env) {
   bool subtracts = map.getKind() == MapKind::Sub;
-  MapOp right = product(map.getInputs()[1]), left = right ? MapOp() : product(map.getInputs()[0]);
+  MapOp right = ownProduct(map.getInputs()[1], env),
+        left = right ? MapOp() : ownProduct(map.getInputs()[0], env);
   if (!left && !right)
     return Value();
   MapOp mul = left ? left : right;

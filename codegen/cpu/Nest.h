@@ -144,6 +144,8 @@ public:
   /// The value at `env`: a scalar, or a vector where an index moves with the lanes.
   mlir::FailureOr<mlir::Value> evaluate(mlir::Value value, const Env &env);
   mlir::Value load(const Buffer &buffer, const Env &env);
+  /// Asks for the memory where a load or store at `env` begins.
+  void prefetch(const Buffer &buffer, const Env &env);
   /// The same as a value of `value`'s kind: a truth value is compared with 0.
   mlir::Value loadValue(mlir::Value value, const Buffer &buffer, const Env &env);
   void store(mlir::Value value, const Buffer &buffer, const Env &env);
@@ -185,6 +187,10 @@ private:
   /// A sum of products as one multiply-add each, where the product has no other use; nothing where
   /// `map` is no such sum.
   mlir::FailureOr<mlir::Value> computeFused(MapOp map, const Env &env);
+  /// An exponential of a product that is read here alone; nothing where `map` is none.
+  mlir::FailureOr<mlir::Value> computeExpOfProduct(MapOp map, const Env &env);
+  /// `value` as a product that is read here alone and is not at hand yet; null where it is none.
+  MapOp ownProduct(mlir::Value value, const Env &env);
   /// A reduction or contraction without memory of its own, unrolled.
   mlir::FailureOr<mlir::Value> computeUnrolled(mlir::Operation *op, const Env &env);
   /// An element at a computed number, 0 where that is no index.

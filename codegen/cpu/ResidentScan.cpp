@@ -146,6 +146,28 @@ LogicalResult cpu::emitResident(KernelFrame &frame, ScanOp scan, const Residency
     nest.bind(argument, copy);
   }
 
+  // A token's numbers of a few lanes are a line or two of each row, too far apart for the processor
+  // to foresee them.
+  auto prefetch = [&](ArrayRef<Env> at, Value row) {
+    constexpr int64_t tokensAhead = 12;
+    AffineExpr ahead = nest.openDim(nest.after(row, tokensAhead));
+    auto ask = [&](const Buffer &buffer) {
+      if (!llvm::is_contained(buffer.axes, time) ||
+          !llvm::is_contained(buffer.axes, residency.lanes))
+        return;
+      for (Env env : at) {
+        env.set(time, ahead);
+        if (llvm::all_of(buffer.axes, [&](StringAttr axis) { return env.contains(axis); }))
+          nest.prefetch(buffer, env);
+      }
+    };
+    for (unsigned i = 0; i < frame.kernel.getNumArguments(); ++i)
+      if (isPerToken(frame.kernel.getArgument(i).getType()))
+        ask(frame.inputBuffer(i));
+    for (unsigned i = 0; i < scan.getOutputs().size(); ++i)
+      ask(frame.outputBuffer(i));
+  };
+
   LogicalResult result = success();
   // One or more vectors of lanes through all tokens: a chain of dependent operations from token to
   // token leaves most of the machine idle where the states are few.
@@ -158,6 +180,7 @@ LogicalResult cpu::emitResident(KernelFrame &frame, ScanOp scan, const Residency
     SmallVector<Value> final =
         nest.forLoop(first, last, 1, init, [&](Value row, ValueRange carried) {
           AffineExpr now = nest.openDim(row);
+          prefetch(at, row);
           for (auto [i, input] : llvm::enumerate(scan.getInputs()))
             nest.bindSlice(body.getArgument(i), input, now, StringAttr());
           SmallVector<Value> next;

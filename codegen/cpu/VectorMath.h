@@ -36,7 +36,10 @@ public:
 
   // Largest errors against f64 over the stated range, measured by test/codegen/vector-math.test:
   // ulp unless said.
-  mlir::Value exp(mlir::Value x);                ///< 2 ulp; 0 below -104, inf above 88.73
+  mlir::Value exp(mlir::Value x); ///< 2 ulp; 0 below -104, inf above 88.73
+  /// exp(x y): 1 ulp and what x y loses by two roundings. Of exponentials of many products with one
+  /// x, the part of x alone is computed once.
+  mlir::Value expOfProduct(mlir::Value x, mlir::Value y);
   mlir::Value log(mlir::Value x);                ///< 2 ulp; -inf at 0, NaN below
   mlir::Value log1p(mlir::Value x);              ///< 2 ulp for x in [0, 1]
   mlir::Value sin(mlir::Value x);                ///< 1e-7 absolute for |x| < 1e6

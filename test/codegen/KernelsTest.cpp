@@ -53,6 +53,7 @@ const char *aliases = R"(
 #h = #rondo.axes<[h]>
 #g = #rondo.axes<[g]>
 #nd = #rondo.axes<[n, d]>
+#dn = #rondo.axes<[d, n]>
 #hp = #rondo.axes<[h, p]>
 #hpn = #rondo.axes<[h, p, n]>
 #thp = #rondo.axes<[t, h, p]>
@@ -93,6 +94,43 @@ func.func private @k(%x: tensor<?x3x21xf32, #thp>, %w: tensor<64x63xf32, #nd> {r
   %m = rondo.view %x by affine_map<(d) -> (d floordiv 21, d mod 21)> : tensor<?x3x21xf32, #thp> -> tensor<?x63xf32, #td>
   %y = rondo.contract %m, %w over [d] : tensor<?x63xf32, #td>, tensor<64x63xf32, #nd> -> tensor<?x64xf32, #tn>
   return %y : tensor<?x64xf32, #tn>
+})",
+     8e-6},
+    // x y in [-3, 3]: two roundings of x y log2 e and one of the result, which is up to 20.
+    {"exponentials_of_products", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %y: tensor<61x5xf32, #dn>) -> tensor<?x61x5xf32, #rondo.axes<[t, d, n]>> attributes {rondo.kernel = "rows"} {
+  %p = rondo.map mul(%x, %y) : (tensor<?x61xf32, #td>, tensor<61x5xf32, #dn>) -> tensor<?x61x5xf32, #rondo.axes<[t, d, n]>>
+  %e = rondo.map exp(%p) : (tensor<?x61x5xf32, #rondo.axes<[t, d, n]>>) -> tensor<?x61x5xf32, #rondo.axes<[t, d, n]>>
+  return %e : tensor<?x61x5xf32, #rondo.axes<[t, d, n]>>
+})",
+     8e-6, -1.7, 1.7},
+    // exp(-3000 x) is 0 and infinity as well; 1 / (1 + exp) is from 0 to 1, and steepest at 0.
+    {"exponentials_of_large_products", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td> attributes {rondo.kernel = "rows"} {
+  %one = rondo.constant dense<1.0> : tensor<f32>
+  %large = rondo.constant dense<-3000.0> : tensor<f32>
+  %p = rondo.map mul(%x, %large) : (tensor<?x61xf32, #td>, tensor<f32>) -> tensor<?x61xf32, #td>
+  %e = rondo.map exp(%p) : (tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
+  %f = rondo.map add(%e, %one) : (tensor<?x61xf32, #td>, tensor<f32>) -> tensor<?x61xf32, #td>
+  %g = rondo.map div(%one, %f) : (tensor<f32>, tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
+  return %g : tensor<?x61xf32, #td>
+})",
+     1e-4},
+    // Sums across lanes end eight at a time: 19 = 8 + 8 + 3 of them, and 13 where rows are short.
+    {"products_of_rows_with_rows", R"(
+func.func private @k(%x: tensor<?x3x21xf32, #thk>, %y: tensor<3x19x21xf32, #rondo.axes<[h, n, k]>>) -> tensor<?x3x19xf32, #rondo.axes<[t, h, n]>> attributes {rondo.kernel = "rows"} {
+  %z = rondo.contract %x, %y over [k] : tensor<?x3x21xf32, #thk>, tensor<3x19x21xf32, #rondo.axes<[h, n, k]>> -> tensor<?x3x19xf32, #rondo.axes<[t, h, n]>>
+  return %z : tensor<?x3x19xf32, #rondo.axes<[t, h, n]>>
+})",
+     4e-6},
+    {"products_of_rows_that_are_read_again", R"(
+func.func private @k(%x: tensor<?x3x21xf32, #thk>, %y: tensor<3x13x21xf32, #rondo.axes<[h, n, k]>>, %w: tensor<13x33xf32, #rondo.axes<[n, p]>>) -> tensor<?x3x33xf32, #thp> attributes {rondo.kernel = "rows"} {
+  %z = rondo.contract %x, %y over [k] : tensor<?x3x21xf32, #thk>, tensor<3x13x21xf32, #rondo.axes<[h, n, k]>> -> tensor<?x3x13xf32, #rondo.axes<[t, h, n]>>
+  %e = rondo.map exp(%z) : (tensor<?x3x13xf32, #rondo.axes<[t, h, n]>>) -> tensor<?x3x13xf32, #rondo.axes<[t, h, n]>>
+  %s = rondo.reduce sum %e over [n] : tensor<?x3x13xf32, #rondo.axes<[t, h, n]>> -> tensor<?x3xf32, #th>
+  %q = rondo.map div(%e, %s) : (tensor<?x3x13xf32, #rondo.axes<[t, h, n]>>, tensor<?x3xf32, #th>) -> tensor<?x3x13xf32, #rondo.axes<[t, h, n]>>
+  %v = rondo.contract %q, %w over [n] : tensor<?x3x13xf32, #rondo.axes<[t, h, n]>>, tensor<13x33xf32, #rondo.axes<[n, p]>> -> tensor<?x3x33xf32, #thp>
+  return %v : tensor<?x3x33xf32, #thp>
 })",
      8e-6},
     {"product_of_chosen_matrices", R"(
