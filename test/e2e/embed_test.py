@@ -36,7 +36,7 @@ class Embed(unittest.TestCase):
         folder = self.path("checkpoint")
         shutil.copytree(BERT, folder, dirs_exist_ok=True)
         shutil.copy(TOKENIZER, os.path.join(folder, "tokenizer.json"))
-        self.call("rondoc", "--checkpoint", folder, "--entry", "prefill", *options, "-o", self.path("m.rpk"))
+        self.call("rondoc", "--checkpoint", folder, "--entry", "prefill", "--target", "native", *options, "-o", self.path("m.rpk"))
 
     def test_pooled_vectors_are_made_of_the_published_ones(self):
         expected = tensors.read(os.path.join(BERT, "expected.safetensors"))
@@ -45,7 +45,7 @@ class Embed(unittest.TestCase):
         rows = [values[i * width:(i + 1) * width] for i in range(count)]
         mean = [sum(row[k] for row in rows) / count for k in range(width)]
         length = math.sqrt(sum(x * x for x in mean))
-        wanted = {("mean", "false"): mean, ("mean", "true"): [x / length for x in mean], ("first", "false"): rows[0]}
+        wanted = {("mean", "true"): [x / length for x in mean], ("first", "false"): rows[0]}
         tensors.write(self.path("in"), {"tokens": ("I64", shape, array.array("q", ids))})
         for (pooling, unit), vector in wanted.items():
             self.compile("--set", f"pooling={pooling}", "--set", f"unit={unit}")
