@@ -4,6 +4,7 @@
 #include "runtime/safetensors.h"
 #include "tools/Compilation.h"
 #include "tools/ModelsFolder.h"
+#include "tools/NearestSpec.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/raw_ostream.h"
@@ -204,6 +205,9 @@ int main(int argc, char **argv) {
     options.spec.path = specForConfig(options.spec.importDirs[0], options.spec.configPath, sink);
     if (sink.failed()) {
       llvm::errs() << sink.text();
+      if (!options.checkpoint.empty())
+        llvm::errs() << describeUnread(options.spec.importDirs[0], options.spec.configPath,
+                                       options.checkpoint);
       return 1;
     }
   }

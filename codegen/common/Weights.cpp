@@ -45,8 +45,7 @@ static std::string nearNames(StringRef name, ArrayRef<std::string> names) {
   return text.empty() ? text : text + "?";
 }
 
-/// The tensors of a checkpoint that a parameter is made of, and the type of each.
-static std::pair<std::vector<std::string>, RankedTensorType> tensorsOf(StringRef path,
+std::pair<std::vector<std::string>, RankedTensorType> rondo::tensorsOf(StringRef path,
                                                                        RankedTensorType type) {
   StringRef axis = stackedAxis(path);
   if (axis.empty())

@@ -44,6 +44,10 @@ private:
   std::vector<std::pair<std::string, mlir::RankedTensorType>> order;
 };
 
+/// The tensors of a checkpoint that a parameter is made of, and the type of each.
+std::pair<std::vector<std::string>, mlir::RankedTensorType> tensorsOf(llvm::StringRef path,
+                                                                      mlir::RankedTensorType type);
+
 /// Adds every parameter that no kernel reads as it is stored in the checkpoint to the plan's
 /// weights, so that the package's meaning can be checked.
 void keepParameters(mlir::ModuleOp kernelModule, Plan &plan);

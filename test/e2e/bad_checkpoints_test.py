@@ -190,7 +190,8 @@ class BadCheckpoints(refusals.RefusalTest):
 
     def test_config_of_unknown_class(self):
         self.config(architectures=["NobodyForCausalLM"])
-        self.refused_by_rondoc("config.json", "NobodyForCausalLM", "Mamba2ForCausalLM")
+        tensors = r"must bind these tensors:\n(.*\n)*    backbone\.layers\.\{0\.\.1\}\.mixer\.A_log F32 \[\d+\]\n"
+        self.refused_by_rondoc("config.json", "NobodyForCausalLM", "Mamba2ForCausalLM", r"nearest is \S*mamba2\.rondo \(Mamba2ForCausalLM\): (\d+) of its \1 tensors", tensors)
 
     def test_config_without_class(self):
         self.config(architectures=None)
