@@ -12,6 +12,7 @@
 #include "passes/Pipelines.h"
 #include "runtime/package.h"
 #include "runtime/safetensors.h"
+#include "runtime/sentencepiece.h"
 #include "runtime/tokenizer.h"
 #include "tools/DiagnosticPrinter.h"
 #include "tools/Executable.h"
@@ -402,6 +403,30 @@ static std::string readTokenizer(const std::string &path) {
   return text ? *text : std::string();
 }
 
+/// Where there is no tokenizer.json: a SentencePiece model under one of its published names, as the
+/// tokenizer.json that says the same.
+static std::string readPieces(const std::filesystem::path &folder) {
+  for (const char *name : {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}) {
+    std::string path = (folder / name).string();
+    if (!std::filesystem::exists(path))
+      continue;
+    Result<std::string> model = readText(path), config = std::string();
+    if (std::filesystem::exists(folder / "tokenizer_config.json"))
+      config = readText((folder / "tokenizer_config.json").string());
+    Result<std::string> json = model && config ? tokenizerJsonOf(*model, path, *config)
+                               : model         ? Result<std::string>(config.error())
+                                               : Result<std::string>(model.error());
+    std::string problem = json ? std::string() : json.error().message;
+    if (json)
+      if (Result<Tokenizer> read = Tokenizer::fromJson(*json, path); !read)
+        problem = read.error().message;
+    if (problem.empty())
+      return *json;
+    llvm::errs() << "rondoc: warning: " << problem << "; the package reads no text, ids alone\n";
+  }
+  return "";
+}
+
 PackageNotes Compilation::notes() {
   PackageNotes notes;
   package::ProvenanceT &provenance = notes.provenance;
@@ -443,6 +468,8 @@ PackageNotes Compilation::notes() {
       folder = folder.parent_path();
     if (std::filesystem::exists(folder / "tokenizer.json"))
       notes.tokenizer = readTokenizer((folder / "tokenizer.json").string());
+    else
+      notes.tokenizer = readPieces(folder);
   } else if (options.randomSeed) {
     provenance.checkpoint = "random, seed " + std::to_string(*options.randomSeed);
   }

@@ -72,6 +72,22 @@ class Embed(unittest.TestCase):
             self.call("rondo", "eval", self.path("m.rpk"), "--entry", "prefill", "--inputs", self.path("in"), "--outputs", self.path("out"))
             self.assertEqual(list(tensors.read(self.path("out"))["logits"][2]), list(array.array("f", row["embedding"])))
 
+    def test_a_sentencepiece_model_is_a_tokenizer(self):
+        folder = self.path("checkpoint")
+        shutil.copytree(BERT, folder)
+        pieces = os.path.dirname(TOKENIZER)
+        shutil.copy(os.path.join(pieces, "sp_unigram.model"), os.path.join(folder, "tokenizer.model"))
+        with open(os.path.join(pieces, "models.json"), encoding="utf-8") as file:
+            expected = json.load(file)
+        at = expected["texts"].index("Hello, world!")
+        with open(os.path.join(folder, "tokenizer_config.json"), "w") as file:
+            json.dump({"add_eos_token": True}, file)
+        self.call("rondoc", "--checkpoint", folder, "--entry", "prefill", "--target", "native", "--set", "pooling=mean", "-o", self.path("m.rpk"))
+        with open(self.path("texts"), "w") as file:
+            file.write("Hello, world!\n")
+        (row,) = json.loads(self.call("rondo", "embed", self.path("m.rpk"), self.path("texts"), "--json"))
+        self.assertEqual(row["tokens"], expected["sp_unigram"]["ids"][at] + [2])
+
     def test_refusals(self):
         self.compile()
         open(self.path("empty"), "w").close()
