@@ -75,6 +75,13 @@ CHECKPOINTS = {
         num_hidden_layers=2, vocab_size=64, max_position_embeddings=96, original_max_position_embeddings=16, rms_norm_eps=1e-6,
         rope_parameters={"rope_type": "longrope", "rope_theta": 50.0, "partial_rotary_factor": 0.75, "short_factor": [1.0, 1.1, 1.3, 1.5, 1.6, 2.0],
                          "long_factor": [1.0, 1.7, 2.9, 4.0, 5.5, 7.0], "original_max_position_embeddings": 16}), "f32"),
+    "gemma": ("Gemma", "norms whose weights add to 1, 4 heads of 10 on 1, tied", dict(
+        hidden_size=28, num_attention_heads=4, num_key_value_heads=1, head_dim=10, intermediate_size=36,
+        num_hidden_layers=2, vocab_size=83, rope_parameters=ROPE), "f32"),
+    "gpt_neox_yarn": ("GPTNeoX", "half of a head turned by interpolated frequencies (yarn) with a factor, attention before the MLP, no biases of attention", dict(
+        hidden_size=32, num_attention_heads=4, intermediate_size=44, use_parallel_residual=False, attention_bias=False, num_hidden_layers=2, vocab_size=73,
+        max_position_embeddings=128, rope_parameters={"rope_type": "yarn", "rope_theta": 300.0, "factor": 4.0, "original_max_position_embeddings": 32,
+                                                      "partial_rotary_factor": 0.5, "attention_factor": 1.2}), "f32"),
     "mixtral_window": ("Mixtral", "2 experts of 5 a token, a window of 7, head size 10, tied", dict(
         hidden_size=24, num_attention_heads=4, num_key_value_heads=1, head_dim=10, intermediate_size=20, num_local_experts=5, num_experts_per_tok=2, sliding_window=7,
         tie_word_embeddings=True, num_hidden_layers=2, vocab_size=61, rope_parameters=ROPE), "f32"),
@@ -98,6 +105,9 @@ CHECKPOINTS = {
         hidden_size=25, num_attention_heads=5, num_key_value_heads=5, head_dim=12, intermediate_size=38, tie_word_embeddings=True,
         num_hidden_layers=2, vocab_size=67, rms_norm_eps=1e-5, rope_parameters=ROPE | {"rope_theta": 1e5}), "f32"),
 }
+
+# Whose weights of norms are what they differ from 1 by.
+FROM_ONE = {"gemma"}
 
 # Rotations that depend on the length of the text so far: a token's are those of a text that ends with it, as when a text is continued with a cache.
 STEPWISE = {"llama_dynamic", "phi3_longrope"}
@@ -123,7 +133,7 @@ def draw(model, generator):
             elif leaf == "D":
                 value = normal(shape, 0.5, 1.0)
             elif "norm" in name and leaf == "weight":
-                value = normal(shape, 0.2, 1.0)
+                value = normal(shape, 0.2, 0.0 if model.config.model_type in FROM_ONE else 1.0)
             elif leaf == "bias":
                 value = normal(shape, 0.2)
             elif "conv1d" in name:
@@ -143,8 +153,14 @@ def draw(model, generator):
 EXPERTS = {"Mixtral": ("w1", "w3", "w2"), "Qwen3Moe": ("gate_proj", "up_proj", "down_proj"), "DeepseekV3": ("gate_proj", "up_proj", "down_proj")}
 
 
+# What files call tensors otherwise than memory, by class.
+RENAMED = {"GPTNeoX": ("lm_head.", "embed_out.")}
+
+
 def on_disk(kind, stored):
-    """Experts, one tensor each in files."""
+    """Experts, one tensor each in files; and names as files have them."""
+    if kind in RENAMED:
+        stored = {key.replace(*RENAMED[kind]): value for key, value in stored.items()}
     if kind not in EXPERTS:
         return stored
     gate, up, down = EXPERTS[kind]
