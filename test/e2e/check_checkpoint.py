@@ -93,6 +93,7 @@ def main():
     parser.add_argument("--precision", default="f32", help="of the package's weights; others than f32 are held to their own reference, by verify alone")
     parser.add_argument("--only", choices=["forward", "greedy", "verify"], help="one check alone")
     parser.add_argument("--batch", help="of forward: this batch of expected.safetensors alone")
+    parser.add_argument("--reference-tokens", default=None, help="of verify: so many tokens by the interpreter (default: by the size of the model)")
     parser.add_argument("folder")
     arguments = parser.parse_args()
     rondoc, rondo = (os.path.join(arguments.bin, name) for name in ("rondoc", "rondo"))
@@ -106,7 +107,8 @@ def main():
         package = os.path.join(scratch, "m.rpk")
         checks = {"forward": lambda: check_forward(rondo, package, expected, meta, scratch, arguments.batch),
                   "greedy": lambda: check_greedy(rondo, package, expected),
-                  "verify": lambda: print(run([rondo, "verify", package]), end="")}
+                  "verify": lambda: print(run([rondo, "verify", package] + reference), end="")}
+        reference = ["--reference-tokens", arguments.reference_tokens] if arguments.reference_tokens else []
         only = arguments.only or (None if arguments.precision == "f32" else "verify")
         if only:
             checks = {only: checks[only]}
