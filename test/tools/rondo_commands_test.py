@@ -224,6 +224,14 @@ class Bytes(CommandTest):
 
     checkpoints = {"bytes": os.path.join(refusals.ROOT, "models", "demo")}
 
+    def test_a_format_stands_around_the_prompt(self):
+        plain = json.loads(self.rondo("run", self.bytes, "-p", "<u>\nlisp{x}</u>\n", "-n", "9", "--json").stdout)
+        with_format = json.loads(self.rondo("run", self.bytes, "-p", "lisp{x}", "--format", "<u>\\n{prompt}</u>\\n", "-n", "9", "--json").stdout)
+        self.assertEqual(with_format["prompt_tokens"], plain["prompt_tokens"])
+        self.assertEqual(with_format["tokens"], plain["tokens"])
+        self.refused([RONDO, "run", self.bytes, "-p", "a", "--format", "<u>"], "", "--format", "<u>", "expected \\{prompt\\}")
+        self.refused([RONDO, "run", self.bytes, "-p", "a", "--format", "{prompt}{prompt}"], "", "--format", "twice")
+
     def test_score_is_the_mean_of_log_softmax(self):
         text = b"hacker\n n.\n\n    [originally, someone who makes furniture with an axe]\n"
         with open(self.path("text"), "wb") as file:

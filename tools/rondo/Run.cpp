@@ -14,13 +14,14 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <map>
+#include <utility>
 
 namespace rondo::cli {
 
 namespace {
 
 struct RunOptions {
-  std::string package, prompt, file, stateIn, stateOut;
+  std::string package, prompt, file, format, stateIn, stateOut;
   std::vector<int64_t> tokens;
   bool json = false, ignoreEos = false;
   int64_t count = 128, steps = 0, block = 0;
@@ -38,12 +39,41 @@ struct Generated {
   bool ended = false; ///< by one of the package's eos ids
 };
 
+/// `format` with what the user says in place of {prompt}, and with \\n for a line's end, as
+/// published chat formats are written down.
+Result<std::string> formatted(const std::string &format, const std::string &prompt) {
+  constexpr std::string_view place = "{prompt}";
+  std::string text;
+  bool found = false;
+  for (size_t at = 0; at < format.size();) {
+    std::string_view rest = std::string_view(format).substr(at);
+    if (rest.starts_with(place)) {
+      if (std::exchange(found, true))
+        return Error{"--format: found {prompt} twice, expected it once"};
+      text += prompt;
+      at += place.size();
+    } else if (rest.starts_with("\\n")) {
+      text += '\n';
+      at += 2;
+    } else {
+      text += rest.front();
+      ++at;
+    }
+  }
+  if (!found)
+    return Error{fmt::format("--format: found '{}', expected {{prompt}} in it", format)};
+  return text;
+}
+
 Result<std::vector<int64_t>> readPrompt(const RunOptions &options, const TokenText &text) {
   if (!options.tokens.empty())
     return options.tokens;
   std::string content = options.prompt;
   if (!options.file.empty()) {
     RONDO_TAKE(content, readText(options.file));
+  }
+  if (!options.format.empty()) {
+    RONDO_TAKE(content, formatted(options.format, content));
   }
   RONDO_TAKE(std::vector<int64_t> tokens, text.encode(content, /*framed=*/options.stateIn.empty()));
   if (tokens.empty())
@@ -208,12 +238,18 @@ Command addRun(CLI::App &app) {
   auto *group = command->add_option_group("prompt", "What to go on from");
   group->add_option("-p,--prompt", options->prompt, "The prompt as text");
   group->add_option("--file", options->file, "The prompt as a file");
-  group
-      ->add_option("--tokens", options->tokens,
-                   "The prompt as ids: 1,2,3; an end-of-sequence token does not stop it")
-      ->delimiter(',')
-      ->allow_extra_args(false);
+  auto *ids =
+      group
+          ->add_option("--tokens", options->tokens,
+                       "The prompt as ids: 1,2,3; an end-of-sequence token does not stop it")
+          ->delimiter(',')
+          ->allow_extra_args(false);
   group->require_option(1);
+  command
+      ->add_option("--format", options->format,
+                   "Text around the prompt, {prompt} stands for it and \\n for a line's end: the "
+                   "format of the chats that a model was trained on; special tokens are read in it")
+      ->excludes(ids);
   command->add_option("-n,--n-predict", options->count, "Tokens to generate at most")
       ->check(CLI::Range(int64_t(0), int64_t(1) << 40))
       ->capture_default_str();
@@ -251,6 +287,8 @@ Command addRun(CLI::App &app) {
       "Prints what was generated; ids where the package has no text.\n"
       "Examples:\n"
       "  rondo run model.rpk -p \"Once upon a time\" -n 64 --temp 0.8 --top-p 0.95 --seed 7\n"
+      "  rondo run chat.rpk -p \"What is a state?\" --format "
+      "'<|im_start|>user\\n{prompt}<|im_end|>\\n<|im_start|>assistant\\n'\n"
       "  rondo run model.rpk --tokens 1,2,3 -n 16 --json\n"
       "  rondo run diffusion.rpk -p \"Once upon\" -n 64 --steps 32 --block-length 16\n"
       "  rondo run model.rpk --file chapter1.txt -n 0 --state-out chapter1.state\n"
