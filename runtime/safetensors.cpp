@@ -52,7 +52,8 @@ Result<TensorView> readEntry(const std::string &file, const std::string &name, c
   if (!dtype)
     return tensorError(
         file, name,
-        fmt::format("dtype: found {}, expected F32, F64, BF16, F16, I8, I16, I32, I64, U8 or BOOL",
+        fmt::format("dtype: found {}, expected F32, F64, BF16, F16, F8_E4M3, F8_E5M2, "
+                    "I8, I16, I32, I64, U8 or BOOL",
                     type.dump(-1, ' ', false, Json::error_handler_t::replace)));
   view.dtype = *dtype;
 

@@ -17,10 +17,10 @@ struct TypeInfo {
   size_t bytes;
 };
 constexpr TypeInfo types[] = {
-    {DType::F32, "F32", 4},   {DType::F64, "F64", 8}, {DType::BF16, "BF16", 2},
-    {DType::F16, "F16", 2},   {DType::I8, "I8", 1},   {DType::I32, "I32", 4},
-    {DType::I64, "I64", 8},   {DType::U8, "U8", 1},   {DType::I16, "I16", 2},
-    {DType::Bool, "BOOL", 1},
+    {DType::F32, "F32", 4},   {DType::F64, "F64", 8},        {DType::BF16, "BF16", 2},
+    {DType::F16, "F16", 2},   {DType::I8, "I8", 1},          {DType::I32, "I32", 4},
+    {DType::I64, "I64", 8},   {DType::U8, "U8", 1},          {DType::I16, "I16", 2},
+    {DType::Bool, "BOOL", 1}, {DType::F8E4M3, "F8_E4M3", 1}, {DType::F8E5M2, "F8_E5M2", 1},
 };
 
 const TypeInfo &info(DType dtype) { return types[static_cast<size_t>(dtype)]; }
@@ -61,6 +61,10 @@ template <class To> Result<std::vector<To>> toReal(const TensorView &tensor) {
   case DType::U8:
   case DType::Bool:
     return convertAll<uint8_t, To>(tensor, same);
+  case DType::F8E4M3:
+    return convertAll<uint8_t, To>(tensor, e4m3ToFloat);
+  case DType::F8E5M2:
+    return convertAll<uint8_t, To>(tensor, e5m2ToFloat);
   }
   return Error{fmt::format("{}: tensor '{}': unknown element type", tensor.file, tensor.name)};
 }
@@ -161,6 +165,19 @@ float halfToFloat(uint16_t bits) {
   float magnitude = static_cast<float>(mantissa) * 0x1p-24f; // subnormal or zero: exact
   return sign ? -magnitude : magnitude;
 }
+
+float e4m3ToFloat(uint8_t bits) {
+  uint32_t sign = uint32_t(bits & 0x80) << 24, exponent = (bits >> 3) & 15, mantissa = bits & 7;
+  if (exponent == 15 && mantissa == 7)
+    return std::bit_cast<float>(sign | 0x7fc00000);
+  if (exponent != 0)
+    return std::bit_cast<float>(sign | (exponent + 120) << 23 | mantissa << 20);
+  float magnitude = static_cast<float>(mantissa) * 0x1p-9f; // subnormal or zero: exact
+  return sign ? -magnitude : magnitude;
+}
+
+// The upper half of an f16.
+float e5m2ToFloat(uint8_t bits) { return halfToFloat(static_cast<uint16_t>(bits << 8)); }
 
 uint16_t floatToBfloat(float value) {
   uint32_t bits = std::bit_cast<uint32_t>(value);

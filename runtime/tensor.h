@@ -18,7 +18,7 @@
 
 namespace rondo {
 
-enum class DType : int8_t { F32, F64, BF16, F16, I8, I32, I64, U8, I16, Bool };
+enum class DType : int8_t { F32, F64, BF16, F16, I8, I32, I64, U8, I16, Bool, F8E4M3, F8E5M2 };
 
 /// Bytes of one element.
 size_t bytesOf(DType dtype);
@@ -75,6 +75,9 @@ Result<std::vector<int64_t>> toI64(const TensorView &tensor);
 
 float halfToFloat(uint16_t bits);
 float bfloatToFloat(uint16_t bits);
+/// Numbers of 8 bits (arXiv 2209.05433): four bits of exponent, without infinities, and five.
+float e4m3ToFloat(uint8_t bits);
+float e5m2ToFloat(uint8_t bits);
 /// Rounds to nearest, ties to even; NaN stays NaN.
 uint16_t floatToBfloat(float value);
 uint16_t floatToHalf(float value);

@@ -119,6 +119,9 @@ FailureOr<Weights> Weights::bind(ModuleOp module, WeightOrigin origin) {
         continue;
       }
       const TensorView &tensor = origin.tensors[found->second];
+      for (const char *suffix : {"_scale_inv", "_scale"})
+        if (tensor.dtype == DType::F8E4M3 || tensor.dtype == DType::F8E5M2)
+          read.insert(name + suffix);
       if (withoutOnes(tensor.shape) != withoutOnes(each.getShape()))
         problems.report(param.getLoc(), tensor.file + ": tensor '" + name + "' has shape " +
                                             printShape(tensor.shape) + "; expected " +
@@ -139,9 +142,9 @@ FailureOr<Weights> Weights::bind(ModuleOp module, WeightOrigin origin) {
   if (!unread.empty()) {
     std::string rest =
         unread.size() > 8 ? " and " + std::to_string(unread.size() - 8) + " more" : "";
-    mlir::emitRemark(module.getLoc()) << origin.checkpoint << ": nothing reads " << unread.size()
-                                      << (unread.size() == 1 ? " tensor: " : " tensors: ")
-                                      << llvm::join(ArrayRef(unread).take_front(8), ", ") << rest;
+    mlir::emitWarning(module.getLoc()) << origin.checkpoint << ": nothing reads " << unread.size()
+                                       << (unread.size() == 1 ? " tensor: " : " tensors: ")
+                                       << llvm::join(ArrayRef(unread).take_front(8), ", ") << rest;
   }
   weights.origin = std::move(origin);
   return weights;
@@ -152,6 +155,56 @@ int64_t Weights::parameterElements() const {
   for (auto &[name, type] : order)
     count += type.getNumElements();
   return count;
+}
+
+const TensorView *Weights::scalesOf(const TensorView &tensor) const {
+  if (tensor.dtype != DType::F8E4M3 && tensor.dtype != DType::F8E5M2)
+    return nullptr;
+  for (const char *suffix : {"_scale_inv", "_scale"})
+    if (auto found = byName.find(tensor.name + suffix); found != byName.end())
+      return &origin.tensors[found->second];
+  return nullptr;
+}
+
+/// Rows (or columns) of a matrix that share a scale, when `count` scales are for `extent` of them.
+/// Nothing where that does not fit.
+static std::optional<int64_t> sharing(int64_t extent, int64_t count) {
+  constexpr int64_t published = 128; // where several sizes would fit
+  if (count == 1)
+    return std::max<int64_t>(extent, 1);
+  if (count == extent)
+    return 1;
+  if (count < 1 || (extent + published - 1) / published != count)
+    return std::nullopt;
+  return published;
+}
+
+/// Values that are stored with scales: one for all, or one a block of rows and columns.
+static Status multiply(std::vector<float> &values, const TensorView &tensor,
+                       const TensorView &scales) {
+  Result<std::vector<float>> factors = toF32(scales);
+  if (!factors)
+    return factors.error();
+  if (factors->size() == 1) {
+    for (float &value : values)
+      value *= (*factors)[0];
+    return {};
+  }
+  std::optional<int64_t> rows, columns;
+  bool matrix = tensor.shape.size() == 2 && scales.shape.size() == 2;
+  if (matrix) {
+    rows = sharing(tensor.shape[0], scales.shape[0]);
+    columns = sharing(tensor.shape[1], scales.shape[1]);
+  }
+  if (!rows || !columns)
+    return Error{scales.file + ": tensor '" + scales.name + "' has shape " +
+                 printShape(scales.shape) + "; expected one number, or one for each row or block " +
+                 "of 128 of both axes of " + printShape(tensor.shape)};
+  for (int64_t i = 0; i < tensor.shape[0]; ++i)
+    for (int64_t j = 0; j < tensor.shape[1]; ++j)
+      values[size_t(i * tensor.shape[1] + j)] *=
+          (*factors)[size_t(i / *rows * scales.shape[1] + j / *columns)];
+  return {};
 }
 
 FailureOr<std::vector<float>> Weights::parameter(ParamOp param) const {
@@ -176,6 +229,9 @@ FailureOr<std::vector<float>> Weights::parameter(ParamOp param) const {
     Result<std::vector<float>> values = toF32(tensor);
     if (!values)
       return param.emitError() << values.error().message;
+    if (const TensorView *scales = scalesOf(tensor))
+      if (Status status = multiply(*values, tensor, *scales); !status)
+        return param.emitError() << status.error().message;
     if (int64_t(values->size()) != each.getNumElements())
       return param.emitError() << tensor.file << ": tensor '" << name << "' has " << values->size()
                                << " elements; expected " << each.getNumElements();

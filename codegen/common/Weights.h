@@ -23,7 +23,7 @@ class Weights {
 public:
   /// Binds every rondo.param of `module`, the token level. All tensors that are missing, of another
   /// shape or of a type without real numbers are reported (file, tensor, found, expected in the
-  /// spec's axes); tensors that nothing reads are a remark.
+  /// spec's axes); tensors that nothing reads are a warning.
   static mlir::FailureOr<Weights> bind(mlir::ModuleOp module, WeightOrigin origin);
 
   /// The values of one of a plan's constants, row-major. A derived one is computed by the reference
@@ -40,6 +40,10 @@ private:
   mlir::FailureOr<std::vector<float>> parameter(ParamOp param) const;
 
   WeightOrigin origin;
+  /// Of numbers of 8 bits: the tensor with their scales, NAME_scale_inv or NAME_scale. Null where
+  /// they have none.
+  const TensorView *scalesOf(const TensorView &tensor) const;
+
   std::map<std::string, size_t> byName; ///< in origin.tensors
   std::vector<std::pair<std::string, mlir::RankedTensorType>> order;
 };

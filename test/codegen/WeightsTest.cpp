@@ -105,7 +105,33 @@ TEST_F(Binding, RefusesAnotherShape) {
       << messages;
 }
 
-TEST_F(Binding, RemarksOnWhatNothingReads) {
+TEST_F(Binding, MultipliesNumbersOfEightBitsWithTheirScales) {
+  const uint8_t ones[] = {0x38, 0x38, 0x38, 0x38, 0x38, 0xb8};
+  TensorView stored{
+      "layers.0.w", DType::F8E4M3, {2, 3}, std::as_bytes(std::span(ones)), "model.safetensors"};
+  const std::vector<float> rows{2, -4}, wrong{1, 2, 3};
+  auto valueOf = [&](TensorView scales) {
+    FailureOr<Weights> weights =
+        Weights::bind(*module, {{stored, tensor("layers.0.a", {3}, a), scales}, "folder", {}});
+    EXPECT_TRUE(succeeded(weights)) << messages;
+    FailureOr<Plan> plan = planModule(*module);
+    keepParameters(*module, *plan);
+    for (size_t i = 0; i < plan->weights.size(); ++i)
+      if (plan->constants[plan->weights[i].constant].name == "layers.0.w")
+        return weights->value(*plan, plan->weights[i].constant);
+    return FailureOr<std::vector<float>>(failure());
+  };
+  FailureOr<std::vector<float>> found = valueOf(tensor("layers.0.w_scale_inv", {2, 1}, rows));
+  ASSERT_TRUE(succeeded(found)) << messages;
+  EXPECT_EQ(*found, (std::vector<float>{2, 2, 2, -4, -4, 4}));
+  EXPECT_EQ(messages.find("nothing reads"), std::string::npos) << messages;
+  EXPECT_TRUE(failed(valueOf(tensor("layers.0.w_scale", {3, 1}, wrong))));
+  EXPECT_NE(messages.find("tensor 'layers.0.w_scale' has shape [3, 1]; expected one number"),
+            std::string::npos)
+      << messages;
+}
+
+TEST_F(Binding, WarnsOfWhatNothingReads) {
   EXPECT_TRUE(succeeded(
       Weights::bind(*module, {{tensor("layers.0.w", {2, 3}, w), tensor("layers.0.a", {3}, a),
                                tensor("rope.inv_freq", {3}, a)},

@@ -9,6 +9,25 @@
 
 using namespace rondo;
 
+TEST(Tensor, NumbersOfEightBits) {
+  // Four bits of exponent: 2^-9 to 448, one pattern of each sign is no number.
+  EXPECT_EQ(e4m3ToFloat(0x00), 0.0f);
+  EXPECT_EQ(e4m3ToFloat(0x01), 0x1p-9f);
+  EXPECT_EQ(e4m3ToFloat(0x08), 0x1p-6f);
+  EXPECT_EQ(e4m3ToFloat(0x38), 1.0f);
+  EXPECT_EQ(e4m3ToFloat(0xb9), -1.125f);
+  EXPECT_EQ(e4m3ToFloat(0x7e), 448.0f);
+  EXPECT_TRUE(std::isnan(e4m3ToFloat(0x7f)) && std::isnan(e4m3ToFloat(0xff)));
+  EXPECT_EQ(e5m2ToFloat(0x3c), 1.0f);
+  EXPECT_EQ(e5m2ToFloat(0xc5), -5.0f);
+  EXPECT_EQ(e5m2ToFloat(0x01), 0x1p-16f);
+  EXPECT_EQ(e5m2ToFloat(0x7b), 57344.0f);
+  EXPECT_TRUE(std::isinf(e5m2ToFloat(0x7c)) && std::isnan(e5m2ToFloat(0x7d)));
+  // Each is what the numbers of its bits say: rising with the bits.
+  for (int bits = 1; bits < 0x7f; ++bits)
+    EXPECT_GT(e4m3ToFloat(static_cast<uint8_t>(bits)), e4m3ToFloat(static_cast<uint8_t>(bits - 1)));
+}
+
 TEST(Tensor, SizesNeverWrap) {
   EXPECT_EQ(elementsOf(std::vector<int64_t>{}), 1);
   EXPECT_EQ(elementsOf(std::vector<int64_t>{3, 0, 5}), 0);
