@@ -78,6 +78,12 @@ CHECKPOINTS = {
     "gemma": ("Gemma", "norms whose weights add to 1, 4 heads of 10 on 1, tied", dict(
         hidden_size=28, num_attention_heads=4, num_key_value_heads=1, head_dim=10, intermediate_size=36,
         num_hidden_layers=2, vocab_size=83, rope_parameters=ROPE), "f32"),
+    "olmo_clip": ("Olmo", "norms without parameters, q, k and v clipped, 4 heads on 2, biases of attention", dict(
+        hidden_size=24, num_attention_heads=4, num_key_value_heads=2, intermediate_size=36, clip_qkv=0.7, attention_bias=True, tie_word_embeddings=False,
+        num_hidden_layers=2, vocab_size=69, rope_parameters=ROPE), "f32"),
+    "smollm3_windows": ("SmolLM3", "every other layer without positions, and those alone with a window of 9, tied", dict(
+        hidden_size=24, num_attention_heads=3, num_key_value_heads=1, intermediate_size=36, no_rope_layer_interval=2, use_sliding_window=True, sliding_window=9,
+        tie_word_embeddings=True, num_hidden_layers=4, vocab_size=77, rope_parameters=ROPE | {"rope_theta": 3000.0}), "f32"),
     "gpt_neox_yarn": ("GPTNeoX", "half of a head turned by interpolated frequencies (yarn) with a factor, attention before the MLP, no biases of attention", dict(
         hidden_size=32, num_attention_heads=4, intermediate_size=44, use_parallel_residual=False, attention_bias=False, num_hidden_layers=2, vocab_size=73,
         max_position_embeddings=128, rope_parameters={"rope_type": "yarn", "rope_theta": 300.0, "factor": 4.0, "original_max_position_embeddings": 32,
