@@ -45,6 +45,25 @@ bool Program::loadFiles(const SpecOptions &options) {
   return !sink.failed();
 }
 
+/// A config that says how its tensors were quantised means other numbers than those that they hold:
+/// their scales stand beside them. A spec that reads none of it would be wrong in silence.
+bool Program::weightsArePlain() {
+  std::string why, method, reason;
+  if (!config || !tensorShape || (!config->find("quantization_config", why) && why.empty()))
+    return true;
+  for (const auto &file : files)
+    for (const ast::Setting &s : file->settings)
+      for (const std::string &key : s.keys)
+        if (key.rfind("quantization_config.", 0) == 0)
+          return true;
+  if (ConstResult found = config->find("quantization_config.quant_method", reason))
+    method = " (quant_method " + found->plain() + ")";
+  sink.error({}, config->path() +
+                     ": \"quantization_config\" says that tensors hold quantised weights" + method +
+                     ", which the spec does not read; expected weights as f32, bf16 or f16");
+  return false;
+}
+
 bool Program::load(const SpecOptions &options) {
   tensorShape = options.tensorShape;
   bool good = loadFiles(options);
@@ -59,7 +78,7 @@ bool Program::load(const SpecOptions &options) {
   }
   if (files.empty())
     return false;
-  good &= readSets(options);
+  good &= readSets(options) && weightsArePlain();
   if (good)
     for (const ast::Setting &s : root().settings)
       good &= valueOf(s, s.place).has_value();
@@ -103,8 +122,8 @@ const ast::File *Program::loadFile(const std::string &path, Place from,
   return file;
 }
 
-// Files after all that they import, so that in reverse an importer comes before what it imports by whatever way,
-// and an earlier import before a later one.
+// Files after all that they import, so that in reverse an importer comes before what it imports by
+// whatever way, and an earlier import before a later one.
 void Program::collect(const ast::File *file, std::set<const ast::File *> &visited,
                       std::vector<const ast::File *> &order) const {
   if (!visited.insert(file).second)

@@ -68,6 +68,7 @@ private:
   void collect(const ast::File *file, std::set<const ast::File *> &visited,
                std::vector<const ast::File *> &order) const;
   bool readSets(const SpecOptions &options);
+  bool weightsArePlain();
   ConstResult compute(const ast::Setting &setting);
   ConstResult checked(const ast::Setting &setting, const ConstValue &value, Place place,
                       const std::string &source);
