@@ -18,6 +18,7 @@
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/ADT/DenseSet.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -364,10 +365,21 @@ Result<Tensor> tensorOf(std::string name, std::vector<int64_t> shape,
   return tensor;
 }
 
-/// Whether a value has a row a sequence: it follows from `rondo.last`.
+/// Whether a value has a row a sequence: it follows from `rondo.last`. Each value is visited once:
+/// the paths to it double with every residual sum.
 bool followsLast(Value value) {
-  Operation *op = value.getDefiningOp();
-  return op && (isa<LastOp>(op) || llvm::any_of(op->getOperands(), followsLast));
+  SmallVector<Value> open{value};
+  llvm::DenseSet<Value> seen;
+  while (!open.empty()) {
+    Value next = open.pop_back_val();
+    Operation *op = next.getDefiningOp();
+    if (!op || !seen.insert(next).second)
+      continue;
+    if (isa<LastOp>(op))
+      return true;
+    llvm::append_range(open, op->getOperands());
+  }
+  return false;
 }
 
 Status addOutputs(func::FuncOp function, const Batch &batch, const std::vector<Array> &results,

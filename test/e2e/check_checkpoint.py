@@ -91,7 +91,7 @@ def main():
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
     parser.add_argument("--bin", default=os.path.join(root, "build", "bin"), help="where rondoc and rondo are (default: build/bin)")
     parser.add_argument("--precision", default="f32", help="of the package's weights; others than f32 are held to their own reference, by verify alone")
-    parser.add_argument("--only", choices=["forward", "greedy", "verify"], help="one check alone")
+    parser.add_argument("--only", action="append", choices=["forward", "greedy", "verify"], help="this check alone; may be given again")
     parser.add_argument("--batch", help="of forward: this batch of expected.safetensors alone")
     parser.add_argument("--reference-tokens", default=None, help="of verify: so many tokens by the interpreter (default: by the size of the model)")
     parser.add_argument("folder")
@@ -109,9 +109,8 @@ def main():
                   "greedy": lambda: check_greedy(rondo, package, expected),
                   "verify": lambda: print(run([rondo, "verify", package] + reference), end="")}
         reference = ["--reference-tokens", arguments.reference_tokens] if arguments.reference_tokens else []
-        only = arguments.only or (None if arguments.precision == "f32" else "verify")
-        if only:
-            checks = {only: checks[only]}
+        only = arguments.only or (list(checks) if arguments.precision == "f32" else ["verify"])
+        checks = {name: checks[name] for name in checks if name in only}
         try:
             began = time.monotonic()
             run([rondoc, "--checkpoint", folder, "--precision", arguments.precision, "-o", package])
