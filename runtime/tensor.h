@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -48,12 +49,23 @@ struct TensorView {
   int64_t elements() const { return static_cast<int64_t>(bytes.size() / bytesOf(dtype)); }
 };
 
+/// Memory from a multiple of 64 bytes on: vectors that cross lines of the cache take two reads.
+template <class T> struct LineAligned {
+  using value_type = T;
+  static constexpr std::align_val_t line{64};
+  LineAligned() = default;
+  template <class U> LineAligned(const LineAligned<U> &) {}
+  T *allocate(size_t count) { return static_cast<T *>(::operator new(count * sizeof(T), line)); }
+  void deallocate(T *memory, size_t) { ::operator delete(memory, line); }
+  friend bool operator==(const LineAligned &, const LineAligned &) { return true; }
+};
+
 /// A tensor that owns its elements.
 struct Tensor {
   std::string name;
   DType dtype = DType::F32;
   std::vector<int64_t> shape;
-  std::vector<std::byte> bytes;
+  std::vector<std::byte, LineAligned<std::byte>> bytes;
 
   TensorView view() const { return {name, dtype, shape, bytes, {}}; }
   template <class T> std::span<T> as() {
