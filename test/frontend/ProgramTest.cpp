@@ -58,7 +58,7 @@ const char *small =
 
 TEST(Specs, AreChosenByClass) {
   EXPECT_EQ(specForArchitecture(models, "Mamba2ForCausalLM"), models + "/mamba2.rondo");
-  EXPECT_EQ(specForArchitecture(models, "MistralForCausalLM"), models + "/llama.rondo");
+  EXPECT_EQ(specForArchitecture(models, "MistralForCausalLM"), models + "/mistral.rondo");
   EXPECT_EQ(specForArchitecture(models, "Qwen3ForCausalLM"), models + "/qwen3.rondo");
   EXPECT_EQ(specForArchitecture(models, "Unheard"), "");
 }
@@ -107,10 +107,11 @@ TEST(Specs, TimeStepLimitClampsWhereItIsFinite) {
 
 TEST(Specs, WindowsStandWhereTheConfigPutsThem) {
   std::string base = "{" + std::string(small);
-  // Mistral: every layer. Qwen2: from max_window_layers on, or where layer_types says so, and only
-  // when asked for.
-  EXPECT_EQ(count(build("llama.rondo", base + ", \"sliding_window\": 8}").text, "map lt"), 1u);
-  EXPECT_EQ(count(build("llama.rondo", base + ", \"sliding_window\": null}").text, "map lt"), 0u);
+  // Mistral: every layer. Llama: none, whatever the config says. Qwen2: from max_window_layers on,
+  // or where layer_types says so, and only when asked for.
+  EXPECT_EQ(count(build("mistral.rondo", base + ", \"sliding_window\": 8}").text, "map lt"), 1u);
+  EXPECT_EQ(count(build("mistral.rondo", base + ", \"sliding_window\": null}").text, "map lt"), 0u);
+  EXPECT_EQ(count(build("llama.rondo", base + ", \"sliding_window\": 8}").text, "map lt"), 0u);
   EXPECT_EQ(
       count(build("qwen2.rondo", base + ", \"sliding_window\": 8, \"use_sliding_window\": false}")
                 .text,
