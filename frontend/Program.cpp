@@ -46,7 +46,9 @@ bool Program::loadFiles(const SpecOptions &options) {
 }
 
 /// A config that says how its tensors were quantised means other numbers than those that they hold:
-/// their scales stand beside them. A spec that reads none of it would be wrong in silence.
+/// their scales stand beside them. A spec that reads none of it would be wrong in silence. Numbers
+/// of 8 bits are read with their scales by what binds tensors (codegen/common/Weights.h), which
+/// refuses scales of other shapes.
 bool Program::weightsArePlain() {
   std::string why, method, reason;
   if (!config || !tensorShape || (!config->find("quantization_config", why) && why.empty()))
@@ -56,11 +58,15 @@ bool Program::weightsArePlain() {
       for (const std::string &key : s.keys)
         if (key.rfind("quantization_config.", 0) == 0)
           return true;
-  if (ConstResult found = config->find("quantization_config.quant_method", reason))
+  if (ConstResult found = config->find("quantization_config.quant_method", reason)) {
+    if (found->plain() == "fp8")
+      return true;
     method = " (quant_method " + found->plain() + ")";
+  }
   sink.error({}, config->path() +
                      ": \"quantization_config\" says that tensors hold quantised weights" + method +
-                     ", which the spec does not read; expected weights as f32, bf16 or f16");
+                     ", which the spec does not read; expected weights as f32, bf16, f16 or " +
+                     "f8 with scales (quant_method fp8)");
   return false;
 }
 
