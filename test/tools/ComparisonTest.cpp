@@ -65,3 +65,23 @@ TEST(Comparison, ThePlaceIsInTheTensorsAxes) {
                          {{"y", {2, 3}, {9, 9, 9, 9, 9, 8}}}, {1e-3, "r"});
   EXPECT_NE(c.note.find("y[1, 2]"), std::string::npos) << c.note;
 }
+
+TEST(Comparison, ARowsDifferenceIsRelativeToThatRow) {
+  std::vector<Numbers> expected{{"y", {2, 2}, {100, 50, 1, 0.5}}};
+  EXPECT_DOUBLE_EQ(largestRowDifference(expected, {{"y", {2, 2}, {100, 50, 1, 0.75}}}), 0.25);
+  EXPECT_DOUBLE_EQ(largestRowDifference(expected, {{"y", {2, 2}, {101, 50, 1, 0.5}}}), 0.01);
+  EXPECT_EQ(largestRowDifference(expected, expected), 0);
+}
+
+TEST(Comparison, AStateIsOneRow) {
+  EXPECT_DOUBLE_EQ(largestRowDifference({{"state.S", {2, 2}, {100, 50, 1, 0.5}}},
+                                        {{"state.S", {2, 2}, {100, 50, 1, 0.75}}}),
+                   0.0025);
+}
+
+TEST(Comparison, RowsOfOtherTensorsAreInfinitelyFar) {
+  std::vector<Numbers> expected{{"y", {1, 2}, {1, 2}}};
+  EXPECT_EQ(largestRowDifference(expected, {{"z", {1, 2}, {1, 2}}}), HUGE_VAL);
+  EXPECT_EQ(largestRowDifference(expected, {{"y", {2, 1}, {1, 2}}}), HUGE_VAL);
+  EXPECT_EQ(largestRowDifference(expected, {{"y", {1, 2}, {1, NAN}}}), HUGE_VAL);
+}

@@ -93,6 +93,32 @@ Comparison compare(std::string what, const std::vector<Numbers> &expected,
   return result;
 }
 
+double largestRowDifference(const std::vector<Numbers> &expected,
+                            const std::vector<Numbers> &found) {
+  double most = 0;
+  for (const Numbers &wanted : expected) {
+    auto other = std::find_if(found.begin(), found.end(),
+                              [&](const Numbers &n) { return n.name == wanted.name; });
+    if (other == found.end() || other->shape != wanted.shape)
+      return HUGE_VAL;
+    size_t count = wanted.values.size();
+    size_t rows = wanted.name.starts_with("state.") || wanted.shape.empty() || wanted.shape[0] < 1
+                      ? 1
+                      : static_cast<size_t>(wanted.shape[0]);
+    for (size_t row = 0, each = count / rows; row < rows; ++row) {
+      double largest = 0, worst = 0;
+      for (size_t i = row * each; i < (row + 1) * each; ++i) {
+        largest = std::max(largest, std::abs(wanted.values[i]));
+        double off = std::abs(wanted.values[i] - other->values[i]);
+        if (!(off <= worst))
+          worst = std::isfinite(off) ? off : HUGE_VAL;
+      }
+      most = std::max(most, worst == 0 ? 0 : largest == 0 ? HUGE_VAL : worst / largest);
+    }
+  }
+  return most;
+}
+
 static std::string printVerdict(Verdict verdict) {
   return verdict == Verdict::Passed ? "pass" : verdict == Verdict::Failed ? "FAIL" : "n/a";
 }

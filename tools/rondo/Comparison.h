@@ -42,6 +42,11 @@ struct Comparison {
 /// or not finite fails.
 Comparison compare(std::string what, const std::vector<Numbers> &expected,
                    const std::vector<Numbers> &found, const Bound &bound);
+/// The largest difference of a row, divided by the largest magnitude in the expected row: outputs
+/// have a row for each token, a state is one row. Infinite where the tensors are not the same ones.
+/// It is no less than the relative difference of any part of them that is whole rows.
+double largestRowDifference(const std::vector<Numbers> &expected,
+                            const std::vector<Numbers> &found);
 Comparison failure(std::string what, std::string why);
 Comparison notApplicable(std::string what, std::string why);
 
