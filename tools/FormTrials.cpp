@@ -104,15 +104,34 @@ private:
 std::vector<std::string> rondo::tryForms(ModuleOp token, const cpu::Isa &isa,
                                          const BlockPipelineOptions &blocks,
                                          const KernelPipelineOptions &kernels) {
+  // One form for all leaves nothing to choose.
+  for (const std::string &asked : blocks.forms)
+    if (StringRef(asked).starts_with("*="))
+      return {};
   std::set<std::string> names;
   if (Trial first(token, blocks, ""); first.isReady())
     names = first.withChoice();
   std::set<std::string> tried;
   if (names.empty())
     return {};
-  for (const char *form : {"sequential", "chunk:8", "chunk:16", "chunk:32", "chunk:64"})
-    if (Trial trial(token, blocks, form); trial.isReady())
-      for (auto &[name, found] : trial.cycles(names, isa, kernels))
-        tried.insert(llvm::formatv("{0}={1}@{2:F0}", name, found.first, found.second).str());
+  std::map<std::string, double> smaller; // the blocks before: half as long
+  for (const char *form : {"sequential", "chunk:8", "chunk:16", "chunk:32", "chunk:64"}) {
+    Trial trial(token, blocks, form);
+    if (!trial.isReady())
+      continue;
+    bool gains = smaller.empty();
+    for (auto &[name, found] : trial.cycles(names, isa, kernels)) {
+      auto &[chosen, cycles] = found;
+      tried.insert(llvm::formatv("{0}={1}@{2:F0}", name, chosen, cycles).str());
+      if (StringRef(form) == "sequential")
+        continue;
+      auto [before, first] = smaller.try_emplace(name, cycles);
+      gains |= first || cycles < before->second;
+      before->second = cycles;
+    }
+    // Longer blocks have more pairs of tokens: where none gained, none will.
+    if (!gains)
+      break;
+  }
   return {tried.begin(), tried.end()};
 }
