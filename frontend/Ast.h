@@ -194,6 +194,7 @@ struct Setting {
   bool isSize = false;
   std::string name;
   ExprPtr otherwise; // the default; may be null
+  ExprPtr ofNull;    // `null = e`: what a key whose value is null means; may be null
   std::vector<std::string> keys;
   std::vector<TensorExtent> extents; // of a size, after the keys
 };

@@ -28,6 +28,8 @@ public:
       for (size_t i = 0; i < s.extents.size(); ++i)
         out << (i || !s.keys.empty() ? ", " : " from ") << "shape \"" << s.extents[i].tensor
             << "\"[" << s.extents[i].axis << "]";
+      if (s.ofNull)
+        out << ", null = " << print(*s.ofNull);
       out << at(s.place);
     }
     for (const auto &m : file.modules)

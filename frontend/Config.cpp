@@ -149,10 +149,7 @@ ConstResult Config::find(const std::string &key, std::string &why) const {
   } else {
     at = &(*at)[key];
   }
-  ConstResult value = convert(*at, why);
-  if (value && value->kind == ConstValue::None)
-    return std::nullopt;
-  return value;
+  return convert(*at, why);
 }
 
 std::vector<std::string> Config::architectures() const {

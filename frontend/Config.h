@@ -27,8 +27,8 @@ public:
   static std::optional<Config> parse(std::string text, const std::string &path,
                                      DiagnosticSink &sink);
 
-  /// The value at a key, `a.b` reaching into objects; nothing where it is absent or null. An object
-  /// has no value: `why` says so.
+  /// The value at a key, `a.b` reaching into objects: `none` where it is null, nothing where it is
+  /// absent. An object has no value: `why` says so.
   ConstResult find(const std::string &key, std::string &why) const;
 
   /// The strings of the top-level list `architectures`.

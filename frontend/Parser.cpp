@@ -107,6 +107,12 @@ bool Parser::setting(File &file, bool isSize) {
     return false;
   if (acceptName("from")) {
     do {
+      if (!setting.keys.empty() && acceptName("null")) {
+        if (!expect("=", "after 'null', before what a null in the config means") ||
+            !(setting.ofNull = expression()))
+          return false;
+        continue;
+      }
       bool isExtent = isSize && peek().isName("shape");
       Place place = peek().place;
       if (isExtent)

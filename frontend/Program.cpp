@@ -51,7 +51,10 @@ bool Program::loadFiles(const SpecOptions &options) {
 /// refuses scales of other shapes.
 bool Program::weightsArePlain() {
   std::string why, method, reason;
-  if (!config || !tensorShape || (!config->find("quantization_config", why) && why.empty()))
+  if (!config || !tensorShape)
+    return true;
+  ConstResult whole = config->find("quantization_config", why);
+  if (why.empty() && (!whole || whole->kind == ConstValue::None))
     return true;
   for (const auto &file : files)
     for (const ast::Setting &s : file->settings)
@@ -281,10 +284,20 @@ static ConstValue unquoted(const ast::Setting &s, const ConstValue &value) {
   return value;
 }
 
+/// Whether a default is one written value. The published code has such a value where a key is
+/// absent, and `None` where it is null; a default that is computed from others is what the code
+/// computes for `None` too.
+static bool isConstant(const ast::Expr &e) {
+  using ast::Expr;
+  return e.kind == Expr::Integer || e.kind == Expr::Real || e.kind == Expr::String ||
+         e.kind == Expr::Boolean || (e.kind == Expr::Unary && isConstant(*e.operands[0]));
+}
+
 ConstResult Program::compute(const ast::Setting &s) {
   auto set = sets.find(s.name);
   if (set != sets.end())
     return checked(s, set->second.value, set->second.place, "found ");
+  std::string nullKey;
   if (config)
     for (const std::string &key : s.keys) {
       std::string why;
@@ -294,7 +307,9 @@ ConstResult Program::compute(const ast::Setting &s) {
         sink.error(s.place, source + why);
         return std::nullopt;
       }
-      if (found)
+      if (found && found->kind == ConstValue::None)
+        nullKey = nullKey.empty() ? key : nullKey;
+      else if (found)
         return checked(s, unquoted(s, *found), s.place, source);
     }
   if (tensorShape)
@@ -312,7 +327,21 @@ ConstResult Program::compute(const ast::Setting &s) {
       return checked(s, ConstValue::of((*shape)[static_cast<size_t>(extent.axis)]), extent.place,
                      "axis " + std::to_string(extent.axis) + " of " + tensor + " is ");
     }
-  if (!s.otherwise) {
+  const ast::Expr *meant = s.otherwise.get();
+  if (!nullKey.empty() && s.ofNull) {
+    meant = s.ofNull.get();
+  } else if (!nullKey.empty() && meant && isConstant(*meant)) {
+    if (meant->kind == ast::Expr::Boolean)
+      return ConstValue::of(false);
+    sink.error(
+        s.place,
+        "\"" + nullKey + "\" in " + config->path() + " is null; " +
+            (s.isSize ? "size '" : "option '") + s.name + "' has " + ast::print(*meant) +
+            " only where the key is absent",
+        {"what null means there is for the spec to say: from \"" + nullKey + "\", null = ..."});
+    return std::nullopt;
+  }
+  if (!meant) {
     std::string keys;
     for (const std::string &key : s.keys)
       keys += (keys.empty() ? "" : " or ") + ("\"" + key + "\"");
@@ -332,8 +361,8 @@ ConstResult Program::compute(const ast::Setting &s) {
                                didYouMean(name.text, settingNames(s.place.file)));
     return std::nullopt;
   };
-  ConstResult value = evaluateConst(*s.otherwise, lookup, sink);
-  return value ? checked(s, *value, s.otherwise->place, "found ") : std::nullopt;
+  ConstResult value = evaluateConst(*meant, lookup, sink);
+  return value ? checked(s, *value, meant->place, "found ") : std::nullopt;
 }
 
 ConstResult Program::valueOf(const ast::Setting &s, Place use) {

@@ -67,7 +67,7 @@ TEST(Config, ReadsWhatPublishedFilesHold) {
   std::string why;
   EXPECT_EQ(config->find("a.b", why)->integer, 3);
   EXPECT_EQ(config->find("x.y", why)->integer, 4);
-  EXPECT_FALSE(config->find("a.c", why));
+  EXPECT_EQ(config->find("a.c", why)->kind, ConstValue::None);
   EXPECT_FALSE(config->find("a.b.c", why));
   EXPECT_EQ(why, "");
   EXPECT_EQ(config->find("limit", why)->items[1].number, INFINITY);
