@@ -14,6 +14,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "passes/LeadAxes.h"
 #include "passes/Passes.h"
 
 #include "dialect/Rondo.h"
@@ -119,13 +120,7 @@ private:
       unsigned added = 0;
       for (StringAttr axis : axesOf(withoutTime(view.getSource().getType())))
         added += isFront(axis);
-      AffineMap map = view.getMap(), shifted = map.shiftDims(added);
-      SmallVector<AffineExpr> exprs;
-      for (unsigned i = 0; i < added; ++i)
-        exprs.push_back(builder.getAffineDimExpr(i));
-      llvm::append_range(exprs, shifted.getResults());
-      view.setMapAttr(AffineMapAttr::get(
-          AffineMap::get(map.getNumDims() + added, 0, exprs, builder.getContext())));
+      indexFrontByItself(view, added);
     }
     return success();
   }

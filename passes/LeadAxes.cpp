@@ -72,17 +72,18 @@ LogicalResult cloneOverLeadAxes(OpBuilder &builder, Operation *op, IRMapping &ma
   clone->getResult(0).setType(type);
   if (auto view = dyn_cast<ViewOp>(clone)) {
     // Views do not index `t`; the other lead axes are indexed by themselves.
-    unsigned added = llvm::count_if(gained, [](auto &g) { return g.first != "t"; });
-    AffineMap map = view.getMap();
-    AffineMap shifted = map.shiftDims(added);
-    SmallVector<AffineExpr> exprs;
-    for (unsigned i = 0; i < added; ++i)
-      exprs.push_back(builder.getAffineDimExpr(i));
-    llvm::append_range(exprs, shifted.getResults());
-    view.setMapAttr(AffineMapAttr::get(
-        AffineMap::get(map.getNumDims() + added, 0, exprs, builder.getContext())));
+    indexFrontByItself(view, llvm::count_if(gained, [](auto &g) { return g.first != "t"; }));
   }
   return success();
+}
+
+void indexFrontByItself(ViewOp view, unsigned added) {
+  AffineMap map = view.getMap();
+  SmallVector<AffineExpr> exprs;
+  for (unsigned i = 0; i < added; ++i)
+    exprs.push_back(getAffineDimExpr(i, view.getContext()));
+  llvm::append_range(exprs, map.shiftDims(added).getResults());
+  view.setMap(AffineMap::get(map.getNumDims() + added, 0, exprs, view.getContext()));
 }
 
 } // namespace rondo

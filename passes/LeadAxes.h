@@ -38,4 +38,8 @@ bool canRunOnManyTokens(mlir::Operation *op);
 mlir::LogicalResult cloneOverLeadAxes(mlir::OpBuilder &builder, mlir::Operation *op,
                                       mlir::IRMapping &mapping, std::string &why);
 
+/// Makes the map of a view whose operand and result gained `added` axes in front index those by
+/// themselves.
+void indexFrontByItself(ViewOp view, unsigned added);
+
 } // namespace rondo

@@ -309,39 +309,32 @@ static Type inMemory(Type element) {
   return element.isBF16() ? IntegerType::get(element.getContext(), 16) : element;
 }
 
+Type Nest::likeShaped(Value shape, Type element) {
+  auto vector = dyn_cast<VectorType>(shape.getType());
+  return vector ? VectorType::get(vector.getShape(), element) : element;
+}
+
+Value Nest::integerLike(Value shape, int32_t value) {
+  Type type = likeShaped(shape, b.getI32Type());
+  TypedAttr number = b.getI32IntegerAttr(value);
+  if (auto vector = dyn_cast<VectorType>(type))
+    number = DenseElementsAttr::get(vector, b.getI32IntegerAttr(value));
+  return arith::ConstantOp::create(b, loc, number);
+}
+
 Value Nest::widened(Value bits) {
-  auto shaped = [&](Type element) -> Type {
-    auto vector = dyn_cast<VectorType>(bits.getType());
-    return vector ? VectorType::get(vector.getShape(), element) : element;
-  };
-  Type type = shaped(b.getI32Type());
-  Value sixteen = arith::ConstantOp::create(
-      b, loc,
-      isa<VectorType>(type)
-          ? TypedAttr(DenseElementsAttr::get(cast<VectorType>(type), b.getI32IntegerAttr(16)))
-          : TypedAttr(b.getI32IntegerAttr(16)));
-  Value wide = arith::ExtUIOp::create(b, loc, type, bits);
-  return arith::BitcastOp::create(b, loc, shaped(b.getF32Type()),
-                                  arith::ShLIOp::create(b, loc, wide, sixteen));
+  Value wide = arith::ExtUIOp::create(b, loc, likeShaped(bits, b.getI32Type()), bits);
+  return arith::BitcastOp::create(b, loc, likeShaped(bits, b.getF32Type()),
+                                  arith::ShLIOp::create(b, loc, wide, integerLike(bits, 16)));
 }
 
 Value Nest::narrowed(Value number) {
-  auto vector = dyn_cast<VectorType>(number.getType());
-  auto shaped = [&](Type element) -> Type {
-    return vector ? VectorType::get(vector.getShape(), element) : element;
-  };
+  auto shaped = [&](Type element) { return likeShaped(number, element); };
   if (target.dotPairs) {
     Value rounded = arith::TruncFOp::create(b, loc, shaped(b.getBF16Type()), number);
     return arith::BitcastOp::create(b, loc, shaped(b.getI16Type()), rounded);
   }
-  auto constant = [&](int32_t value) -> Value {
-    Type type = shaped(b.getI32Type());
-    return arith::ConstantOp::create(
-        b, loc,
-        vector
-            ? TypedAttr(DenseElementsAttr::get(cast<VectorType>(type), b.getI32IntegerAttr(value)))
-            : TypedAttr(b.getI32IntegerAttr(value)));
-  };
+  auto constant = [&](int32_t value) { return integerLike(number, value); };
   Value bits = arith::BitcastOp::create(b, loc, shaped(b.getI32Type()), number);
   auto shifted = [&](Value x) -> Value { return arith::ShRUIOp::create(b, loc, x, constant(16)); };
   Value odd = arith::AndIOp::create(b, loc, shifted(bits), constant(1));
@@ -362,17 +355,8 @@ Value Nest::loadOfGroup(const Buffer &buffer, const Env &env) {
   shifts.layout = buffer.groups->shift;
   Value stored = load(bytes, env), scale = load(scales, env);
   auto vector = dyn_cast<VectorType>(stored.getType());
-  auto shaped = [&](Type element) -> Type {
-    return vector ? VectorType::get(vector.getShape(), element) : element;
-  };
-  auto constant = [&](int32_t value) -> Value {
-    Type type = shaped(b.getI32Type());
-    return arith::ConstantOp::create(
-        b, loc,
-        vector
-            ? TypedAttr(DenseElementsAttr::get(cast<VectorType>(type), b.getI32IntegerAttr(value)))
-            : TypedAttr(b.getI32IntegerAttr(value)));
-  };
+  auto shaped = [&](Type element) { return likeShaped(stored, element); };
+  auto constant = [&](int32_t value) { return integerLike(stored, value); };
   Value wide = arith::ExtUIOp::create(b, loc, shaped(b.getI32Type()), stored);
   if (buffer.groups->bits == 4) {
     AffineExpr shift = offsetOf(shifts, env);

@@ -209,6 +209,9 @@ private:
   mlir::Value vectorOf(mlir::AffineExpr expr);
   mlir::Value laneNumbers();
   mlir::Value toReal(mlir::AffineExpr expr);
+  /// `element`, in as many lanes as `shape` has (a number: one), and that i32 constant.
+  mlir::Type likeShaped(mlir::Value shape, mlir::Type element);
+  mlir::Value integerLike(mlir::Value shape, int32_t value);
   /// bf16 numbers, which are stored as their 16 bits, as f32, and back: to nearest, ties to even.
   mlir::Value widened(mlir::Value bits);
   mlir::Value narrowed(mlir::Value number);

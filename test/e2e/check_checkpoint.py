@@ -14,24 +14,12 @@ import argparse
 import array
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 
 import tensors
-
-
-class Failed(Exception):
-    pass
-
-
-def run(command):
-    """Standard output of a command that must succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
-    if done.returncode != 0:
-        raise Failed(f"{' '.join(command)}\nexit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-    return done.stdout
+from programs import Failed, run
 
 
 def tolerance(meta, batch):

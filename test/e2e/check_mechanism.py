@@ -19,30 +19,18 @@ import json
 import math
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
 
 import tensors
+from programs import Failed, run
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 CASES = os.path.join(ROOT, "test", "golden", "mechanisms")
 # Both sides are f64; what differs is the order of sums, and exp(a)exp(b) against exp(a + b), over at most four blocks.
 REORDERED_F64 = 1e-10
 CHUNKS = (4, 16)
-
-
-class Failed(Exception):
-    pass
-
-
-def run(command):
-    """Standard output of a command that must succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
-    if done.returncode != 0:
-        raise Failed(f"{' '.join(command)}\nexit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-    return done.stdout
 
 
 def difference(name, expected, found):
