@@ -22,7 +22,7 @@ def llama(*types):
 def works():
     both = (1, 2)
     return [
-        Work("prefill 512, Mamba-1, f32", "prefill", "mamba-130m", "f32", 512, llama("f32") + (("jax", "f32"), ("iree", "f32"), ("torch", "f32")), both, 2.0),
+        Work("prefill 512, Mamba-1, f32", "prefill", "mamba-130m", "f32", 512, llama("f32") + (("jax", "f32"), ("iree", "f32"), ("torch", "f32"), ("onnxruntime", "f32"), ("openvino", "f32")), both, 2.0),
         Work("prefill 512, Mamba-1, bf16", "prefill", "mamba-130m", "bf16", 512, llama("BF16"), both, 6.0),
         Work("prefill 512, Mamba-1, int8", "prefill", "mamba-130m", "w8", 512, llama("Q8_0"), both, 5.0),
         Work("prefill 512, Mamba-1, int4", "prefill", "mamba-130m", "w4", 512, llama("Q4_0"), both, 4.0),
@@ -39,7 +39,7 @@ def works():
             Work(f"decode, {name}, {precision}", "decode", model, precision, 32, llama(other) + extra, both, target)
             for precision, other, targets in (("f32", "f32", (1, 1, 1, 1)), ("bf16", "BF16", (1, 1, 1, 1)), ("w8", "Q8_0", (1.5, 1.4, 1.1, 1.3)), ("w4", "Q4_0", (2, 1.7, 1.25, 1.5)))
             for (name, model, more), target in zip(
-                (("Mamba-1", "mamba-130m", (("jax", "f32"),)), ("Mamba-2", "mamba2-130m", ()), ("Llama 125M", "llama-125m", ()), ("RWKV-7", "rwkv7-0.1b", ())), targets
+                (("Mamba-1", "mamba-130m", (("jax", "f32"), ("onnxruntime", "f32"), ("openvino", "f32"))), ("Mamba-2", "mamba2-130m", ()), ("Llama 125M", "llama-125m", ()), ("RWKV-7", "rwkv7-0.1b", ())), targets
             )
             for extra in [more if precision == "f32" else ()]
         ],
