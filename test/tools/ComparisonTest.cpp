@@ -79,6 +79,22 @@ TEST(Comparison, AStateIsOneRow) {
                    0.0025);
 }
 
+TEST(Comparison, OneRowFarApartPassesWhereTheMiddleOneIsNot) {
+  Numbers expected{"y", {5, 1}, {1, 1, 1, 1, 1}}, one{"y", {5, 1}, {1, 1, 1.5, 1, 1}},
+      most{"y", {5, 1}, {1.5, 1, 1.5, 1, 1.5}};
+  Bound bound{1, "a reason", 0.1};
+  EXPECT_EQ(compare("c", {expected}, {one}, bound).verdict, Verdict::Passed);
+  Comparison far = compare("c", {expected}, {most}, bound);
+  EXPECT_EQ(far.verdict, Verdict::Failed);
+  EXPECT_NE(far.note.find("half of the rows are apart by 0.5"), std::string::npos) << far.note;
+  EXPECT_EQ(compare("c", {expected}, {most}, {1, "a reason"}).verdict, Verdict::Passed);
+}
+
+TEST(Comparison, TheMiddleRowIsOfOutputsOnly) {
+  EXPECT_EQ(middleRowDifference({{"state.S", {1}, {1}}}, {{"state.S", {1}, {2}}}), 0);
+  EXPECT_EQ(middleRowDifference({{"y", {1}, {1}}}, {{"z", {1}, {1}}}), HUGE_VAL);
+}
+
 TEST(Comparison, RowsOfOtherTensorsAreInfinitelyFar) {
   std::vector<Numbers> expected{{"y", {1, 2}, {1, 2}}};
   EXPECT_EQ(largestRowDifference(expected, {{"z", {1, 2}, {1, 2}}}), HUGE_VAL);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <optional>
 
 namespace rondo::cli {
 
@@ -90,33 +91,65 @@ Comparison compare(std::string what, const std::vector<Numbers> &expected,
       fail(fmt::format("{}{}: found {:.9g}, expected {:.9g}", wanted.name,
                        placeOf(wanted.shape, at), other->values[at], wanted.values[at]));
   }
+  if (double middle; result.verdict == Verdict::Passed && bound.middle > 0 &&
+                     (middle = middleRowDifference(expected, found)) > bound.middle)
+    fail(fmt::format("half of the rows are apart by {:.2g} or more, expected at most {:.2g}",
+                     middle, bound.middle));
   return result;
+}
+
+static bool isState(const Numbers &tensor) { return tensor.name.starts_with("state."); }
+
+/// The difference of each row, divided by the largest magnitude in the expected row. None where the
+/// tensors are not the same ones.
+static std::optional<std::vector<double>> rowDifferences(const Numbers &wanted,
+                                                         const std::vector<Numbers> &found) {
+  auto other = std::find_if(found.begin(), found.end(),
+                            [&](const Numbers &n) { return n.name == wanted.name; });
+  if (other == found.end() || other->shape != wanted.shape)
+    return std::nullopt;
+  bool whole = isState(wanted) || wanted.shape.empty() || wanted.shape[0] < 1;
+  std::vector<double> rows(whole ? 1 : static_cast<size_t>(wanted.shape[0]));
+  for (size_t row = 0, each = wanted.values.size() / rows.size(); row < rows.size(); ++row) {
+    double largest = 0, worst = 0;
+    for (size_t i = row * each; i < (row + 1) * each; ++i) {
+      largest = std::max(largest, std::abs(wanted.values[i]));
+      double off = std::abs(wanted.values[i] - other->values[i]);
+      if (!(off <= worst))
+        worst = std::isfinite(off) ? off : HUGE_VAL;
+    }
+    rows[row] = worst == 0 ? 0 : largest == 0 ? HUGE_VAL : worst / largest;
+  }
+  return rows;
 }
 
 double largestRowDifference(const std::vector<Numbers> &expected,
                             const std::vector<Numbers> &found) {
   double most = 0;
   for (const Numbers &wanted : expected) {
-    auto other = std::find_if(found.begin(), found.end(),
-                              [&](const Numbers &n) { return n.name == wanted.name; });
-    if (other == found.end() || other->shape != wanted.shape)
+    std::optional<std::vector<double>> rows = rowDifferences(wanted, found);
+    if (!rows)
       return HUGE_VAL;
-    size_t count = wanted.values.size();
-    size_t rows = wanted.name.starts_with("state.") || wanted.shape.empty() || wanted.shape[0] < 1
-                      ? 1
-                      : static_cast<size_t>(wanted.shape[0]);
-    for (size_t row = 0, each = count / rows; row < rows; ++row) {
-      double largest = 0, worst = 0;
-      for (size_t i = row * each; i < (row + 1) * each; ++i) {
-        largest = std::max(largest, std::abs(wanted.values[i]));
-        double off = std::abs(wanted.values[i] - other->values[i]);
-        if (!(off <= worst))
-          worst = std::isfinite(off) ? off : HUGE_VAL;
-      }
-      most = std::max(most, worst == 0 ? 0 : largest == 0 ? HUGE_VAL : worst / largest);
-    }
+    most = std::max(most, *std::max_element(rows->begin(), rows->end()));
   }
   return most;
+}
+
+double middleRowDifference(const std::vector<Numbers> &expected,
+                           const std::vector<Numbers> &found) {
+  std::vector<double> all;
+  for (const Numbers &wanted : expected)
+    if (!isState(wanted)) {
+      std::optional<std::vector<double>> rows = rowDifferences(wanted, found);
+      if (!rows)
+        return HUGE_VAL;
+      all.insert(all.end(), rows->begin(), rows->end());
+    }
+  if (all.empty())
+    return 0;
+  auto middle = all.begin() + static_cast<ptrdiff_t>(all.size() / 2);
+  std::nth_element(all.begin(), middle, all.end());
+  return *middle;
 }
 
 static std::string printVerdict(Verdict verdict) {

@@ -25,6 +25,9 @@ Result<Numbers> numbersOf(const TensorView &tensor);
 struct Bound {
   double relative = 0; ///< 0: every bit equal
   std::string reason;
+  /// Where single rows may be far apart (a number that is rounded the other way, a token that takes
+  /// another expert): the most that the middle one of the outputs' rows may be. 0: not looked at.
+  double middle = 0;
 };
 
 enum class Verdict { Passed, Failed, NotApplicable };
@@ -47,6 +50,8 @@ Comparison compare(std::string what, const std::vector<Numbers> &expected,
 /// It is no less than the relative difference of any part of them that is whole rows.
 double largestRowDifference(const std::vector<Numbers> &expected,
                             const std::vector<Numbers> &found);
+/// The median of those differences over the rows of outputs; 0 where there are none.
+double middleRowDifference(const std::vector<Numbers> &expected, const std::vector<Numbers> &found);
 Comparison failure(std::string what, std::string why);
 Comparison notApplicable(std::string what, std::string why);
 
