@@ -210,6 +210,7 @@ struct File {
   std::vector<Setting> settings;
   std::vector<std::unique_ptr<Module>> modules;
   std::vector<ExprPtr> objectives;
+  std::vector<std::string> ignored; // patterns of tensors' names that the checkpoint may have too
 };
 
 /// The tree as indented text, one node a line: what `--emit=ast` shows.

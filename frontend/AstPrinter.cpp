@@ -32,6 +32,8 @@ public:
         out << ", null = " << print(*s.ofNull);
       out << at(s.place);
     }
+    for (const std::string &pattern : file.ignored)
+      line() << "ignore \"" << pattern << "\"\n";
     for (const auto &m : file.modules)
       module(*m);
     for (const ExprPtr &e : file.objectives)

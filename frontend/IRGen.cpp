@@ -152,6 +152,7 @@ void IRGen::buildEntry() {
     return;
   runBlock(entry.body);
   finishEntry(main);
+  keepIgnored();
   if (entry.isModel)
     buildObjective();
 }

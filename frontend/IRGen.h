@@ -248,6 +248,7 @@ private:
 
   //--- IRGenObjective.cpp
   void buildObjective();
+  void keepIgnored();
   void limitTokens(const ast::Stmt &s);
 
   //--- IRGenGrad.cpp

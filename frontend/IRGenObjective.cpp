@@ -11,6 +11,17 @@
 
 using namespace rondo;
 
+/// `ignore "mtp.*"`: tensors that a checkpoint has and the spec leaves out on purpose.
+void IRGen::keepIgnored() {
+  llvm::SmallVector<mlir::Attribute> patterns;
+  mlir::Builder builder(&context);
+  for (const auto &file : program.allFiles())
+    for (const std::string &pattern : file->ignored)
+      patterns.push_back(builder.getStringAttr(pattern));
+  if (!patterns.empty())
+    module->getOperation()->setAttr("rondo.ignored", builder.getArrayAttr(patterns));
+}
+
 void IRGen::buildObjective() {
   static const char *const diffusions[] = {"masked_diffusion", "score_entropy"};
   for (const ast::ExprPtr &objective : program.root().objectives) {

@@ -30,8 +30,8 @@ bool Parser::tooDeep() {
 // Declarations
 //===----------------------------------------------------------------------===//
 
-static const std::vector<std::string> declarationWords = {"import", "size",  "option",
-                                                          "module", "model", "objective"};
+static const std::vector<std::string> declarationWords = {"import", "size",   "option",   "module",
+                                                          "model",  "ignore", "objective"};
 
 static bool startsDeclaration(const Token &token) {
   for (const std::string &word : declarationWords)
@@ -85,6 +85,15 @@ bool Parser::declaration(File &file) {
     return module(file, false);
   if (acceptName("model"))
     return module(file, true);
+  if (acceptName("ignore")) {
+    do {
+      if (peek().kind != Token::String)
+        return fail("expected a pattern of tensors' names in quotes after 'ignore', found " +
+                    peek().shown());
+      file.ignored.push_back(take().text);
+    } while (accept(","));
+    return true;
+  }
   if (acceptName("objective")) {
     ExprPtr e = expression();
     if (!e)
@@ -93,8 +102,9 @@ bool Parser::declaration(File &file) {
     return true;
   }
   std::string hint = first.kind == Token::Name ? didYouMean(first.text, declarationWords) : "";
-  return fail("expected a declaration (import, size, option, module, model or objective), found " +
-              first.shown() + hint);
+  return fail(
+      "expected a declaration (import, size, option, module, model, ignore or objective), found " +
+      first.shown() + hint);
 }
 
 bool Parser::setting(File &file, bool isSize) {

@@ -46,9 +46,9 @@ bool Program::loadFiles(const SpecOptions &options) {
 }
 
 /// A config that says how its tensors were quantised means other numbers than those that they hold:
-/// their scales stand beside them. A spec that reads none of it would be wrong in silence. Numbers
-/// of 8 bits are read with their scales by what binds tensors (codegen/common/Weights.h), which
-/// refuses scales of other shapes.
+/// their scales stand beside them. A spec that reads none of it would be wrong in silence. What
+/// binds tensors (runtime/stored.h) reads the methods below, each with its scales, and refuses what
+/// does not fit.
 bool Program::weightsArePlain() {
   std::string why, method, reason;
   if (!config || !tensorShape)
@@ -62,14 +62,25 @@ bool Program::weightsArePlain() {
         if (key.rfind("quantization_config.", 0) == 0)
           return true;
   if (ConstResult found = config->find("quantization_config.quant_method", reason)) {
-    if (found->plain() == "fp8")
+    method = found->plain();
+    if (ConstResult format = config->find("quantization_config.format", reason))
+      method += " " + format->plain();
+    static const std::set<std::string> known = {"fp8",
+                                                "fbgemm_fp8",
+                                                "gptq",
+                                                "awq",
+                                                "compressed-tensors pack-quantized",
+                                                "compressed-tensors float-quantized",
+                                                "compressed-tensors int-quantized",
+                                                "compressed-tensors naive-quantized"};
+    if (known.count(method))
       return true;
-    method = " (quant_method " + found->plain() + ")";
+    method = " (quant_method " + method + ")";
   }
   sink.error({}, config->path() +
                      ": \"quantization_config\" says that tensors hold quantised weights" + method +
-                     ", which the spec does not read; expected weights as f32, bf16, f16 or " +
-                     "f8 with scales (quant_method fp8)");
+                     ", which the spec does not read; expected weights as f32, bf16 or f16, or " +
+                     "quant_method fp8, fbgemm_fp8, gptq, awq or compressed-tensors");
   return false;
 }
 

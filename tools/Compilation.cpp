@@ -19,6 +19,7 @@
 #include "tools/Explain.h"
 #include "tools/FormTrials.h"
 #include "tools/Header.h"
+#include "tools/StorageRules.h"
 
 #include "mlir/Bytecode/BytecodeWriter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -506,6 +507,8 @@ bool Compilation::bindWeights() {
   if (checkpoint && !origin.seed)
     for (const TensorFile &file : checkpoint->files())
       origin.tensors.insert(origin.tensors.end(), file.tensors().begin(), file.tensors().end());
+  if (!options.spec.configPath.empty())
+    origin.rules = storageRulesOf(options.spec.configPath);
   FailureOr<Weights> bound = Weights::bind(*meaning, std::move(origin));
   if (failed(bound))
     return false; // reported

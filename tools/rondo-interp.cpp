@@ -11,6 +11,7 @@
 #include "runtime/package.h"
 #include "runtime/safetensors.h"
 #include "tools/InterpOptions.h"
+#include "tools/StorageRules.h"
 
 #include "mlir/Bytecode/BytecodeReader.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -102,6 +103,7 @@ public:
       package = &*other;
     } else if (!path.empty()) {
       RONDO_TAKE(checkpoint, Checkpoint::open(path));
+      rules = storageRulesOf(path + "/config.json");
     }
     return {};
   }
@@ -125,15 +127,24 @@ private:
       auto numbers = toF64(view);
       return numbers ? std::optional(Array{view.shape, *std::move(numbers)}) : std::nullopt;
     };
-    if (const TensorView *view = checkpoint ? checkpoint->find(path) : nullptr)
-      return arrayOf(*view);
-    if (checkpoint && !stackedAxis(path).empty()) {
+    auto ofCheckpoint = [&](const std::string &name) -> std::optional<Array> {
+      auto find = [&](const std::string &part) { return checkpoint->find(part); };
+      auto stored = findStored(name, {}, find, rules);
+      if (!stored || !*stored) // a tensor that is there and has no meaning: said where it is read
+        return std::nullopt;
+      if ((*stored)->form == StoredTensor::Plain)
+        return arrayOf(*(*stored)->values);
+      auto numbers = toF32(**stored, rules);
+      if (!numbers)
+        return std::nullopt;
+      return Array{(*stored)->shape, {numbers->begin(), numbers->end()}};
+    };
+    if (checkpoint) {
+      if (stackedAxis(path).empty())
+        return ofCheckpoint(path);
       // As many as there are; the program says how many there must be.
       std::optional<Array> all;
-      for (int64_t i = 0; const TensorView *view = checkpoint->find(pathOfSlice(path, i)); ++i) {
-        std::optional<Array> slice = arrayOf(*view);
-        if (!slice)
-          return std::nullopt;
+      for (int64_t i = 0; auto slice = ofCheckpoint(pathOfSlice(path, i)); ++i) {
         if (!all) {
           all = Array{slice->shape, {}};
           all->shape.insert(all->shape.begin(), 0);
@@ -151,6 +162,7 @@ private:
   }
 
   std::optional<Checkpoint> checkpoint;
+  StorageRules rules;           ///< of the checkpoint
   std::optional<Package> other; ///< that the parameters were asked of
   const Package *package = nullptr;
   std::map<std::string, std::optional<Array>> arrays;

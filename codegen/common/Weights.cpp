@@ -45,6 +45,30 @@ static std::string nearNames(StringRef name, ArrayRef<std::string> names) {
   return text.empty() ? text : text + "?";
 }
 
+/// Whether a name is as a pattern says, in which `*` stands for any letters.
+static bool matches(StringRef pattern, StringRef name) {
+  auto [first, rest] = pattern.split('*');
+  if (first.size() == pattern.size())
+    return pattern == name;
+  if (!name.consume_front(first))
+    return false;
+  if (!rest.contains('*'))
+    return name.ends_with(rest);
+  for (size_t skipped = 0; skipped <= name.size(); ++skipped)
+    if (matches(rest, name.drop_front(skipped)))
+      return true;
+  return false;
+}
+
+/// The tensor whose numbers one of this name gives a meaning to; empty: it is no such name.
+static std::string scaledBy(StringRef name) {
+  for (StringRef suffix : {"_scale", "_scale_inv", "_scale_2", "_global_scale", "_zero_point",
+                           ".absmax", ".quant_map", "_scb", ".SCB"})
+    if (name.ends_with(suffix))
+      return name.drop_back(suffix.size()).str();
+  return "";
+}
+
 std::pair<std::vector<std::string>, RankedTensorType> rondo::tensorsOf(StringRef path,
                                                                        RankedTensorType type) {
   StringRef axis = stackedAxis(path);
@@ -85,6 +109,10 @@ FailureOr<Weights> Weights::bind(ModuleOp module, WeightOrigin origin) {
     weights.byName[tensor.name] = i;
     names.push_back(tensor.name);
   }
+  auto find = [&](const std::string &name) -> const TensorView * {
+    auto found = weights.byName.find(name);
+    return found == weights.byName.end() ? nullptr : &origin.tensors[found->second];
+  };
   Problems problems(module);
   std::map<std::string, RankedTensorType> bound;
   std::set<std::string> read;
@@ -110,35 +138,51 @@ FailureOr<Weights> Weights::bind(ModuleOp module, WeightOrigin origin) {
     }
     auto [paths, each] = tensorsOf(path, type);
     for (const std::string &name : paths) {
-      read.insert(name);
-      auto found = weights.byName.find(name);
-      if (found == weights.byName.end()) {
+      Result<std::optional<StoredTensor>> stored =
+          findStored(name, each.getShape(), find, origin.rules);
+      if (!stored) {
+        problems.report(param.getLoc(), stored.error().message);
+        continue;
+      }
+      std::optional<StoredTensor> found = *std::move(stored);
+      if (found)
+        read.insert(found->names.begin(), found->names.end());
+      else {
         problems.report(param.getLoc(), origin.checkpoint + ": no tensor '" + name +
                                             "', expected " + shownAxes(each) +
                                             nearNames(name, names));
         continue;
       }
-      const TensorView &tensor = origin.tensors[found->second];
-      for (const char *suffix : {"_scale_inv", "_scale"})
-        if (tensor.dtype == DType::F8E4M3 || tensor.dtype == DType::F8E5M2)
-          read.insert(name + suffix);
-      if (withoutOnes(tensor.shape) != withoutOnes(each.getShape()))
-        problems.report(param.getLoc(), tensor.file + ": tensor '" + name + "' has shape " +
-                                            printShape(tensor.shape) + "; expected " +
-                                            shownAxes(each));
-      else if (tensor.dtype == DType::Bool)
-        problems.report(param.getLoc(), tensor.file + ": tensor '" + name + "' is " +
-                                            std::string(nameOf(tensor.dtype)) +
+      if (withoutOnes(found->shape) != withoutOnes(each.getShape()))
+        problems.report(param.getLoc(), found->values->file + ": tensor '" + found->values->name +
+                                            "' has shape " + printShape(found->shape) +
+                                            "; expected " + shownAxes(each));
+      else if (found->values->dtype == DType::Bool)
+        problems.report(param.getLoc(), found->values->file + ": tensor '" + name + "' is " +
+                                            std::string(nameOf(found->values->dtype)) +
                                             "; expected real numbers");
     }
   });
   if (problems.any())
     return failure(); // reported
 
+  SmallVector<StringRef> ignored;
+  if (auto patterns = module->getAttrOfType<ArrayAttr>("rondo.ignored"))
+    for (auto pattern : patterns.getAsRange<StringAttr>())
+      ignored.push_back(pattern);
   std::vector<std::string> unread;
-  for (const std::string &name : names)
-    if (!read.count(name))
+  for (const std::string &name : names) {
+    if (read.count(name))
+      continue;
+    if (std::string of = scaledBy(name); !of.empty() && read.count(of))
+      problems.report(module.getLoc(), origin.checkpoint + ": tensor '" + name +
+                                           "' says what the numbers of '" + of +
+                                           "' mean, and nothing reads it");
+    if (llvm::none_of(ignored, [&](StringRef pattern) { return matches(pattern, name); }))
       unread.push_back("'" + name + "'");
+  }
+  if (problems.any())
+    return failure(); // reported
   if (!unread.empty()) {
     std::string rest =
         unread.size() > 8 ? " and " + std::to_string(unread.size() - 8) + " more" : "";
@@ -157,56 +201,6 @@ int64_t Weights::parameterElements() const {
   return count;
 }
 
-const TensorView *Weights::scalesOf(const TensorView &tensor) const {
-  if (tensor.dtype != DType::F8E4M3 && tensor.dtype != DType::F8E5M2)
-    return nullptr;
-  for (const char *suffix : {"_scale_inv", "_scale"})
-    if (auto found = byName.find(tensor.name + suffix); found != byName.end())
-      return &origin.tensors[found->second];
-  return nullptr;
-}
-
-/// Rows (or columns) of a matrix that share a scale, when `count` scales are for `extent` of them.
-/// Nothing where that does not fit.
-static std::optional<int64_t> sharing(int64_t extent, int64_t count) {
-  constexpr int64_t published = 128; // where several sizes would fit
-  if (count == 1)
-    return std::max<int64_t>(extent, 1);
-  if (count == extent)
-    return 1;
-  if (count < 1 || (extent + published - 1) / published != count)
-    return std::nullopt;
-  return published;
-}
-
-/// Values that are stored with scales: one for all, or one a block of rows and columns.
-static Status multiply(std::vector<float> &values, const TensorView &tensor,
-                       const TensorView &scales) {
-  Result<std::vector<float>> factors = toF32(scales);
-  if (!factors)
-    return factors.error();
-  if (factors->size() == 1) {
-    for (float &value : values)
-      value *= (*factors)[0];
-    return {};
-  }
-  std::optional<int64_t> rows, columns;
-  bool matrix = tensor.shape.size() == 2 && scales.shape.size() == 2;
-  if (matrix) {
-    rows = sharing(tensor.shape[0], scales.shape[0]);
-    columns = sharing(tensor.shape[1], scales.shape[1]);
-  }
-  if (!rows || !columns)
-    return Error{scales.file + ": tensor '" + scales.name + "' has shape " +
-                 printShape(scales.shape) + "; expected one number, or one for each row or block " +
-                 "of 128 of both axes of " + printShape(tensor.shape)};
-  for (int64_t i = 0; i < tensor.shape[0]; ++i)
-    for (int64_t j = 0; j < tensor.shape[1]; ++j)
-      values[size_t(i * tensor.shape[1] + j)] *=
-          (*factors)[size_t(i / *rows * scales.shape[1] + j / *columns)];
-  return {};
-}
-
 FailureOr<std::vector<float>> Weights::parameter(ParamOp param) const {
   auto type = cast<RankedTensorType>(param.getType());
   std::string path = param.getPath().str(), why;
@@ -220,21 +214,25 @@ FailureOr<std::vector<float>> Weights::parameter(ParamOp param) const {
   auto [paths, each] = tensorsOf(path, type);
   std::vector<float> all;
   for (const std::string &name : paths) {
-    auto found = byName.find(name);
-    if (found == byName.end())
+    Result<std::optional<StoredTensor>> stored = findStored(
+        name, each.getShape(),
+        [&](const std::string &part) -> const TensorView * {
+          auto found = byName.find(part);
+          return found == byName.end() ? nullptr : &origin.tensors[found->second];
+        },
+        origin.rules);
+    if (!stored)
+      return param.emitError() << stored.error().message;
+    if (!*stored)
       return param.emitError("parameter '")
              << name << "' is not one of the token level's, which were bound to "
              << origin.checkpoint;
-    const TensorView &tensor = origin.tensors[found->second];
-    Result<std::vector<float>> values = toF32(tensor);
+    Result<std::vector<float>> values = toF32(**stored, origin.rules);
     if (!values)
       return param.emitError() << values.error().message;
-    if (const TensorView *scales = scalesOf(tensor))
-      if (Status status = multiply(*values, tensor, *scales); !status)
-        return param.emitError() << status.error().message;
     if (int64_t(values->size()) != each.getNumElements())
-      return param.emitError() << tensor.file << ": tensor '" << name << "' has " << values->size()
-                               << " elements; expected " << each.getNumElements();
+      return param.emitError() << (*stored)->values->file << ": tensor '" << name << "' has "
+                               << values->size() << " elements; expected " << each.getNumElements();
     if (paths.size() == 1)
       return std::move(*values);
     all.reserve(type.getNumElements());

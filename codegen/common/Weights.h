@@ -3,7 +3,7 @@
 #pragma once
 
 #include "codegen/common/Plan.h"
-#include "runtime/tensor.h"
+#include "runtime/stored.h"
 #include <functional>
 #include <map>
 
@@ -15,6 +15,7 @@ struct WeightOrigin {
   std::vector<TensorView> tensors;
   std::string checkpoint;       ///< the folder or file, for messages
   std::optional<uint64_t> seed; ///< set: no checkpoint, --random-init
+  StorageRules rules{};         ///< of numbers of few bits
 };
 
 /// The parameters of a module with their values. Shapes count without axes of extent 1, which
@@ -23,7 +24,8 @@ class Weights {
 public:
   /// Binds every rondo.param of `module`, the token level. All tensors that are missing, of another
   /// shape or of a type without real numbers are reported (file, tensor, found, expected in the
-  /// spec's axes); tensors that nothing reads are a warning.
+  /// spec's axes); tensors that nothing reads are a warning
+  /// unless a pattern of the module's `rondo.ignored` names them.
   static mlir::FailureOr<Weights> bind(mlir::ModuleOp module, WeightOrigin origin);
 
   /// The values of one of a plan's constants, row-major. A derived one is computed by the reference
@@ -40,10 +42,6 @@ private:
   mlir::FailureOr<std::vector<float>> parameter(ParamOp param) const;
 
   WeightOrigin origin;
-  /// Of numbers of 8 bits: the tensor with their scales, NAME_scale_inv or NAME_scale. Null where
-  /// they have none.
-  const TensorView *scalesOf(const TensorView &tensor) const;
-
   std::map<std::string, size_t> byName; ///< in origin.tensors
   std::vector<std::pair<std::string, mlir::RankedTensorType>> order;
 };

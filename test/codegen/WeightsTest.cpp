@@ -125,8 +125,11 @@ TEST_F(Binding, MultipliesNumbersOfEightBitsWithTheirScales) {
   ASSERT_TRUE(succeeded(found)) << messages;
   EXPECT_EQ(*found, (std::vector<float>{2, 2, 2, -4, -4, 4}));
   EXPECT_EQ(messages.find("nothing reads"), std::string::npos) << messages;
-  EXPECT_TRUE(failed(valueOf(tensor("layers.0.w_scale", {3, 1}, wrong))));
-  EXPECT_NE(messages.find("tensor 'layers.0.w_scale' has shape [3, 1]; expected one number"),
+  EXPECT_TRUE(failed(Weights::bind(
+      *module, {{stored, tensor("layers.0.a", {3}, a), tensor("layers.0.w_scale", {3, 1}, wrong)},
+                "folder",
+                {}})));
+  EXPECT_NE(messages.find("tensor 'layers.0.w_scale' is F32 [3, 1]; expected one number"),
             std::string::npos)
       << messages;
 }
@@ -139,6 +142,35 @@ TEST_F(Binding, WarnsOfWhatNothingReads) {
                               {}})));
   EXPECT_NE(messages.find("folder: nothing reads 1 tensor: 'rope.inv_freq'"), std::string::npos)
       << messages;
+}
+
+TEST_F(Binding, RefusesANumbersMeaningThatNothingReads) {
+  EXPECT_TRUE(
+      failed(Weights::bind(*module, {{tensor("layers.0.w", {2, 3}, w), tensor("layers.0.a", {3}, a),
+                                      tensor("layers.0.w_zero_point", {3}, a)},
+                                     "folder",
+                                     {}})));
+  EXPECT_NE(messages.find("folder: tensor 'layers.0.w_zero_point' says what the numbers of "
+                          "'layers.0.w' mean, and nothing reads it"),
+            std::string::npos)
+      << messages;
+}
+
+TEST_F(Binding, IsSilentOnWhatTheSpecIgnores) {
+  auto patterns = [&](std::vector<llvm::StringRef> each) {
+    messages.clear();
+    (*module)->setAttr("rondo.ignored", Builder(&context).getStrArrayAttr(each));
+    EXPECT_TRUE(succeeded(
+        Weights::bind(*module, {{tensor("layers.0.w", {2, 3}, w), tensor("layers.0.a", {3}, a),
+                                 tensor("layers.0.rope.inv_freq", {3}, a)},
+                                "folder",
+                                {}})));
+    return messages.empty();
+  };
+  EXPECT_TRUE(patterns({"layers.*.inv_freq"}));
+  EXPECT_TRUE(patterns({"mtp.*", "*rope*freq"}));
+  EXPECT_TRUE(patterns({"layers.0.rope.inv_freq"}));
+  EXPECT_FALSE(patterns({"layers.*.freq", "rope*", "*inv", "layers.0.rope.inv_fre", ""}));
 }
 
 //===----------------------------------------------------------------------===//

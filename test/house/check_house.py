@@ -33,7 +33,7 @@ MAY_INCLUDE = {
     "dialect": [],
     "passes": [r"dialect/"],
     # The package's schema and writer, and the checkpoint's reader, are the runtime's: what is written is what it reads.
-    "codegen": [r"passes/", r"dialect/", r"runtime/(abi|error|file|package|package_generated|safetensors|tensor|weight_groups|weight_layout)\.h$"],
+    "codegen": [r"passes/", r"dialect/", r"runtime/(abi|error|file|package|package_generated|safetensors|stored|tensor|weight_groups|weight_layout)\.h$"],
     "runtime": [],
     "tools": [r"(frontend|dialect|passes|codegen|runtime)/"],
     "test": [r"(frontend|dialect|passes|codegen|runtime|tools)/"],
