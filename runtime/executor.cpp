@@ -427,18 +427,25 @@ void Executor::runStep(Launch &launch, const Prepared &prepared) {
 void Executor::append(const Launch &launch) {
   const auto *rows = static_cast<const std::byte *>(launch.operands[0]);
   auto index = static_cast<size_t>(launch.stateOffset);
-  for (size_t s = 0; s < pieceStates.size(); ++s) {
-    State::Cache &cache = pieceStates[s]->caches[index];
-    for (int64_t row = rowBegin[s], token = position[s]; row < rowBegin[s + 1];) {
-      int64_t slot = token % cache.capacity,
-              count = std::min(rowBegin[s + 1] - row, cache.capacity - slot);
+  // Each row of a piece has a slot of its own: a cache holds a whole piece beside its window. All
+  // threads copy, since the pages of a new cache come when they are first written.
+  auto copy = [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end;) {
+      auto s = static_cast<size_t>(sequenceOfRow[static_cast<size_t>(row)]);
+      State::Cache &cache = pieceStates[s]->caches[index];
+      int64_t slot = (position[s] + row - rowBegin[s]) % cache.capacity,
+              count = std::min(std::min(end, rowBegin[s + 1]) - row, cache.capacity - slot);
       std::memcpy(cache.bytes.data() + static_cast<size_t>(slot) * launch.rowBytes,
                   rows + static_cast<size_t>(row) * launch.rowBytes,
                   static_cast<size_t>(count) * launch.rowBytes);
       row += count;
-      token += count;
     }
-  }
+  };
+  // Less than this is copied before another thread has heard of it.
+  constexpr size_t worthAThread = 65536;
+  pool->parallelFor(tokens.rows,
+                    static_cast<int64_t>(worthAThread / std::max<size_t>(1, launch.rowBytes)) + 1,
+                    std::ref(copy));
 }
 
 void Executor::keepTail(const Launch &launch) {

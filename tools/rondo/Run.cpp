@@ -217,8 +217,9 @@ Result<int> run(const RunOptions &options) {
   else if (objective || !streams(options))
     fmt::print("{}", text.decode(shown));
   fmt::print("\n");
+  // A reader has it before the package's memory is given back, which takes milliseconds.
+  std::fflush(stdout);
   if (stderrIsTerminal()) {
-    std::fflush(stdout);
     fmt::print(stderr,
                "\nload {:.1f} ms; prompt {} tokens, {:.1f} ms, {:.1f} t/s; generated {} tokens, "
                "{:.1f} ms, {:.1f} t/s; {} threads, {}\n",
