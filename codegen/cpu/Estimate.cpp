@@ -158,6 +158,8 @@ void Estimator::derive(Operation &op) {
               [&](auto) { return x[0]; })
           .Case<arith::DivUIOp, arith::DivSIOp>(
               [&](auto) { return x[1] ? std::optional(x[0] / x[1]) : std::nullopt; })
+          .Case<arith::CeilDivUIOp, arith::CeilDivSIOp>(
+              [&](auto) { return x[1] ? std::optional((x[0] + x[1] - 1) / x[1]) : std::nullopt; })
           .Case<arith::RemUIOp, arith::RemSIOp>(
               [&](auto) { return x[1] ? std::optional(x[0] % x[1]) : std::nullopt; })
           .Case<arith::CmpIOp>([&](arith::CmpIOp compare) -> std::optional<int64_t> {

@@ -58,12 +58,19 @@ void Expander::addTerm(std::vector<Term> &terms, Expr product) {
 }
 
 /// The summand is a product; what it holds is expanded first, then each term is summed on its own.
+/// Where nothing need be affine (all states are in question), what a read answers is summed as it
+/// is: a mean over value channels reads the state no other way than the channels do.
 void Expander::expandSum(Expr e, std::vector<Term> &terms) {
   const Node node = pool[e]; // a copy: the pool grows below
   bool ofState = false, ofAnswers = false;
   std::vector<Term> summed;
   for (const Term &term : expand(node.arguments[0])) {
     ofState |= term.kind == AtomKind::State;
+    if (own == allStates && term.kind == AtomKind::Read && pool[term.atom].axes & node.summed) {
+      Expr read = pool.answer(term.atom);
+      addTerm(summed, pool.sum(node.summed, pool.mul({term.coefficient, read})));
+      continue;
+    }
     ofAnswers |= term.kind == AtomKind::Read || term.kind == AtomKind::Answer;
     addTerm(summed, pool.sum(node.summed, termExpr(pool, term)));
   }

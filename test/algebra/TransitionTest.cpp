@@ -253,6 +253,22 @@ TEST(Transition, NormaliserIsAStateOfItsOwn) {
   EXPECT_EQ(transition.groups.size(), 2u);
 }
 
+/// A norm over what was read takes sums along value axes; they stay value axes.
+TEST(Transition, MeansOfAnswersReadNoMoreThanTheAnswers) {
+  Example e;
+  Expr answer = e.pool.add({e.dot(e.k, e.after(0), e.query), e.val2});
+  Expr mean = e.pool.mul({e.pool.constant(0.5), e.pool.sum(e.v, answer)});
+  Expr off = e.pool.sub(answer, mean);
+  e.next = {e.pool.add({e.pool.mul({e.gate, e.S}), e.pool.mul({e.key, e.val})})};
+  e.outputs = {e.pool.mul({off, e.pool.function("rsqrt", {e.dot(e.v, off, off)})})};
+  TransitionClass c = classify(e);
+  EXPECT_EQ(c.states[0].key, e.k) << c.print(e.pool);
+  EXPECT_EQ(c.states[0].value, e.v);
+  EXPECT_EQ(c.states[0].updates.size(), 1u);
+  EXPECT_EQ(c.reads.size(), 1u);
+  EXPECT_EQ(c.refusal, "");
+}
+
 TEST(Transition, StatesAreOrderedByWhoReadsWhom) {
   // B, named first, learns what A answers; the answer may pass through any function.
   Example e;

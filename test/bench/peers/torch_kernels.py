@@ -55,6 +55,14 @@ def scan(d, n):
     return run
 
 
+def ttt(h, k):
+    from fla.ops.ttt.naive import chunk_ttt_linear_ref
+
+    q, key, v, _ = inputs(h, k, k)
+    w, b, rate = torch.ones(h, k), torch.zeros(h, k), torch.rand(1, T, h, 1) * 0.1
+    return lambda: chunk_ttt_linear_ref(q, key, v, w, b, rate, scale=1.0, mini_batch_size=16)
+
+
 def slstm():
     from xlstm.blocks.slstm.layer import sLSTMLayer, sLSTMLayerConfig
 
@@ -81,5 +89,5 @@ def product(m, n, k):
 
 
 name, _, sizes = asked["model"].partition("-")
-made = {"ssd": ssd, "gdn": gdn, "scan": scan, "slstm": slstm, "product": product}[name](*[int(s) for s in sizes.split("x") if s])
+made = {"ssd": ssd, "gdn": gdn, "scan": scan, "slstm": slstm, "ttt": ttt, "product": product}[name](*[int(s) for s in sizes.split("x") if s])
 serve.serve(version, made)
