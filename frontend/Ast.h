@@ -199,6 +199,13 @@ struct Setting {
   std::vector<TensorExtent> extents; // of a size, after the keys
 };
 
+/// A pattern of tensors' names that a checkpoint may have and nothing reads: `*` is any letters, and
+/// `{n}` the value of a size or an option.
+struct Ignored {
+  Place place;
+  std::string pattern;
+};
+
 struct Import {
   Place place;
   std::string path;
@@ -210,7 +217,7 @@ struct File {
   std::vector<Setting> settings;
   std::vector<std::unique_ptr<Module>> modules;
   std::vector<ExprPtr> objectives;
-  std::vector<std::string> ignored; // patterns of tensors' names that the checkpoint may have too
+  std::vector<Ignored> ignored;
 };
 
 /// The tree as indented text, one node a line: what `--emit=ast` shows.

@@ -32,8 +32,8 @@ public:
         out << ", null = " << print(*s.ofNull);
       out << at(s.place);
     }
-    for (const std::string &pattern : file.ignored)
-      line() << "ignore \"" << pattern << "\"\n";
+    for (const Ignored &i : file.ignored)
+      line() << "ignore \"" << i.pattern << "\"" << at(i.place);
     for (const auto &m : file.modules)
       module(*m);
     for (const ExprPtr &e : file.objectives)

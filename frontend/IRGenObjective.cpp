@@ -11,13 +11,31 @@
 
 using namespace rondo;
 
-/// `ignore "mtp.*"`: tensors that a checkpoint has and the spec leaves out on purpose.
+/// `ignore "mtp.*", "model.layers.{layers}.*"`: tensors that a checkpoint has and the spec leaves
+/// out on purpose.
 void IRGen::keepIgnored() {
   llvm::SmallVector<mlir::Attribute> patterns;
   mlir::Builder builder(&context);
   for (const auto &file : program.allFiles())
-    for (const std::string &pattern : file->ignored)
-      patterns.push_back(builder.getStringAttr(pattern));
+    for (const ast::Ignored &ignored : file->ignored) {
+      std::string text;
+      llvm::StringRef rest = ignored.pattern;
+      while (rest.contains('{')) {
+        auto [before, after] = rest.split('{');
+        auto [name, tail] = after.split('}');
+        const ast::Setting *setting = program.setting(file->source, name.str());
+        if (!setting)
+          error(ignored.place,
+                "no size or option '" + name.str() + "' for this pattern of tensors' names");
+        ConstResult value = setting ? program.valueOf(*setting, ignored.place) : std::nullopt;
+        if (!value)
+          return; // reported
+        text += before.str() + value->plain();
+        rest = tail;
+      }
+      text += rest;
+      patterns.push_back(builder.getStringAttr(text));
+    }
   if (!patterns.empty())
     module->getOperation()->setAttr("rondo.ignored", builder.getArrayAttr(patterns));
 }

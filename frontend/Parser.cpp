@@ -90,7 +90,8 @@ bool Parser::declaration(File &file) {
       if (peek().kind != Token::String)
         return fail("expected a pattern of tensors' names in quotes after 'ignore', found " +
                     peek().shown());
-      file.ignored.push_back(take().text);
+      Place place = peek().place;
+      file.ignored.push_back({place, take().text});
     } while (accept(","));
     return true;
   }
