@@ -27,7 +27,7 @@ using namespace rondo::cpu;
 namespace {
 constexpr int64_t panel = groupPanel, depthOfGroup = groupDepth, quads = depthOfGroup / 4;
 /// Rows that are rounded before they are multiplied; they stay in cache.
-constexpr int64_t blockRows = 128;
+constexpr int64_t blockRows = 64;
 
 class GroupsProduct {
 public:
@@ -40,8 +40,7 @@ public:
         columns(cast<RankedTensorType>(contract.getType()).getDimSize(1)),
         weights(nest.bufferOf(weight)->base), output(frame.outputBuffer(0).base) {}
 
-  /// Columns of panels [begin, end), all rows.
-  LogicalResult emit(KernelFrame &frame);
+  LogicalResult emit(KernelFrame &frame, KernelRecord &record);
 
 private:
   using Sums = SmallVector<Value>;
@@ -94,7 +93,7 @@ private:
   StringAttr rowAxis, depthAxis;
   int bits;
   int64_t depth, groups, columns;
-  Value weights, output, unit;
+  Value weights, output;
   Value numbers;         ///< one row, f32, zeros beyond its depth
   Value rounded;         ///< [row - firstRounded][groups][32] of i8 or i16
   Value scales, offsets; ///< [row - firstRounded][groups] of f32, i32
@@ -103,31 +102,30 @@ private:
 };
 } // namespace
 
-LogicalResult GroupsProduct::emit(KernelFrame &frame) {
+LogicalResult GroupsProduct::emit(KernelFrame &frame, KernelRecord &record) {
   numbers = frame.scratch.allocate(nest, groups * depthOfGroup * 4);
   rounded = frame.scratch.allocate(nest, blockRows * groups * depthOfGroup * width());
   scales = frame.scratch.allocate(nest, blockRows * groups * 4);
   offsets = frame.scratch.allocate(nest, blockRows * groups * 4);
-  unit = nest.loadAt(b.getF32Type(), weights, 0);
   LogicalResult result = success();
-  nest.forLoop(nest.i64(0), frame.rows(), blockRows, [&](Value first) {
-    firstRounded = first;
-    Value end = arith::MinSIOp::create(b, loc, add(first, nest.i64(blockRows)), frame.rows());
-    nest.forLoop(first, end, 1, [&](Value row) {
-      if (failed(roundRow(row)))
-        result = failure();
-    });
-    nest.forLoop(frame.begin(), frame.end(), 1, [&](Value item) {
-      for (int64_t column = 0; column < panel; column += vectors * isa.lanes)
-        if (failed(nest.overTiles({first, end, std::nullopt}, tileRows(),
-                                  [&](Value row, int64_t count) -> LogicalResult {
-                                    emitTile(row, count, item, column);
-                                    return success();
-                                  })))
-          result = failure();
-    });
-  });
-  return result;
+  return overRowBlocks(
+      frame, record, blockRows, [&](Value first, Value end, Value begin, Value endPanel) {
+        firstRounded = first;
+        nest.forLoop(first, end, 1, [&](Value row) {
+          if (failed(roundRow(row)))
+            result = failure();
+        });
+        nest.forLoop(begin, endPanel, 1, [&](Value item) {
+          for (int64_t column = 0; column < panel; column += vectors * isa.lanes)
+            if (failed(nest.overTiles({first, end, std::nullopt}, tileRows(),
+                                      [&](Value row, int64_t count) -> LogicalResult {
+                                        emitTile(row, count, item, column);
+                                        return success();
+                                      })))
+              result = failure();
+        });
+        return result;
+      });
 }
 
 LogicalResult GroupsProduct::roundRow(Value row) {
@@ -165,6 +163,7 @@ void GroupsProduct::roundGroup(Value row, Value group) {
   Value scale = arith::AddFOp::create(b, loc, arith::DivFOp::create(b, loc, most, real(127)),
                                       arith::SubFOp::create(b, loc, most, most));
   Value place = groupOf(row, group);
+  Value unit = nest.loadAt(b.getF32Type(), weights, 0);
   store(arith::MulFOp::create(b, loc, scale, unit), scales, mul(place, 4), 4);
 
   Value total;
@@ -294,12 +293,12 @@ void GroupsProduct::storeTile(ValueRange sums, Value row, int64_t count, Value i
 }
 
 LogicalResult cpu::emitGroupsProduct(KernelFrame &frame, ContractOp contract, Value weight,
-                                     int bits) {
+                                     int bits, KernelRecord &record) {
   Value rows = contract.getLhs() == weight ? contract.getRhs() : contract.getLhs();
   auto round = rows.getDefiningOp<RoundOp>();
   if (!round || round.getAxis() != cast<StringAttr>(contract.getAxes()[0]).getValue() ||
       int64_t(round.getGroup()) != depthOfGroup)
     return contract.emitOpError("expects rows that are rounded along the summed axis by ")
            << depthOfGroup << ", since the matrix is stored as integers";
-  return GroupsProduct(frame, contract, weight, round, bits).emit(frame);
+  return GroupsProduct(frame, contract, weight, round, bits).emit(frame, record);
 }

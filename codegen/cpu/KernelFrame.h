@@ -97,13 +97,22 @@ mlir::LogicalResult emitGroup(KernelFrame &frame, KernelRecord &record);
 mlir::LogicalResult emitScan(KernelFrame &frame, ScanOp scan, KernelRecord &record);
 mlir::LogicalResult emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord &record);
 
+/// Shares a product out by blocks of `blockRows` rows, and in each by its `panels` of columns, so
+/// that whoever prepares the rows of a block multiplies them with many panels, whatever the number
+/// of threads. `body` is emitted for rows [first, end) and panels [begin, end) of one block.
+using ProductBlock = llvm::function_ref<mlir::LogicalResult(
+    mlir::Value firstRow, mlir::Value endRow, mlir::Value beginPanel, mlir::Value endPanel)>;
+mlir::LogicalResult overRowBlocks(KernelFrame &frame, KernelRecord &record, int64_t blockRows,
+                                  ProductBlock body);
+
 /// The product of rows with `weight`, an argument whose layout is not of f32, into the kernel's
-/// result, for the work items of the frame: panels of 32 columns.
-mlir::LogicalResult emitPackedProduct(KernelFrame &frame, ContractOp contract, mlir::Value weight);
+/// result, for the work items of the frame: `record` comes with one a panel of 32 columns.
+mlir::LogicalResult emitPackedProduct(KernelFrame &frame, ContractOp contract, mlir::Value weight,
+                                      KernelRecord &record);
 
 /// The same where the matrix is of integers with `bits` (runtime/weight_groups.h) and the rows are
 /// rounded.
 mlir::LogicalResult emitGroupsProduct(KernelFrame &frame, ContractOp contract, mlir::Value weight,
-                                      int bits);
+                                      int bits, KernelRecord &record);
 
 } // namespace rondo::cpu

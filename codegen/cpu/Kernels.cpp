@@ -357,6 +357,31 @@ LogicalResult cpu::emitRows(KernelFrame &frame, KernelRecord &record) {
 // Products
 //===----------------------------------------------------------------------===//
 
+LogicalResult cpu::overRowBlocks(KernelFrame &frame, KernelRecord &record, int64_t blockRows,
+                                 ProductBlock body) {
+  Nest &nest = frame.nest;
+  OpBuilder &b = nest.builder();
+  Location loc = frame.kernel.getLoc();
+  record.per = KernelRecord::Per::Rows;
+  record.unit = blockRows;
+  Value panels = nest.i64(record.factor), rows = frame.rows();
+  Value firstBlock = arith::DivUIOp::create(b, loc, frame.begin(), panels);
+  Value endBlock =
+      arith::DivUIOp::create(b, loc, nest.after(frame.end(), record.factor - 1), panels);
+  LogicalResult result = success();
+  nest.forLoop(firstBlock, endBlock, 1, [&](Value block) {
+    Value firstRow = arith::MulIOp::create(b, loc, block, nest.i64(blockRows));
+    Value endRow = arith::MinSIOp::create(b, loc, nest.after(firstRow, blockRows), rows);
+    Value before = arith::MulIOp::create(b, loc, block, panels);
+    Value begin = arith::SubIOp::create(b, loc, frame.begin(), before);
+    Value end = arith::SubIOp::create(b, loc, frame.end(), before);
+    begin = arith::MaxSIOp::create(b, loc, begin, nest.i64(0));
+    end = arith::MinSIOp::create(b, loc, end, panels);
+    result = body(firstRow, endRow, begin, end);
+  });
+  return result;
+}
+
 LogicalResult cpu::emitProduct(KernelFrame &frame, KernelRecord &record) {
   Nest &nest = frame.nest;
   OpBuilder &b = nest.builder();
@@ -380,9 +405,9 @@ LogicalResult cpu::emitProduct(KernelFrame &frame, KernelRecord &record) {
     if (auto argument = dyn_cast<BlockArgument>(operand)) {
       StringRef layout = frame.inputLayout(argument.getArgNumber());
       if (layout == "pairs32")
-        return emitPackedProduct(frame, contract, operand);
+        return emitPackedProduct(frame, contract, operand, record);
       if (layout == "bytes32" || layout == "nibbles32")
-        return emitGroupsProduct(frame, contract, operand, layout == "bytes32" ? 8 : 4);
+        return emitGroupsProduct(frame, contract, operand, layout == "bytes32" ? 8 : 4, record);
     }
 
   LogicalResult result = success();

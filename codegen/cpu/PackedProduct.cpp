@@ -40,8 +40,7 @@ public:
         columns(cast<RankedTensorType>(contract.getType()).getDimSize(1)),
         weights(nest.bufferOf(weight)->base), output(frame.outputBuffer(0).base) {}
 
-  /// Columns of panels [begin, end), all rows.
-  LogicalResult emit(KernelFrame &frame);
+  LogicalResult emit(KernelFrame &frame, KernelRecord &record);
 
 private:
   using Sums = SmallVector<Value>;
@@ -73,31 +72,25 @@ private:
 };
 } // namespace
 
-LogicalResult PairsProduct::emit(KernelFrame &frame) {
-  auto panels = [&](Value first, Value end) {
-    nest.forLoop(frame.begin(), frame.end(), 1, [&](Value item) {
-      for (int64_t column = 0; column < panel; column += vectors * isa.lanes) {
-        LogicalResult tiles = nest.overTiles(
-            {first, end, std::nullopt}, isa.productRows,
-            [&](Value row, int64_t count) { return emitTile(row, count, item, column); });
-        if (failed(tiles))
-          result = failure();
-      }
-    });
-  };
-  if (!isa.dotPairs) {
-    panels(nest.i64(0), frame.rows());
-    return result;
-  }
-  rounded = frame.scratch.allocate(nest, blockRows * pairs() * 4);
-  nest.forLoop(nest.i64(0), frame.rows(), blockRows, [&](Value first) {
-    firstRounded = first;
-    Value end = arith::MinSIOp::create(b, loc, add(first, nest.i64(blockRows)), frame.rows());
-    if (failed(roundRows(first, end)))
-      result = failure();
-    panels(first, end);
-  });
-  return result;
+LogicalResult PairsProduct::emit(KernelFrame &frame, KernelRecord &record) {
+  if (isa.dotPairs)
+    rounded = frame.scratch.allocate(nest, blockRows * pairs() * 4);
+  return overRowBlocks(
+      frame, record, blockRows, [&](Value first, Value end, Value begin, Value endPanel) {
+        firstRounded = first;
+        if (isa.dotPairs && failed(roundRows(first, end)))
+          return failure();
+        nest.forLoop(begin, endPanel, 1, [&](Value item) {
+          for (int64_t column = 0; column < panel; column += vectors * isa.lanes) {
+            LogicalResult tiles = nest.overTiles(
+                {first, end, std::nullopt}, isa.productRows,
+                [&](Value row, int64_t count) { return emitTile(row, count, item, column); });
+            if (failed(tiles))
+              result = failure();
+          }
+        });
+        return result;
+      });
 }
 
 LogicalResult PairsProduct::roundRows(Value first, Value end) {
@@ -224,6 +217,7 @@ void PairsProduct::storeTile(ValueRange sums, Value row, int64_t count, Value it
     }
 }
 
-LogicalResult cpu::emitPackedProduct(KernelFrame &frame, ContractOp contract, Value weight) {
-  return PairsProduct(frame, contract, weight).emit(frame);
+LogicalResult cpu::emitPackedProduct(KernelFrame &frame, ContractOp contract, Value weight,
+                                     KernelRecord &record) {
+  return PairsProduct(frame, contract, weight).emit(frame, record);
 }

@@ -500,9 +500,9 @@ TEST_P(Kernels, EqualTheInterpreter) {
         return true;
     return false;
   };
+  bool isProduct = kernel->getAttrOfType<StringAttr>("rondo.kernel").getValue() == "product";
   bool pairs = reads("pairs32"), narrow = pairs || reads("bytes32") || reads("nibbles32");
-  EXPECT_EQ(records.contains("x86-64-v4-bf16"),
-            narrow && kernel->getAttrOfType<StringAttr>("rondo.kernel").getValue() == "product");
+  EXPECT_EQ(records.contains("x86-64-v4-bf16"), narrow && isProduct);
   ASSERT_TRUE(succeeded(cpu::lowerToLlvm(*target)));
   FailureOr<std::string> object = cpu::emitObject(*target);
   ASSERT_TRUE(succeeded(object));
@@ -515,7 +515,10 @@ TEST_P(Kernels, EqualTheInterpreter) {
   auto infos = kernel->getAttrOfType<ArrayAttr>("rondo.state_info");
   // A past of some tokens, then this piece; the last sequence starts empty.
   for (std::vector<std::vector<int64_t>> lengths : std::vector<std::vector<std::vector<int64_t>>>{
-           {{0}, {1}}, {{3, 0}, {17, 9}}, {{70, 5, 0}, {1, 1, 1}}, {{8}, {40}}}) {
+           {{0}, {1}}, {{3, 0}, {17, 9}}, {{70, 5, 0}, {1, 1, 1}}, {{8}, {40}}, {{0}, {150}}}) {
+    // More rows than a product takes at once.
+    if (lengths[1][0] > 128 && !isProduct)
+      continue;
     std::vector<SequenceState> reference(lengths[0].size());
     std::vector<Array> arguments, results;
     auto noParameters = [](StringRef) -> const Array * { return nullptr; };
@@ -636,7 +639,10 @@ TEST_P(Kernels, EqualTheInterpreter) {
                                                                         : 1;
       rondo_kernel function = code->find(symbol);
       ASSERT_TRUE(function) << symbol;
-      function(&call, 0, (count + record.unit - 1) / record.unit * record.factor, scratch.data());
+      // In two parts, as two threads take them.
+      int64_t items = (count + record.unit - 1) / record.unit * record.factor;
+      function(&call, 0, items / 3, scratch.data());
+      function(&call, items / 3, items, scratch.data());
 
       for (auto [o, result] : llvm::enumerate(wanted)) {
         auto *found = reinterpret_cast<const float *>(outputs[o].data());
