@@ -3,6 +3,7 @@
 #include "passes/algebra/Affine.h"
 
 #include <algorithm>
+#include <cstddef>
 
 namespace rondo::algebra {
 
@@ -57,6 +58,34 @@ void Expander::addTerm(std::vector<Term> &terms, Expr product) {
   terms.push_back({coefficient, atom, kindOf(atom)});
 }
 
+/// A state may be read with what other states answered, f(y) * (W0 - S'): the factor that holds it
+/// is multiplied out. Not where the rest of the product takes that state whole anyway.
+std::vector<Term> Expander::expandSummand(Expr e) {
+  std::vector<Expr> factors = pool.factors(e);
+  for (size_t i = 0; own == allStates && i < factors.size(); ++i) {
+    if (pool[factors[i]].kind != Kind::Add)
+      continue;
+    std::vector<Expr> rest = factors;
+    rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(i));
+    StateSet elsewhere = 0;
+    for (Expr factor : rest)
+      elsewhere |= pool[factor].states;
+    std::vector<Term> terms = expand(factors[i]);
+    if (!elsewhere || std::none_of(terms.begin(), terms.end(), [&](const Term &term) {
+          return term.kind == AtomKind::State && !(pool[term.atom].states & elsewhere);
+        }))
+      continue;
+    for (Term &term : terms) {
+      rest.push_back(termExpr(pool, term));
+      term = {pool.constant(1), pool.mul(rest),
+              term.kind == AtomKind::State ? AtomKind::State : AtomKind::Opaque};
+      rest.pop_back();
+    }
+    return terms;
+  }
+  return expand(e);
+}
+
 /// The summand is a product; what it holds is expanded first, then each term is summed on its own.
 /// Where nothing need be affine (all states are in question), what a read answers is summed as it
 /// is: a mean over value channels reads the state no other way than the channels do.
@@ -64,7 +93,7 @@ void Expander::expandSum(Expr e, std::vector<Term> &terms) {
   const Node node = pool[e]; // a copy: the pool grows below
   bool ofState = false, ofAnswers = false;
   std::vector<Term> summed;
-  for (const Term &term : expand(node.arguments[0])) {
+  for (const Term &term : expandSummand(node.arguments[0])) {
     ofState |= term.kind == AtomKind::State;
     if (own == allStates && term.kind == AtomKind::Read && pool[term.atom].axes & node.summed) {
       Expr read = pool.answer(term.atom);

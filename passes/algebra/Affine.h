@@ -48,6 +48,7 @@ private:
   void split(Expr e, Expr &coefficient, std::vector<Expr> &dependent);
   void addTerm(std::vector<Term> &terms, Expr product);
   void expandInto(Expr e, std::vector<Term> &terms);
+  std::vector<Term> expandSummand(Expr e);
   void expandSum(Expr e, std::vector<Term> &terms);
   std::vector<Term> collected(std::vector<Term> all);
   void mergeReads(std::vector<Term> &terms);

@@ -269,6 +269,23 @@ TEST(Transition, MeansOfAnswersReadNoMoreThanTheAnswers) {
   EXPECT_EQ(c.refusal, "");
 }
 
+/// W' = W0 - S' read with a function of what another state answered: S is read over keys, not
+/// whole.
+TEST(Transition, AStateReadWithAnAnswerIsNotTakenWhole) {
+  Example e;
+  int second = e.addState("T", e.h | e.k);
+  Expr T = e.pool.state(second, e.h | e.k), first = e.pool.leaf("first", e.h | e.k | e.v, true);
+  e.next = {e.pool.add({e.pool.mul({e.gate, e.S}), e.pool.mul({e.key, e.val})}),
+            e.pool.add({e.pool.mul({e.gate, T}), e.key2})};
+  Expr answer = e.pool.function("tanh", {e.pool.mul({e.after(1), e.query})});
+  e.outputs = {e.dot(e.k, answer, e.pool.sub(first, e.after(0)))};
+  TransitionClass c = classify(e);
+  for (const Read &read : c.reads)
+    EXPECT_EQ(read.over, read.state == 0 ? e.k : AxisSet(0)) << e.pool.print(read.expr, e.names);
+  EXPECT_EQ(c.states[0].key, e.k) << c.print(e.pool);
+  EXPECT_EQ(c.refusal, "");
+}
+
 TEST(Transition, StatesAreOrderedByWhoReadsWhom) {
   // B, named first, learns what A answers; the answer may pass through any function.
   Example e;
