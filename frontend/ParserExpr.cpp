@@ -520,10 +520,19 @@ bool Parser::overBody(Expr &over) {
         over.body.push_back(std::move(s));
     }
   }
+  // `value = e` is a let: whoever wrote it meant the clause.
+  auto lacks = [&](const std::string &what, const std::string &clause) {
+    for (const auto &let : over.body)
+      if (let->kind == Stmt::Let && let->targets[0].name == clause)
+        return fail(let->place, what + " has no '" + clause + "': '" + clause +
+                                    " = ...' names a value of its own; expected '" + clause +
+                                    " ...', without '='");
+    return fail(over.place, what + " has no '" + clause + "'");
+  };
   if (!over.value)
-    return fail(over.place, "this 'over' has no 'value'");
+    return lacks("this 'over'", "value");
   if (over.text == "softmax" && !over.score)
-    return fail(over.place, "this softmax has no 'score'");
+    return lacks("this softmax", "score");
   if (over.text == "sum" && over.score)
     return fail(over.place, "a sum takes no 'score'; multiply the value by it");
   if (over.text == "sum" && over.sink)
