@@ -88,12 +88,8 @@ bool Program::load(const SpecOptions &options) {
   tensorShape = options.tensorShape;
   bool good = loadFiles(options);
   if (!options.configPath.empty()) {
-    std::string why;
-    std::optional<std::string> text = readWhole(options.configPath, Config::maxBytes, why);
-    if (text)
+    if (std::optional<std::string> text = configTextOf(options, sink))
       config = Config::parse(std::move(*text), options.configPath, sink);
-    else
-      sink.error({}, "cannot read the config '" + options.configPath + "': " + why);
     good &= config.has_value();
   }
   if (files.empty())
@@ -432,14 +428,22 @@ std::vector<std::string> rondo::knownArchitectures(const std::string &dir) {
   return {names.begin(), names.end()};
 }
 
-std::string rondo::specForConfig(const std::string &modelsDir, const std::string &configPath,
-                                 DiagnosticSink &sink) {
+std::optional<std::string> rondo::configTextOf(const SpecOptions &options, DiagnosticSink &sink) {
+  if (!options.configText.empty())
+    return options.configText;
   std::string why;
-  std::optional<std::string> text = readWhole(configPath, Config::maxBytes, why);
-  if (!text) {
-    sink.error({}, "cannot read the config '" + configPath + "': " + why);
+  std::optional<std::string> text = readWhole(options.configPath, Config::maxBytes, why);
+  if (!text)
+    sink.error({}, "cannot read the config '" + options.configPath + "': " + why);
+  return text;
+}
+
+std::string rondo::specForConfig(const std::string &modelsDir, const SpecOptions &options,
+                                 DiagnosticSink &sink) {
+  const std::string &configPath = options.configPath;
+  std::optional<std::string> text = configTextOf(options, sink);
+  if (!text)
     return "";
-  }
   std::optional<Config> config = Config::parse(std::move(*text), configPath, sink);
   if (!config)
     return "";

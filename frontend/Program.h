@@ -23,8 +23,9 @@ namespace rondo {
 
 /// What to compile, as tools hand it down.
 struct SpecOptions {
-  std::string path;                                      // the spec
-  std::string configPath;                                // config.json; none when empty
+  std::string path;       // the spec
+  std::string configPath; // config.json; none when empty
+  std::string configText; // what it holds, where configPath is a file that holds more; else empty
   std::vector<std::pair<std::string, std::string>> sets; // --set name=value
   std::vector<std::string> importDirs; // searched after the importing file's own folder
   std::string module;                  // empty: the model, or else the last module
@@ -100,8 +101,11 @@ std::string specForArchitecture(const std::string &dir, const std::string &class
 /// All class names that the specs in `dir` read.
 std::vector<std::string> knownArchitectures(const std::string &dir);
 
-/// The spec for a config.json's `architectures`, with an error where there is none.
-std::string specForConfig(const std::string &modelsDir, const std::string &configPath,
+/// The config's text; nothing, with an error, where it cannot be read.
+std::optional<std::string> configTextOf(const SpecOptions &options, DiagnosticSink &sink);
+
+/// The spec in `modelsDir` for the config's `architectures`, with an error where there is none.
+std::string specForConfig(const std::string &modelsDir, const SpecOptions &options,
                           DiagnosticSink &sink);
 
 } // namespace rondo

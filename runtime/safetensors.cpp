@@ -230,6 +230,26 @@ Result<Checkpoint> Checkpoint::open(const std::string &fileOrFolder) {
   return result;
 }
 
+Checkpoint Checkpoint::of(const std::string &file, std::vector<TensorView> tensors,
+                          std::shared_ptr<const void> memory) {
+  Checkpoint result;
+  result.origin = file;
+  result.memory = std::move(memory);
+  result.others = std::make_shared<const std::vector<TensorView>>(std::move(tensors));
+  for (const TensorView &view : *result.others)
+    result.byName.emplace(view.name, &view);
+  return result;
+}
+
+std::vector<Checkpoint::Part> Checkpoint::parts() const {
+  std::vector<Part> result;
+  if (others)
+    result.push_back({origin, *others});
+  for (const TensorFile &shard : shards)
+    result.push_back({shard.path(), shard.tensors()});
+  return result;
+}
+
 const TensorView *Checkpoint::find(std::string_view name) const {
   auto found = byName.find(name);
   return found == byName.end() ? nullptr : found->second;

@@ -47,9 +47,18 @@ private:
 class Checkpoint {
 public:
   static Result<Checkpoint> open(const std::string &fileOrFolder);
+  /// Tensors of a file of another format, under the names that a published checkpoint has; `memory`
+  /// keeps their bytes alive. Names must differ.
+  static Checkpoint of(const std::string &file, std::vector<TensorView> tensors,
+                       std::shared_ptr<const void> memory);
 
   const std::string &path() const { return origin; }
-  const std::vector<TensorFile> &files() const { return shards; }
+  /// What is read from each file, in the order of its data.
+  struct Part {
+    std::string file;
+    std::vector<TensorView> tensors;
+  };
+  std::vector<Part> parts() const;
   const TensorView *find(std::string_view name) const;
   /// As find, but an error that names near matches when there is none; `shape` is what the caller
   /// expects.
@@ -60,6 +69,8 @@ public:
 private:
   std::string origin;
   std::vector<TensorFile> shards;
+  std::shared_ptr<const void> memory;                    ///< of what no shard holds
+  std::shared_ptr<const std::vector<TensorView>> others; ///< the same
   std::map<std::string, const TensorView *, std::less<>> byName;
 };
 

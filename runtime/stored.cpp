@@ -116,6 +116,17 @@ Result<std::vector<float>> ternary(const StoredTensor &stored) {
   return values;
 }
 
+Result<std::vector<float>> decoded(const StoredTensor &stored) {
+  const BlockCode &code = *stored.code;
+  std::span<const std::byte> bytes = stored.values->bytes;
+  size_t blocks = bytes.size() / size_t(code.bytes);
+  std::vector<float> values(blocks * size_t(code.numbers));
+  for (size_t block = 0; block < blocks; ++block)
+    code.decode(bytes.data() + block * size_t(code.bytes),
+                values.data() + block * size_t(code.numbers));
+  return values;
+}
+
 /// Words of integers of a few bits, the lowest bits first.
 class PackedWords {
 public:
@@ -306,6 +317,18 @@ Result<std::optional<StoredTensor>> findStored(const std::string &name,
     stored.names = {name + "_blocks", name + "_scales"};
     return std::optional(std::move(stored));
   }
+  for (const BlockCode &code : blockCodes())
+    if ((stored.values = find(nameOfBlocks(name, code)))) {
+      const TensorView &values = *stored.values;
+      if (values.dtype != DType::U8 || values.shape.size() < 2 || values.shape.back() != code.bytes)
+        return misfit(values, fmt::format("U8 [..., blocks, {}]", code.bytes));
+      stored.form = StoredTensor::Blocks;
+      stored.code = &code;
+      stored.shape.assign(values.shape.begin(), values.shape.end() - 1);
+      stored.shape.back() *= code.numbers;
+      stored.names = {values.name};
+      return std::optional(std::move(stored));
+    }
   constexpr std::string_view last = "weight";
   bool isWeight = name == last || name.ends_with(".weight");
   std::string stem = isWeight ? name.substr(0, name.size() - last.size()) : "";
@@ -326,6 +349,8 @@ Result<std::vector<float>> toF32(const StoredTensor &stored, const StorageRules 
     return fourBitFloats(stored);
   case StoredTensor::Ternary:
     return ternary(stored);
+  case StoredTensor::Blocks:
+    return decoded(stored);
   case StoredTensor::InputsPacked:
   case StoredTensor::OutputsPacked:
   case StoredTensor::RowsPacked:

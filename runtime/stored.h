@@ -9,10 +9,12 @@
 //   (AWQ) X.weight_packed, _scale, _zero_point      I32, packed along inputs, zeros along outputs
 //   NAME                                      U8, four of -1, 0 and 1 a byte, by quarters of the
 //   rows
+//   NAME:CODE                                 U8, the last axis the blocks of block_codes.h
 
 #ifndef RONDO_RUNTIME_STORED_H
 #define RONDO_RUNTIME_STORED_H
 
+#include "runtime/block_codes.h"
 #include "runtime/tensor.h"
 
 #include <functional>
@@ -28,7 +30,16 @@ struct StorageRules {
 
 /// A parameter and the tensors that it is stored in.
 struct StoredTensor {
-  enum Form { Plain, Scaled, FourBitFloats, InputsPacked, OutputsPacked, RowsPacked, Ternary };
+  enum Form {
+    Plain,
+    Scaled,
+    FourBitFloats,
+    InputsPacked,
+    OutputsPacked,
+    RowsPacked,
+    Ternary,
+    Blocks
+  };
   Form form = Plain;
   const TensorView *values = nullptr;
   const TensorView *scales = nullptr;
@@ -36,6 +47,7 @@ struct StoredTensor {
   const TensorView *groups = nullptr; ///< of each input; null: in order, equally many
   std::vector<int64_t> shape;         ///< the parameter's
   int64_t bits = 0;                   ///< of packed integers
+  const BlockCode *code = nullptr;    ///< of blocks
 
   /// The tensors above, and those that say nothing else.
   std::vector<std::string> names;

@@ -5,9 +5,13 @@
 #include "runtime/tensor.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
+#include <climits>
 #include <cmath>
 #include <cstring>
 #include <fmt/format.h>
+#include <numeric>
 
 namespace rondo {
 
@@ -46,6 +50,60 @@ float fitted(const Group &group, std::span<const float> numbers) {
     squares += double(group.q[i]) * double(group.q[i]);
   }
   return squares == 0 ? 0 : static_cast<float>(products / squares);
+}
+
+/// Whether the numbers are integers from low to high times the scale.
+bool isOnGrid(std::span<const float> numbers, float scale, int low, int high) {
+  float inverse = 1 / scale;
+  if (scale == 0 || !std::isfinite(inverse))
+    return false;
+  for (float number : numbers) {
+    float q = std::nearbyintf(number * inverse);
+    if (q < float(low) || q > float(high) || q * scale != number)
+      return false;
+  }
+  return true;
+}
+
+/// The largest number that all of `numbers` are multiples of by at most `most`; 0: there is none.
+float commonScale(std::span<const float> numbers, uint64_t most) {
+  constexpr int mantissa = 23, maxShift = 16;
+  // An f16 times an integer of 8 bits has at most 18 digits: others are seen at once.
+  uint32_t digits = 0;
+  for (float number : numbers)
+    digits |= std::bit_cast<uint32_t>(number);
+  if (digits & 0x3f)
+    return 0;
+  struct Whole {
+    uint64_t odd;
+    int exponent;
+  };
+  std::array<Whole, groupDepth> wholes;
+  size_t count = 0;
+  int least = INT_MAX;
+  for (float number : numbers) {
+    uint32_t bits = std::bit_cast<uint32_t>(number) & 0x7fffffff;
+    if (bits == 0)
+      continue;
+    if (bits >> mantissa == 0)
+      return 0; // too small to have all its digits
+    uint64_t digits24 = (bits & ((1u << mantissa) - 1)) | 1u << mantissa;
+    int zeros = std::countr_zero(digits24), exponent = int(bits >> mantissa) - 127 - mantissa;
+    wholes[count++] = {digits24 >> zeros, exponent + zeros};
+    least = std::min(least, exponent + zeros);
+  }
+  uint64_t common = 0, largest = 0;
+  for (size_t i = 0; i < count; ++i) {
+    int shift = wholes[i].exponent - least;
+    if (shift > maxShift)
+      return 0;
+    uint64_t value = wholes[i].odd << shift;
+    common = std::gcd(common, value);
+    largest = std::max(largest, value);
+    if (largest / common > most)
+      return 0;
+  }
+  return std::ldexp(float(common), least);
 }
 
 /// Of the largest magnitude, with its sign.
@@ -90,14 +148,22 @@ Group quantiseGroup(std::span<const float> numbers, int bits, float unit) {
   float largest = largestOf(numbers);
   if (largest == 0)
     return best;
+  int low = bits == 8 ? -127 : -8, high = bits == 8 ? 127 : 7;
+  // Numbers that were rounded so before, in a checkpoint of few bits, are kept as they are.
+  if (float common = commonScale(numbers, uint64_t(-low)))
+    for (float scale : {rounded(common), rounded(-common)})
+      if (isOnGrid(numbers, scale, low, high)) {
+        fill(best, numbers, scale, low, high);
+        return best;
+      }
   if (bits == 8) {
-    fill(best, numbers, rounded(std::fabs(largest) / 127), -127, 127);
+    fill(best, numbers, rounded(std::fabs(largest) / 127), low, high);
     return best;
   }
   double least = HUGE_VAL;
   auto attempt = [&](float scale) {
     Group group;
-    double error = fill(group, numbers, rounded(scale), -8, 7);
+    double error = fill(group, numbers, rounded(scale), low, high);
     if (error < least) {
       least = error;
       best = group;

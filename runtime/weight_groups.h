@@ -40,7 +40,8 @@ struct Group {
   float scale = 0;
 };
 /// The scale is that of the smallest squared error among those tried (4 bits), or the largest
-/// magnitude's 127th part (8 bits), rounded to f16 after division by `unit`.
+/// magnitude's 127th part (8 bits), rounded to f16 after division by `unit`. Numbers that are such
+/// integers times such a scale already are kept.
 Group quantiseGroup(std::span<const float> numbers, int bits, float unit);
 
 /// Bytes of a matrix; nothing when they do not fit.

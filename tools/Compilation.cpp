@@ -19,6 +19,7 @@
 #include "tools/Explain.h"
 #include "tools/FormTrials.h"
 #include "tools/Header.h"
+#include "tools/OpenCheckpoint.h"
 #include "tools/StorageRules.h"
 
 #include "mlir/Bytecode/BytecodeWriter.h"
@@ -223,10 +224,11 @@ bool Compilation::emitText(StringRef text) {
 bool Compilation::readCheckpoint() {
   if (options.checkpoint.empty())
     return true;
-  Result<Checkpoint> opened = Checkpoint::open(options.checkpoint);
+  Result<OpenedCheckpoint> opened =
+      openCheckpoint(options.checkpoint, options.spec.importDirs.front());
   if (!opened)
     return error(opened.error().message);
-  checkpoint = std::move(*opened);
+  checkpoint = std::move(opened->checkpoint);
   return true;
 }
 
@@ -444,7 +446,7 @@ PackageNotes Compilation::notes() {
     if (const ast::Module *entry = program.entry(options.spec))
       notes.model = entry->name;
   if (!options.spec.configPath.empty())
-    if (Result<std::string> text = readText(options.spec.configPath)) {
+    if (std::optional<std::string> text = configTextOf(options.spec, ignored)) {
       provenance.config = *text;
       if (std::optional<Config> config = Config::parse(*text, options.spec.configPath, ignored)) {
         notes.eos = endsOfText(*config);
@@ -456,13 +458,13 @@ PackageNotes Compilation::notes() {
     for (auto &[name, value] : options.spec.sets)
       provenance.config += name + "=" + value + "\n";
   if (checkpoint) {
-    for (const TensorFile &file : checkpoint->files()) {
+    for (const Checkpoint::Part &part : checkpoint->parts()) {
       uint64_t hash = 0; // over the tensors in the order of the data
-      for (const TensorView &tensor : file.tensors())
+      for (const TensorView &tensor : part.tensors)
         hash = llvm::xxh3_64bits(ArrayRef(reinterpret_cast<const uint8_t *>(tensor.bytes.data()),
                                           tensor.bytes.size())) ^
                (hash * 0x9e3779b97f4a7c15);
-      provenance.checkpoint += llvm::formatv("{0} xxh3 {1:x16}\n", file.path(), hash).str();
+      provenance.checkpoint += llvm::formatv("{0} xxh3 {1:x16}\n", part.file, hash).str();
     }
     std::filesystem::path folder = options.checkpoint;
     if (!std::filesystem::is_directory(folder))
@@ -505,10 +507,9 @@ bool Compilation::bindWeights() {
   origin.checkpoint = options.checkpoint;
   origin.seed = options.randomSeed;
   if (checkpoint && !origin.seed)
-    for (const TensorFile &file : checkpoint->files())
-      origin.tensors.insert(origin.tensors.end(), file.tensors().begin(), file.tensors().end());
-  if (!options.spec.configPath.empty())
-    origin.rules = storageRulesOf(options.spec.configPath);
+    for (const Checkpoint::Part &part : checkpoint->parts())
+      origin.tensors.insert(origin.tensors.end(), part.tensors.begin(), part.tensors.end());
+  origin.rules = storageRulesOf(options.spec);
   FailureOr<Weights> bound = Weights::bind(*meaning, std::move(origin));
   if (failed(bound))
     return false; // reported

@@ -11,7 +11,7 @@
 #include "codegen/common/Weights.h"
 #include "dialect/Rondo.h"
 #include "frontend/Frontend.h"
-#include "runtime/safetensors.h"
+#include "tools/OpenCheckpoint.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -154,11 +154,12 @@ std::string describe(const Likeness &nearest, size_t tensors) {
 
 } // namespace
 
-std::string rondo::describeUnread(const std::string &modelsDir, const std::string &configPath,
+std::string rondo::describeUnread(const std::string &modelsDir, const SpecOptions &config,
                                   const std::string &checkpointPath) {
-  Result<Checkpoint> checkpoint = Checkpoint::open(checkpointPath);
-  if (!checkpoint)
+  Result<OpenedCheckpoint> opened = openCheckpoint(checkpointPath, modelsDir);
+  if (!opened)
     return "";
+  const Checkpoint *checkpoint = &opened->checkpoint;
   Tensors tensors;
   std::vector<std::string> names = checkpoint->names();
   for (const std::string &name : names)
@@ -175,7 +176,8 @@ std::string rondo::describeUnread(const std::string &modelsDir, const std::strin
     options.path = specForArchitecture(modelsDir, className);
     if (!tried.insert(options.path).second)
       continue;
-    options.configPath = configPath;
+    options.configPath = config.configPath;
+    options.configText = config.configText;
     options.importDirs = {modelsDir};
     options.tensorShape = [&](const std::string &name) -> std::optional<std::vector<int64_t>> {
       const TensorView *found = checkpoint->find(name);

@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include "frontend/Program.h"
+
 #include <string>
 
 namespace rondo {
@@ -10,7 +12,7 @@ namespace rondo {
 /// most parameters in common with the checkpoint (names and shapes), what it lacks and what it has
 /// besides, and the tensors that a spec must bind, those that differ in numbers as one line. Empty
 /// where the checkpoint cannot be read.
-std::string describeUnread(const std::string &modelsDir, const std::string &configPath,
+std::string describeUnread(const std::string &modelsDir, const SpecOptions &config,
                            const std::string &checkpointPath);
 
 } // namespace rondo

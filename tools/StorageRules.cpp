@@ -6,14 +6,14 @@
 
 using namespace rondo;
 
-StorageRules rondo::storageRulesOf(const std::string &configPath) {
+StorageRules rondo::storageRulesOf(const SpecOptions &options) {
   StorageRules rules;
-  std::string why;
   DiagnosticSink ignored; // who reads the config for its sizes reports what is wrong with it
-  std::optional<std::string> text = readWhole(configPath, Config::maxBytes, why);
   std::optional<Config> config;
-  if (text)
-    config = Config::parse(std::move(*text), configPath, ignored);
+  if (options.configPath.empty())
+    return rules;
+  if (std::optional<std::string> text = configTextOf(options, ignored))
+    config = Config::parse(std::move(*text), options.configPath, ignored);
   if (!config)
     return rules;
   auto find = [&](const std::string &key) {

@@ -11,6 +11,7 @@
 #include "runtime/package.h"
 #include "runtime/safetensors.h"
 #include "tools/InterpOptions.h"
+#include "tools/OpenCheckpoint.h"
 #include "tools/StorageRules.h"
 
 #include "mlir/Bytecode/BytecodeReader.h"
@@ -44,10 +45,15 @@ struct Loaded {
 Result<OwningOpRef<ModuleOp>> loadSpec(MLIRContext &context, const InterpOptions &options) {
   SpecOptions spec = options.spec;
   DiagnosticSink sink;
-  if (!options.checkpoint.empty() && spec.configPath.empty())
+  if (holdsSettings(options.checkpoint) && spec.configPath.empty()) {
+    RONDO_TAKE(OpenedCheckpoint opened, openCheckpoint(options.checkpoint, spec.importDirs[0]));
+    spec.configPath = options.checkpoint;
+    spec.configText = std::move(opened.config);
+  } else if (!options.checkpoint.empty() && spec.configPath.empty()) {
     spec.configPath = options.checkpoint + "/config.json";
+  }
   if (spec.path.empty())
-    spec.path = specForConfig(spec.importDirs[0], spec.configPath, sink);
+    spec.path = specForConfig(spec.importDirs[0], spec, sink);
   auto module = sink.failed() ? nullptr : buildTokenLevel(context, spec, sink);
   llvm::errs() << sink.text();
   if (!module)
@@ -96,14 +102,19 @@ Result<func::FuncOp> findEntry(ModuleOp module, const std::string &path, StringR
 /// Parameters, read at first use.
 class Parameters {
 public:
-  Status open(const std::string &path, const std::optional<Package> &own) {
+  Status open(const std::string &path, const std::string &modelsDir,
+              const std::optional<Package> &own) {
     package = own ? &*own : nullptr;
     if (StringRef(path).ends_with(".rpk")) {
       RONDO_TAKE(other, Package::open(path));
       package = &*other;
     } else if (!path.empty()) {
-      RONDO_TAKE(checkpoint, Checkpoint::open(path));
-      rules = storageRulesOf(path + "/config.json");
+      RONDO_TAKE(OpenedCheckpoint opened, openCheckpoint(path, modelsDir));
+      checkpoint = std::move(opened.checkpoint);
+      SpecOptions config;
+      config.configPath = opened.config.empty() ? path + "/config.json" : path;
+      config.configText = std::move(opened.config);
+      rules = storageRulesOf(config);
     }
     return {};
   }
@@ -457,7 +468,7 @@ Status run(MLIRContext &context, const InterpOptions &options) {
   RONDO_TAKE(func::FuncOp function, findEntry(*program.module, name, options.entry));
   Parameters parameters;
   const std::string &weights = options.parameters.empty() ? options.checkpoint : options.parameters;
-  RONDO_CHECK(parameters.open(weights, program.package));
+  RONDO_CHECK(parameters.open(weights, options.spec.importDirs.front(), program.package));
   RONDO_TAKE(TensorFile file, TensorFile::open(options.inputs));
   Batch batch;
   RONDO_CHECK(readLengths(file, function, batch));

@@ -1,10 +1,11 @@
 //===- rondoc.cpp - The compiler's command line ---------------------------===//
 
 #include "runtime/cpu.h"
-#include "runtime/safetensors.h"
+#include "runtime/stored.h"
 #include "tools/Compilation.h"
 #include "tools/ModelsFolder.h"
 #include "tools/NearestSpec.h"
+#include "tools/OpenCheckpoint.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/raw_ostream.h"
@@ -22,6 +23,7 @@ namespace fs = std::filesystem;
 static constexpr const char *examples = R"(
 Examples:
   rondoc --checkpoint DIR -o m.rpk                              a published checkpoint as a package; the spec is the one that reads its class
+  rondoc --checkpoint model.gguf --precision w8 -o m.rpk         a GGUF file, which holds its own sizes (names: models/gguf/)
   rondoc models/mamba2.rondo --random-init 1 -o m.rpk           untrained, with the spec's default sizes
   rondoc models/llama.rondo --set layers=2 --set d=64 --emit=token        what one token does
   rondoc spec.rondo --random-init 1 --explain --emit=block      what was derived, and the IR that says so
@@ -119,8 +121,9 @@ static int readArguments(int argc, char **argv, CompileOptions &options) {
   app.add_option("SPEC", options.spec.path,
                  "the spec, a .rondo file; with --checkpoint alone it is chosen by the config's "
                  "architectures");
-  app.add_option("--checkpoint", options.checkpoint,
-                 "a folder with config.json and model.safetensors, or a .safetensors file");
+  app.add_option(
+      "--checkpoint", options.checkpoint,
+      "a folder with config.json and model.safetensors, or a .safetensors or .gguf file");
   app.add_option("--config", options.spec.configPath, "sizes and options from this config.json");
   app.add_option("--set", arguments.sets, "a size or option: name=value")->allow_extra_args(false);
   CLI::Option *random =
@@ -173,17 +176,19 @@ static int readArguments(int argc, char **argv, CompileOptions &options) {
 
 /// The shapes of the checkpoint's tensors, read when a size first asks for one. A checkpoint that
 /// cannot be read has none: that is reported where its weights are wanted.
-static decltype(SpecOptions::tensorShape) shapesOf(const std::string &path) {
-  auto tensors = std::make_shared<std::optional<Checkpoint>>();
-  return [path, tensors,
+static decltype(SpecOptions::tensorShape) shapesOf(const std::string &path,
+                                                   const std::string &modelsDir) {
+  auto tensors = std::make_shared<std::optional<OpenedCheckpoint>>();
+  return [path, modelsDir, tensors,
           tried = false](const std::string &name) mutable -> std::optional<std::vector<int64_t>> {
     if (!std::exchange(tried, true))
-      if (auto opened = Checkpoint::open(path); opened)
+      if (auto opened = openCheckpoint(path, modelsDir); opened)
         *tensors = std::move(*opened);
-    const TensorView *tensor = *tensors ? (*tensors)->find(name) : nullptr;
-    if (!tensor)
+    if (!*tensors)
       return std::nullopt;
-    return std::vector<int64_t>(tensor->shape.begin(), tensor->shape.end());
+    auto stored = findStored(
+        name, {}, [&](const std::string &part) { return (*tensors)->checkpoint.find(part); }, {});
+    return stored && *stored ? std::optional((*stored)->shape) : std::nullopt;
   };
 }
 
@@ -192,7 +197,20 @@ int main(int argc, char **argv) {
   CompileOptions options;
   if (int code = readArguments(argc, argv, options))
     return code < 0 ? 0 : code;
-  if (!options.checkpoint.empty() && options.spec.configPath.empty()) {
+  if (holdsSettings(options.checkpoint) && options.spec.configPath.empty()) {
+    Result<OpenedCheckpoint> opened =
+        openCheckpoint(options.checkpoint, options.spec.importDirs[0]);
+    if (!opened) {
+      llvm::errs() << "rondoc: error: " << opened.error().message << "\n";
+      return 1;
+    }
+    if (options.spec.path.empty() && !opened->help.empty()) {
+      llvm::errs() << "rondoc: error: " << opened->help << "\n";
+      return 1;
+    }
+    options.spec.configPath = options.checkpoint;
+    options.spec.configText = opened->config;
+  } else if (!options.checkpoint.empty() && options.spec.configPath.empty()) {
     fs::path folder = options.checkpoint;
     std::error_code code;
     if (fs::is_regular_file(folder, code))
@@ -202,16 +220,16 @@ int main(int argc, char **argv) {
   }
   if (options.spec.path.empty()) {
     DiagnosticSink sink;
-    options.spec.path = specForConfig(options.spec.importDirs[0], options.spec.configPath, sink);
+    options.spec.path = specForConfig(options.spec.importDirs[0], options.spec, sink);
     if (sink.failed()) {
       llvm::errs() << sink.text();
       if (!options.checkpoint.empty())
-        llvm::errs() << describeUnread(options.spec.importDirs[0], options.spec.configPath,
+        llvm::errs() << describeUnread(options.spec.importDirs[0], options.spec,
                                        options.checkpoint);
       return 1;
     }
   }
   if (!options.checkpoint.empty())
-    options.spec.tensorShape = shapesOf(options.checkpoint);
+    options.spec.tensorShape = shapesOf(options.checkpoint, options.spec.importDirs[0]);
   return compile(options);
 }

@@ -82,6 +82,7 @@ def main():
     parser.add_argument("--only", action="append", choices=["forward", "greedy", "verify"], help="this check alone; may be given again")
     parser.add_argument("--batch", help="of forward: this batch of expected.safetensors alone")
     parser.add_argument("--reference-tokens", default=None, help="of verify: so many tokens by the interpreter (default: by the size of the model)")
+    parser.add_argument("--checkpoint", help="what is compiled, where that is a file of another format than the folder's")
     parser.add_argument("folder")
     arguments = parser.parse_args()
     rondoc, rondo = (os.path.join(arguments.bin, name) for name in ("rondoc", "rondo"))
@@ -89,7 +90,7 @@ def main():
     expected = tensors.read(os.path.join(folder, "expected.safetensors"))
     with open(os.path.join(folder, "meta.json")) as file:
         meta = json.load(file)
-    repeat = f"{os.path.relpath(sys.argv[0])} --bin {os.path.relpath(arguments.bin)} --precision {arguments.precision} {os.path.relpath(folder)}"
+    repeat = f"{os.path.relpath(sys.argv[0])} --bin {os.path.relpath(arguments.bin)} --precision {arguments.precision} {os.path.relpath(folder)}" + (f" --checkpoint {arguments.checkpoint}" if arguments.checkpoint else "")
     failures = []
     with tempfile.TemporaryDirectory(prefix="rondo-check-") as scratch:
         package = os.path.join(scratch, "m.rpk")
@@ -101,7 +102,7 @@ def main():
         checks = {name: checks[name] for name in checks if name in only}
         try:
             began = time.monotonic()
-            run([rondoc, "--checkpoint", folder, "--precision", arguments.precision, "-o", package])
+            run([rondoc, "--checkpoint", arguments.checkpoint or folder, "--precision", arguments.precision, "-o", package])
             print(f"compiled in {time.monotonic() - began:.1f} s")
         except Failed as failure:
             failures.append(f"compile: {failure}")
