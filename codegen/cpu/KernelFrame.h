@@ -61,6 +61,9 @@ public:
   Buffer fromRow(const Buffer &buffer, mlir::RankedTensorType type, mlir::Value row,
                  mlir::StringAttr axis);
 
+  /// Memory of the function's own for `count` values.
+  mlir::Value onStack(mlir::Type type, int64_t count);
+
   Nest nest;
   mlir::func::FuncOp kernel;
   Scratch scratch;

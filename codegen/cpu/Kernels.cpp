@@ -101,6 +101,14 @@ static Value arrayElement(Nest &nest, Value array, Value index, Type element) {
   return LLVM::LoadOp::create(nest.builder(), array.getLoc(), element,
                               nest.addressOf(array, index, element));
 }
+Value KernelFrame::onStack(Type type, int64_t count) {
+  OpBuilder &b = nest.builder();
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(&function.getBody().front());
+  Value number = arith::ConstantOp::create(b, function.getLoc(), b.getI64IntegerAttr(count));
+  return LLVM::AllocaOp::create(b, function.getLoc(), pointer, type, number);
+}
+
 Value KernelFrame::firstRow(Value sequence) {
   return arrayElement(nest, batchField(pointer, 16), sequence, nest.builder().getI64Type());
 }

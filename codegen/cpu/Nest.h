@@ -25,6 +25,7 @@
 #include "mlir/IR/AffineMap.h"
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/DenseMap.h"
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -110,6 +111,13 @@ public:
   void fuse(mlir::Value value, mlir::Operation *reduction) { fused[value] = reduction; }
   /// `value` at `env` is `computed`, in the code that is emitted up to the end of the open loop.
   void know(mlir::Value value, const Env &env, mlir::Value computed);
+  /// Work of no value that is done in shares beside sums: `ask(count)` where about `every` vectors
+  /// of multiply-adds, or fewer, come next.
+  struct Beside {
+    int64_t every = 0;
+    std::function<void(int64_t count)> ask;
+  };
+  void besides(Beside work) { beside = std::move(work); }
   /// Drops every computed value: memory that they were read from has changed.
   void forget();
 
@@ -248,6 +256,7 @@ private:
   mlir::Value mask; ///< vector<Wxi1> in the ragged rest, else null
   /// Lanes that the mask leaves out may be computed: they reach no other lane.
   bool maskedMayCompute = false;
+  Beside beside;
   llvm::SmallVector<Memo> memos{1};
 };
 

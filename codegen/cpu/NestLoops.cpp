@@ -442,6 +442,14 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
     return vm.fma(loaded ? shape(*x) : guard(shape(*x)), shape(*y), sum);
   };
 
+  // Vectors along the reduced axis that runs in lanes.
+  auto vectorsReduced = [&]() -> int64_t {
+    if (!lanesReduced)
+      return 1;
+    int64_t extent = extentOf(operandWith(lanes).getType(), lanes.getValue());
+    return std::max<int64_t>(1, (extent + target.lanes - 1) / target.lanes);
+  };
+
   // The loops over the reduced axes around `leaf`, which updates every accumulator.
   using Sums = SmallVector<Value>;
   LogicalResult result = success();
@@ -452,12 +460,28 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
     if (depth < reduced.size()) {
       Value operand = operandWith(reduced[depth]);
       IndexRange range = rangeOf(*this, reduced[depth], operand, ranges);
-      return forLoop(range.lo, range.hi, 1, sums, [&](Value i, ValueRange carried) {
+      auto step = [&](Value i, ValueRange carried) {
         AffineExpr dim = openDim(i, extentOf(operand.getType(), reduced[depth].getValue()));
         SmallVector<Env> inner(at);
         for (Env &e : inner)
           e.set(reduced[depth], dim);
         return overReduced(depth + 1, Sums(carried), inner);
+      };
+      bool innermost =
+          depth + 1 == reduced.size() || (depth + 2 == reduced.size() && reduced.back() == lanes);
+      if (!beside.ask || !innermost || !range.extent)
+        return forLoop(range.lo, range.hi, 1, sums, step);
+      int64_t work = int64_t(at.size()) * vectorsReduced(),
+              share = std::clamp<int64_t>(beside.every / work, 1, *range.extent);
+      while (*range.extent % share)
+        --share;
+      if (share == *range.extent) {
+        beside.ask(work * *range.extent);
+        return forLoop(range.lo, range.hi, 1, sums, step);
+      }
+      return forLoop(range.lo, range.hi, share, sums, [&](Value start, ValueRange carried) {
+        beside.ask(work * share);
+        return forLoop(start, after(start, share), 1, carried, step);
       });
     }
     auto leaf = [&](Sums current, ArrayRef<Env> envs) {
@@ -520,6 +544,8 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
     auto vector = VectorType::get(target.lanes, b.getF32Type());
     Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(float(combiner.identity())));
     Value init = vectorised ? Value(vector::BroadcastOp::create(b, loc, vector, zero)) : zero;
+    if (beside.ask && reduced.size() == 1 && lanesReduced)
+      beside.ask(int64_t(at.size()) * vectorsReduced());
     Sums sums = overReduced(0, Sums(at.size(), init), SmallVector<Env>(at));
     if (merges && first && at.size() > 1) {
       Env along = at.front();

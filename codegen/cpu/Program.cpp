@@ -299,11 +299,8 @@ LogicalResult Program::emit(ArrayRef<Operation *> ops, const Env &env, const Ind
     buildAside(stores[blocked]);
 
   llvm::DenseMap<Value, Buffer> asides;
-  unsigned done = 0, emitted = 0;
   for (unsigned i : sequence) {
     Store &store = stores[i];
-    for (++emitted; done * sequence.size() < emitted * spreadParts; ++done)
-      spreadPart(done);
     if (failed(nest.emitInto(store.value, store.buffer, env, ranges)))
       return failure();
     if (!store.copies)

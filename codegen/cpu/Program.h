@@ -10,7 +10,6 @@
 #pragma once
 
 #include "codegen/cpu/Nest.h"
-#include <functional>
 
 namespace rondo::cpu {
 
@@ -48,13 +47,6 @@ public:
   /// `next` replaces the state `old`, which is bound to `buffer`.
   void addState(mlir::Value old, mlir::Value next, Buffer buffer) {
     states.push_back({old, next, std::move(buffer)});
-  }
-
-  /// Work of no value, in equal shares before the stores: part `i` of `parts` is emitted by
-  /// `part(i)`.
-  void spread(unsigned parts, std::function<void(unsigned)> part) {
-    spreadParts = parts;
-    spreadPart = std::move(part);
   }
 
   /// Emits what targets and states need of `ops`, at the fixed indices of `env`, over `ranges` or
@@ -96,8 +88,6 @@ private:
   llvm::SmallVector<Target> targets;
   llvm::SmallVector<State> states;
   llvm::DenseSet<mlir::Value> stored;
-  unsigned spreadParts = 0;
-  std::function<void(unsigned)> spreadPart;
 };
 
 } // namespace rondo::cpu

@@ -96,8 +96,9 @@ struct BodyEmitter {
     for (Operation &op : body.without_terminator())
       ops.push_back(&op);
     if (count)
-      prefetch(program, nest.after(row, count), count);
+      prefetch(body, nest.after(row, count), count);
     LogicalResult result = program.emit(ops, Env(), ranges);
+    nest.besides({});
     frame.scratch.release(mark);
     return result;
   }
@@ -124,39 +125,87 @@ struct BodyEmitter {
     return RowPart{buffer, first, elementsPerToken(type) * bytes, runs, length * bytes};
   }
 
-  /// Lets `program` ask, between its work, for what the body of the rows [row, row + count) will
-  /// read and write: rows of one head are too far apart for the processor to foresee them, asking
-  /// for all at once holds up what is asked for next, and a write that waits for its line holds up
-  /// the writes after it.
-  void prefetch(Program &program, Value row, int64_t count) {
-    constexpr int64_t line = 64, mostLines = 512;
-    SmallVector<RowPart> parts;
+  /// Vectors of multiply-adds in the sums of `body`.
+  int64_t sumsOf(Block &body) {
+    int64_t total = 0;
+    for (auto contract : body.getOps<ContractOp>()) {
+      int64_t count = 1;
+      SmallVector<StringAttr> seen;
+      for (Value operand : contract->getOperands())
+        for (StringAttr axis : axesOf(operand.getType()))
+          if (!llvm::is_contained(seen, axis)) {
+            seen.push_back(axis);
+            count *=
+                axis == sharing.axis ? sharing.block : extentOf(operand.getType(), axis.getValue());
+          }
+      total += count;
+    }
+    return total / frame.nest.isa().lanes;
+  }
+
+  /// Asks, beside the sums of `body`, for what the body of the rows [row, row + count) will read
+  /// and write: rows of one head are too far apart for the processor to foresee them. Evenly: a
+  /// core waits for some twenty lines at once, and what asks for more holds up the work behind it.
+  void prefetch(Block &body, Value row, int64_t count) {
+    constexpr int64_t line = 64, mostLines = 512, atOnce = 4;
+    Nest &nest = frame.nest;
+    OpBuilder &b = nest.builder();
+    Location loc = scan.getLoc();
+    int64_t sums = sumsOf(body);
+    SmallVector<std::pair<RowPart, int64_t>>
+        places; // a row's lines: of which part, and where in it
     auto add = [&](const Buffer &buffer, Type type) {
       RowPart part = partOf(buffer, cast<RankedTensorType>(type));
-      if (part.runs * part.runBytes * count <= mostLines * line)
-        parts.push_back(part);
+      if (part.runs * part.runBytes * count > mostLines * line)
+        return;
+      for (int64_t run = 0; run < part.runs; ++run)
+        for (int64_t at = 0; at < part.runBytes; at += line)
+          places.push_back({part, run * (part.rowBytes / part.runs) + at});
     };
     for (Value input : scan.getInputs())
-      if (const Buffer *buffer = frame.nest.bufferOf(input); buffer && isPerToken(input.getType()))
+      if (const Buffer *buffer = nest.bufferOf(input); buffer && isPerToken(input.getType()))
         add(*buffer, input.getType());
     for (auto [i, output] : llvm::enumerate(scan.getOutputs()))
       add(frame.outputBuffer(i), output.getType());
-    program.spread(parts.size() * count, [this, parts, row, count](unsigned i) {
-      Nest &nest = frame.nest;
-      OpBuilder &b = nest.builder();
-      Location loc = scan.getLoc();
-      const RowPart &part = parts[i / count];
+    int64_t lines = int64_t(places.size()) * count;
+    if (lines == 0 || sums == 0)
+      return;
+    // Which line is next, and where the first row's lines are.
+    Value next = frame.onStack(b.getI64Type(), 1),
+          starts = frame.onStack(b.getI64Type(), 2 * int64_t(places.size()));
+    auto entry = [&](OpBuilder &b, Value index, int64_t half) -> Value {
+      return nest.addressOf(starts, nest.after(arith::AddIOp::create(b, loc, index, index), half),
+                            b.getI64Type());
+    };
+    for (auto [i, place] : llvm::enumerate(places)) {
+      auto &[part, at] = place;
       Value start = nest.addressOf(part.buffer.base, part.first, part.buffer.element);
-      Value offset =
-          arith::MulIOp::create(b, loc, nest.after(row, i % count), nest.i64(part.rowBytes));
-      Value here = nest.addressOf(start, offset, b.getI8Type());
-      for (int64_t run = 0; run < part.runs; ++run)
-        for (int64_t at = 0; at < part.runBytes; at += line)
-          LLVM::Prefetch::create(
-              b, loc,
-              nest.addressOf(here, nest.i64(run * (part.rowBytes / part.runs) + at), b.getI8Type()),
-              /*rw=*/0, /*hint=*/3, /*cache=*/1);
-    });
+      Value offset = arith::MulIOp::create(b, loc, row, nest.i64(part.rowBytes));
+      Value here = nest.addressOf(start, nest.after(offset, at), b.getI8Type());
+      LLVM::StoreOp::create(b, loc, here, entry(b, nest.i64(int64_t(i)), 0));
+      LLVM::StoreOp::create(b, loc, nest.i64(part.rowBytes), entry(b, nest.i64(int64_t(i)), 1));
+    }
+    LLVM::StoreOp::create(b, loc, nest.i64(0), next);
+    int64_t every = std::max<int64_t>(1, atOnce * sums / lines);
+    nest.besides(
+        {every, [=, this](int64_t work) {
+           Nest &nest = frame.nest;
+           OpBuilder &b = nest.builder();
+           int64_t asked = std::min<int64_t>(4 * atOnce, (work * lines + sums - 1) / sums);
+           Value from = LLVM::LoadOp::create(b, loc, b.getI64Type(), next);
+           for (int64_t i = 0; i < asked; ++i) {
+             Value at = arith::MinSIOp::create(b, loc, nest.after(from, i), nest.i64(lines - 1));
+             Value place = arith::DivUIOp::create(b, loc, at, nest.i64(count));
+             Value token = arith::RemUIOp::create(b, loc, at, nest.i64(count));
+             Value start = LLVM::LoadOp::create(b, loc, LLVM::LLVMPointerType::get(b.getContext()),
+                                                entry(b, place, 0));
+             Value stride = LLVM::LoadOp::create(b, loc, b.getI64Type(), entry(b, place, 1));
+             Value address =
+                 nest.addressOf(start, arith::MulIOp::create(b, loc, token, stride), b.getI8Type());
+             LLVM::Prefetch::create(b, loc, address, /*rw=*/0, /*hint=*/3, /*cache=*/1);
+           }
+           LLVM::StoreOp::create(b, loc, nest.after(from, asked), next);
+         }});
   }
 
   /// Whole blocks, then token by token.
