@@ -28,12 +28,10 @@ struct WeightLayout {
   }
 };
 
-constexpr WeightLayout layouts[] = {{"rows", DType::F32, 1, 1},
-                                    {"panels32", DType::F32, 32, 1},
-                                    {"halves32", DType::BF16, 32, 1},
-                                    {"pairs32", DType::BF16, 32, 2},
-                                    {"bytes32", DType::I8, 32, 32, 8},
-                                    {"nibbles32", DType::U8, 32, 32, 4}};
+constexpr WeightLayout layouts[] = {
+    {"rows", DType::F32, 1, 1},        {"panels32", DType::F32, 32, 1},
+    {"halves32", DType::BF16, 32, 1},  {"pairs32", DType::BF16, 32, 2},
+    {"bytes32", DType::I8, 32, 32, 8}, {"nibbles32", DType::U8, 32, 32, 4}};
 
 const WeightLayout *find(std::string_view name) {
   const auto *found = std::find_if(std::begin(layouts), std::end(layouts),
@@ -41,18 +39,30 @@ const WeightLayout *find(std::string_view name) {
   return found == std::end(layouts) ? nullptr : found;
 }
 
-/// Calls visit(place in the layout, place in rows) for each element of a matrix, or of several.
+/// Calls visit(place in the layout, place in rows) for each element of a matrix, or of several:
+/// a few columns of all rows of a panel, then the next ones, so that both sides stay in cache.
 template <class Visit>
 void forEach(const WeightLayout &layout, std::span<const int64_t> shape, Visit visit) {
+  constexpr int64_t block = 32; // columns; a multiple of every group
   int64_t matrices = shape.size() == 3 ? shape[0] : 1;
   int64_t rows = shape[shape.size() - 2], columns = shape.back();
   int64_t packed =
       (rows + layout.width - 1) / layout.width * layout.width * layout.columns(columns);
   for (int64_t matrix = 0; matrix < matrices; ++matrix)
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t column = 0; column < columns; ++column)
-        visit(static_cast<size_t>(matrix * packed + layout.place(row, column, columns)),
-              static_cast<size_t>((matrix * rows + row) * columns + column));
+    for (int64_t panel = 0; panel < rows; panel += layout.width)
+      for (int64_t first = 0; first < columns; first += block)
+        for (int64_t row = panel; row < std::min(rows, panel + layout.width); ++row) {
+          int64_t from = (matrix * rows + row) * columns;
+          int64_t place = matrix * packed + layout.place(row, first, columns);
+          for (int64_t column = first, inGroup = 0; column < std::min(columns, first + block);
+               ++column) {
+            visit(static_cast<size_t>(place + inGroup), static_cast<size_t>(from + column));
+            if (++inGroup == layout.group) {
+              place += layout.width * layout.group;
+              inGroup = 0;
+            }
+          }
+        }
 }
 
 } // namespace

@@ -20,6 +20,7 @@
 #include "tools/FormTrials.h"
 #include "tools/Header.h"
 #include "tools/OpenCheckpoint.h"
+#include "tools/PackedAhead.h"
 #include "tools/StorageRules.h"
 
 #include "mlir/Bytecode/BytecodeWriter.h"
@@ -38,10 +39,12 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/xxhash.h"
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <mutex>
 #include <unistd.h>
 
 using namespace mlir;
@@ -540,11 +543,16 @@ bool Compilation::writePackageTo(const std::string &path) {
   FailureOr<std::string> code = cpu::linkShared(object, module->getLoc());
   if (failed(manifest) || failed(code))
     return false; // reported
-  bool reported = false;
+  std::atomic<bool> reported = false;
+  std::mutex derived; // its expressions are copied into new IR
   auto packed = [&](size_t index, float *lost) -> Result<std::vector<std::byte>> {
     const PlannedWeight &planned = plan.weights[index];
     const PlannedConstant &constant = plan.constants[planned.constant];
+    std::unique_lock<std::mutex> alone(derived, std::defer_lock);
+    if (!isa<ParamOp>(constant.source))
+      alone.lock();
     FailureOr<std::vector<float>> values = weights->value(plan, planned.constant);
+    alone = {};
     if (failed(values)) {
       reported = true;
       return Error{"weight '" + constant.name + "' has no values"};
@@ -560,13 +568,27 @@ bool Compilation::writePackageTo(const std::string &path) {
     }
     return bytes;
   };
+  std::vector<size_t> all, rounded;
+  std::vector<uint64_t> sizes, sizesOfRounded;
+  for (auto [i, weight] : llvm::enumerate(plan.weights)) {
+    // Its numbers as read, and packed.
+    uint64_t size = 2 * sizeof(float) * plan.constants[weight.constant].type.getNumElements();
+    all.push_back(i);
+    sizes.push_back(size);
+    if (storedType(weight.layout) != DType::F32) {
+      rounded.push_back(i);
+      sizesOfRounded.push_back(2 * size); // and unpacked again
+    }
+  }
   // The manifest, which says what was lost, stands before the weights in the file.
-  for (size_t i = 0; i < plan.weights.size(); ++i)
-    if (storedType(plan.weights[i].layout) != DType::F32)
-      if (Result<std::vector<std::byte>> made = packed(i, &manifest->weights[i]->error); !made)
-        return reported ? false : error(made.error().message);
+  PackedAhead tried(rounded, sizesOfRounded,
+                    [&](size_t index) { return packed(index, &manifest->weights[index]->error); });
+  for (size_t i = 0; i < rounded.size(); ++i)
+    if (Result<std::vector<std::byte>> made = tried.next(); !made)
+      return reported ? false : error(made.error().message);
+  PackedAhead ahead(all, sizes, [&](size_t index) { return packed(index, nullptr); });
   Status written = writePackage(path, *manifest, std::as_bytes(std::span(*code)),
-                                [&](size_t index) { return packed(index, nullptr); });
+                                [&](size_t) { return ahead.next(); });
   return written || reported ? bool(written) : error(written.error().message);
 }
 

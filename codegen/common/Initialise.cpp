@@ -85,9 +85,11 @@ std::vector<float> Initialiser::fill(llvm::StringRef path, uint64_t seed, int64_
     for (size_t i = 0; i < values.size(); i += 2) {
       double radius = b * std::sqrt(-2 * std::log(1 - random.inUnit())),
              angle = 2 * std::numbers::pi * random.inUnit();
-      values[i] = float(radius * std::cos(angle));
+      double sine = 0, cosine = 0;
+      ::sincos(angle, &sine, &cosine);
+      values[i] = float(radius * cosine);
       if (i + 1 < values.size())
-        values[i + 1] = float(radius * std::sin(angle));
+        values[i + 1] = float(radius * sine);
     }
   return values;
 }
