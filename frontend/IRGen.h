@@ -179,7 +179,7 @@ private:
   Val binary(const std::string &op, Val a, Val b, const ast::Expr &e);
   Val evalPower(Val a, Val b, Place place);
   Val builtin(const ast::Expr &e, const Wanted *wanted);
-  Val reduction(const ast::Expr &e);
+  Val reduction(const ast::Expr &e, const Wanted *wanted);
   Val softmax(Val x, llvm::ArrayRef<llvm::StringRef> axes, Place place);
   ConstResult evalConst(const ast::Expr &e, const char *what);
   std::optional<int64_t> evalExtent(const ast::Expr &e, const std::string &what);

@@ -377,7 +377,7 @@ Val IRGen::builtin(const ast::Expr &e, const Wanted *wanted) {
   if (e.text == "grad")
     return derivative(e);
   if (e.hasAxes)
-    return reduction(e);
+    return reduction(e, wanted);
   const FunctionName *function = nullptr;
   std::vector<std::string> names = program.moduleNames(instance->file);
   names.insert(names.end(), reductionNames().begin(), reductionNames().end());
@@ -451,7 +451,7 @@ Val IRGen::builtin(const ast::Expr &e, const Wanted *wanted) {
 // Reductions
 //===----------------------------------------------------------------------===//
 
-Val IRGen::reduction(const ast::Expr &e) {
+Val IRGen::reduction(const ast::Expr &e, const Wanted *wanted) {
   bool known =
       std::find(reductionNames().begin(), reductionNames().end(), e.text) != reductionNames().end();
   if (!known) {
@@ -471,8 +471,9 @@ Val IRGen::reduction(const ast::Expr &e) {
                               std::to_string(e.arguments.size()));
   // The arguments first: they may declare the axis, as in dot[j](a[k -> j], b[k -> j]).
   std::vector<Val> values, args;
+  bool keepsAxes = e.text == "softmax" || e.text == "topk";
   for (const ast::Argument &argument : e.arguments)
-    values.push_back(eval(*argument.value));
+    values.push_back(eval(*argument.value, keepsAxes && values.empty() ? wanted : nullptr));
   NamedAxes axes;
   if (!resolveAxes(e.axes, axes))
     return Val();
