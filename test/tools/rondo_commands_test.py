@@ -169,6 +169,29 @@ class Eval(CommandTest):
         self.refused_eval({"tokens": ids((1, 5))}, "backward", "forward", entry="backward")
 
 
+class LogitsError(CommandTest):
+    def test_is_stored_and_shown(self):
+        small = self.path("small.rpk")
+        subprocess.run([RONDOC, "--checkpoint", self.checkpoints["recurrent"], "--precision", "bf16", "--target", "native", "-o", small], check=True)
+        inspect = lambda: json.loads(self.rondo("inspect", small, "--check", "--json").stdout)
+        self.assertNotIn("logits_error", inspect())
+        verify = ["verify", small, "--tokens", "20", "--no-reference"]
+        measured = json.loads(self.rondo(*verify, "--json", "--against", self.recurrent, "--store").stdout)["against"]
+        stored = inspect()["logits_error"]
+        hash_of_other = json.loads(self.rondo("inspect", self.recurrent, "--json").stdout)["hash"]
+        for key in ("logits_max_abs", "logits_mean_abs", "kl_nats", "same_first"):
+            self.assertEqual(stored[key], measured[key])
+        self.assertGreater(stored["logits_max_abs"], 1e-6)
+        self.assertEqual((stored["against"], stored["precision"], stored["tokens"]), (hash_of_other, "f32", 20))
+        self.assertRegex(self.rondo("inspect", small).stdout, "(?m)^logits +at most .* against those of " + hash_of_other)
+        self.assertRegex(self.rondo(*verify).stdout, "^logits against those of " + hash_of_other)
+
+    def test_needs_another_package(self):
+        done = subprocess.run([RONDO, "verify", self.recurrent, "--store"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--against", done.stderr)
+
+
 class Run(CommandTest):
     def generate(self, *flags, prompt="1,2,3,4,5", n=12):
         return json.loads(self.rondo("run", self.recurrent, "--tokens", prompt, "-n", str(n), "--json", *flags).stdout)

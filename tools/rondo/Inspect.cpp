@@ -2,6 +2,7 @@
 
 #include "tools/rondo/Command.h"
 #include "tools/rondo/Console.h"
+#include "tools/rondo/LogitsDifference.h"
 #include "tools/rondo/MemoryNeed.h"
 #include "tools/rondo/Session.h"
 
@@ -152,6 +153,13 @@ Json describe(const Package &package, const InspectOptions &options) {
         {"producer", textOf(from->producer())},   {"spec", textOf(from->spec())},
         {"config", textOf(from->config())},       {"checkpoint", textOf(from->checkpoint())},
         {"precision", textOf(from->precision())}, {"command", textOf(from->command())}};
+  if (const package::LogitsError *stored = manifest.logits_error()) {
+    Json &error = result["logits_error"] = describeDifference(differenceIn(*stored));
+    error["against"] = textOf(stored->against());
+    error["precision"] = textOf(stored->precision());
+    error["tokens"] = stored->tokens();
+    error["seed"] = stored->seed();
+  }
   if (options.tokens > 0) {
     MemoryNeed need = memoryOf(package, options);
     result["memory"] = {{"tokens", options.tokens},      {"sequences", options.sequences},
@@ -283,6 +291,10 @@ void print(const Package &package, const InspectOptions &options) {
     if (!precision.empty())
       fmt::print("{:<12}{}\n", "precision", precision);
     line("command", from->command());
+  }
+  if (const package::LogitsError *stored = manifest.logits_error()) {
+    fmt::print("logits      {}; against {}\n", printDifference(differenceIn(*stored)),
+               originOf(*stored));
   }
   printTables(manifest);
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <memory>
 
 namespace rondo::cli {
 
@@ -50,6 +51,52 @@ Result<LogitsDifference> differenceOf(const Numbers &expected, const Numbers &fo
   difference.divergence /= static_cast<double>(tokens);
   difference.sameFirst /= static_cast<double>(tokens);
   return difference;
+}
+
+std::string printDifference(const LogitsDifference &difference) {
+  return fmt::format("at most {:.3g} apart, {:.3g} on average; divergence {:.3g} nats a token; the "
+                     "same most likely id for {:.1f} % of tokens",
+                     difference.maxAbs, difference.meanAbs, difference.divergence,
+                     100 * difference.sameFirst);
+}
+
+nlohmann::ordered_json describeDifference(const LogitsDifference &difference) {
+  return {{"logits_max_abs", difference.maxAbs},
+          {"logits_mean_abs", difference.meanAbs},
+          {"kl_nats", difference.divergence},
+          {"same_first", difference.sameFirst}};
+}
+
+LogitsDifference differenceIn(const package::LogitsError &stored) {
+  return {stored.max_abs(), stored.mean_abs(), stored.divergence(), stored.same_first()};
+}
+
+std::string originOf(const package::LogitsError &stored) {
+  std::string precision = stored.precision() ? stored.precision()->str() : "";
+  return fmt::format("those of {}{}, over {} tokens of seed {}", stored.against()->string_view(),
+                     precision.empty() ? "" : " (" + precision + ")", stored.tokens(),
+                     stored.seed());
+}
+
+Status storeDifference(const Package &package, const LogitsDifference &difference,
+                       const Package &other, int64_t tokens, uint64_t seed) {
+  std::unique_ptr<package::PackageT> manifest(package.manifest().UnPack());
+  auto stored = std::make_unique<package::LogitsErrorT>();
+  stored->against = other.contentHash();
+  if (const package::Provenance *from = other.manifest().provenance(); from && from->precision())
+    stored->precision = from->precision()->str();
+  stored->tokens = tokens;
+  stored->seed = seed;
+  stored->max_abs = difference.maxAbs;
+  stored->mean_abs = difference.meanAbs;
+  stored->divergence = difference.divergence;
+  stored->same_first = difference.sameFirst;
+  manifest->logits_error = std::move(stored);
+  // The open package's bytes stay as they are: the new file takes the name.
+  return writePackage(package.path(), *manifest, package.code(), [&](size_t index) {
+    std::span<const std::byte> bytes = package.weight(index);
+    return Result<std::vector<std::byte>>({bytes.begin(), bytes.end()});
+  });
 }
 
 } // namespace rondo::cli

@@ -28,7 +28,7 @@ struct VerifyOptions {
   std::vector<std::string> sizes; ///< --set, for a spec
   int64_t tokens = 0, referenceTokens = 0;
   uint64_t seed = 1;
-  bool noReference = false, json = false;
+  bool noReference = false, json = false, store = false;
   MachineOptions machine;
 };
 
@@ -609,7 +609,16 @@ void Verifier::compareMachines() {
     const auto &kernels = *session.manifest().kernels();
     if (level == session.isa())
       continue;
-    if (std::none_of(kernels.begin(), kernels.end(), emitted))
+    std::vector<std::string> names = isaNames(); // best first
+    auto runs = [&](const package::Kernel *kernel) {
+      return std::any_of(kernel->variants()->begin(), kernel->variants()->end(),
+                         [&](const package::Variant *variant) {
+                           return std::find(std::find(names.begin(), names.end(), level),
+                                            names.end(), variant->isa()->str()) != names.end();
+                         });
+    };
+    if (std::none_of(kernels.begin(), kernels.end(), emitted) ||
+        !std::all_of(kernels.begin(), kernels.end(), runs))
       skip(what, "the package has no kernels for it");
     else if (std::find(levels.begin(), levels.end(), level) == levels.end())
       skip(what, "this machine does not have it");
@@ -795,22 +804,25 @@ Result<int> verify(const VerifyOptions &options) {
                                   {"threads", session.threads()}, {"passed", passed},
                                   {"comparisons", describe(all)}};
     if (difference)
-      result["against"] = {{"package", options.against},
-                           {"logits_max_abs", difference->maxAbs},
-                           {"logits_mean_abs", difference->meanAbs},
-                           {"kl_nats", difference->divergence},
-                           {"same_first", difference->sameFirst}};
+      result["against"] = describeDifference(*difference);
+    if (difference)
+      result["against"]["package"] = options.against;
     printJson(result);
   } else {
     if (difference)
-      fmt::print("logits against {}: at most {:.3g} apart, {:.3g} on average; divergence {:.3g} "
-                 "nats a token; the same most likely id for {:.1f} % of tokens\n",
-                 options.against, difference->maxAbs, difference->meanAbs, difference->divergence,
-                 100 * difference->sameFirst);
+      fmt::print("logits against {}: {}\n", options.against, printDifference(*difference));
+    else if (const package::LogitsError *stored = session.manifest().logits_error())
+      fmt::print("logits against {}: {}\n", originOf(*stored),
+                 printDifference(differenceIn(*stored)));
     fmt::print("{}\n{} tokens, seed {}, {}, {} threads: {} passed, {} failed, {} not applicable\n",
                printComparisons(all), verifier.tokens(), options.seed, session.isa(),
                session.threads(), count(Verdict::Passed), count(Verdict::Failed),
                count(Verdict::NotApplicable));
+  }
+  if (passed && options.store) {
+    RONDO_TAKE(Package package, Package::open(options.package));
+    RONDO_TAKE(Package other, Package::open(options.against));
+    RONDO_CHECK(storeDifference(package, *difference, other, verifier.tokens(), options.seed));
   }
   if (!passed)
     fmt::print(stderr, "error: {}: {} comparisons failed; repeat with: {}\n", options.package,
@@ -844,9 +856,15 @@ Command addVerify(CLI::App &app) {
       ->add_option("--inputs", options->inputs,
                    "A safetensors file with the inputs, [1, T, axes...], instead of random ones")
       ->excludes("--tokens");
-  command->add_option("--against", options->against,
-                      "Another package of the same model, as of more precise weights: how far the "
-                      "logits are from its");
+  CLI::Option *against = command->add_option(
+      "--against", options->against,
+      "Another package of the same model, as of more precise weights: how far the logits are from "
+      "its");
+  command
+      ->add_flag("--store", options->store,
+                 "Keep in the package how far its logits are, for `rondo inspect`: its file is "
+                 "written anew when every comparison has passed")
+      ->needs(against);
   command->add_flag("--no-reference", options->noReference, "Leave the interpreter out");
   command->add_option("--config", options->config, "Of a spec: config.json with its sizes");
   command->add_option("--set", options->sizes, "Of a spec: name=value of a size or option");
@@ -860,7 +878,7 @@ Command addVerify(CLI::App &app) {
                   "comparison fails.\n"
                   "Examples:\n"
                   "  rondo verify model.rpk\n"
-                  "  rondo verify small.rpk --against f32.rpk\n"
+                  "  rondo verify small.rpk --against f32.rpk --store\n"
                   "  rondo verify layer.rondo --set h=4 --set n=32\n"
                   "  rondo verify layer.rondo --inputs gates.safetensors --json");
   return {command, [options] { return verify(*options); }};
