@@ -80,9 +80,12 @@ private:
   void roundGroup(Value row, Value group);
   void emitTile(Value row, int64_t count, Value item, int64_t column);
   /// Integers of one step of k, of `vector`'s columns, times those of the row, added to `sum`.
-  Value dot(Value sum, Value bytes, Value place, int64_t quad);
-  /// Bytes of all steps of a vector's columns.
-  SmallVector<Value> stepsOf(Value block, int64_t column);
+  Value dot(Value sum, Value bytes, Value place, Value quad);
+  /// Vectors of bytes that a group has of each column: a step of k, or two in halves of bytes.
+  int64_t lines() const { return quads * bits / 8; }
+  /// Bytes of a vector's columns of one line: of step `line`, and in halves of bytes of that of
+  /// line + lines() too.
+  SmallVector<Value> stepsOf(Value block, int64_t column, Value line);
   void storeTile(ValueRange sums, Value row, int64_t count, Value item, int64_t column);
 
   Nest &nest;
@@ -192,32 +195,24 @@ void GroupsProduct::roundGroup(Value row, Value group) {
   store(arith::MulIOp::create(b, loc, sum, offset), offsets, mul(place, 4), 4);
 }
 
-SmallVector<Value> GroupsProduct::stepsOf(Value block, int64_t column) {
+SmallVector<Value> GroupsProduct::stepsOf(Value block, int64_t column, Value line) {
   auto words = lanesOf(b.getI32Type());
-  SmallVector<Value> low, high;
-  for (int64_t q = 0; q < quads * bits / 8; ++q) {
-    Value place = nest.after(block, 2 * panel + q * panel * 4 + column * 4);
-    Value bytes = load(words, weights, place, unsigned(isa.lanes * 4));
-    if (bits == 8) {
-      low.push_back(bytes);
-      continue;
-    }
-    Value mask = splat(0x0f0f0f0f, words);
-    low.push_back(arith::AndIOp::create(b, loc, bytes, mask));
-    high.push_back(arith::AndIOp::create(
-        b, loc, arith::ShRUIOp::create(b, loc, bytes, splat(4, words)), mask));
-  }
-  low.append(high);
-  return low;
+  Value place = nest.after(add(block, mul(line, panel * 4)), 2 * panel + column * 4);
+  Value bytes = load(words, weights, place, unsigned(isa.lanes * 4));
+  if (bits == 8)
+    return {bytes};
+  Value mask = splat(0x0f0f0f0f, words);
+  Value high = arith::ShRUIOp::create(b, loc, bytes, splat(4, words));
+  return {arith::AndIOp::create(b, loc, bytes, mask), arith::AndIOp::create(b, loc, high, mask)};
 }
 
-Value GroupsProduct::dot(Value sum, Value words, Value place, int64_t quad) {
+Value GroupsProduct::dot(Value sum, Value words, Value place, Value quad) {
   Type i32 = b.getI32Type();
   auto shaped = [&](Value value, Type element) -> Value {
     int64_t count = isa.lanes * 32 / element.getIntOrFloatBitWidth();
     return vector::BitCastOp::create(b, loc, VectorType::get(count, element), value);
   };
-  Value first = mul(nest.after(place, 4 * quad), width());
+  Value first = mul(add(place, mul(quad, 4)), width());
   auto ofRow = [&](int64_t offset) {
     return spread(load(i32, rounded, nest.after(first, offset), 4));
   };
@@ -240,13 +235,10 @@ void GroupsProduct::emitTile(Value row, int64_t count, Value item, int64_t colum
       nest.i64(0), nest.i64(groups), 1, Sums(count * vectors, zero),
       [&](Value group, ValueRange carried) {
         Value block = nest.after(mul(add(mul(item, groups), group), groupBytes(bits)), groupHeader);
-        SmallVector<SmallVector<Value>> steps;
         SmallVector<Value> factors;
         for (int64_t j = 0; j < vectors; ++j) {
-          int64_t own = column + j * isa.lanes;
-          steps.push_back(stepsOf(block, own));
-          Value stored = load(lanesOf(b.getF16Type()), weights, nest.after(block, 2 * own),
-                              unsigned(isa.lanes * 2));
+          Value place = nest.after(block, 2 * (column + j * isa.lanes));
+          Value stored = load(lanesOf(b.getF16Type()), weights, place, unsigned(isa.lanes * 2));
           factors.push_back(arith::ExtFOp::create(b, loc, lanesOf(b.getF32Type()), stored));
         }
         Sums integers, places, next;
@@ -256,12 +248,29 @@ void GroupsProduct::emitTile(Value row, int64_t count, Value item, int64_t colum
           Value start = spread(load(b.getI32Type(), offsets, mul(index, 4), 4));
           integers.append(vectors, start);
         }
-        for (int64_t q = 0; q < quads; ++q)
-          for (int64_t r = 0; r < count; ++r)
-            for (int64_t j = 0; j < vectors; ++j) {
-              Value &sum = integers[size_t(r * vectors + j)];
-              sum = dot(sum, steps[size_t(j)][size_t(q)], mul(places[size_t(r)], depthOfGroup), q);
-            }
+        auto addLine = [&](Value line, ValueRange before) {
+          Sums sums = llvm::to_vector(before);
+          SmallVector<SmallVector<Value>> steps;
+          for (int64_t j = 0; j < vectors; ++j)
+            steps.push_back(stepsOf(block, column + j * isa.lanes, line));
+          for (size_t part = 0; part < steps[0].size(); ++part) {
+            Value quad = nest.after(line, int64_t(part) * lines());
+            for (int64_t r = 0; r < count; ++r)
+              for (int64_t j = 0; j < vectors; ++j) {
+                Value &sum = sums[size_t(r * vectors + j)];
+                sum = dot(sum, steps[size_t(j)][part], mul(places[size_t(r)], depthOfGroup), quad);
+              }
+          }
+          return sums;
+        };
+        // Written out, the sums of widened products of several rows are taken one after the other,
+        // with all bytes and all rows kept meanwhile: more registers than there are.
+        if (isa.dotBytes) {
+          for (int64_t line = 0; line < lines(); ++line)
+            integers = addLine(nest.i64(line), integers);
+        } else {
+          integers = nest.forLoop(nest.i64(0), nest.i64(lines()), 1, integers, addLine);
+        }
         for (int64_t r = 0; r < count; ++r) {
           Value scale = spread(load(b.getF32Type(), scales, mul(places[size_t(r)], 4), 4));
           for (int64_t j = 0; j < vectors; ++j) {

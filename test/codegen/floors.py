@@ -31,7 +31,11 @@ FLOORS = [
     Row(*RAGGED, "forward_product_v3", 1.5, 1, 5500),
     Row(PRODUCT[0], PRODUCT[1] + " --precision bf16", "forward_product_v4bf16", 1.6, 0, 3000),
     Row(PRODUCT[0], PRODUCT[1] + " --precision w8", "forward_product_v4bf16", 1.3, 0, 7000),
-    Row(PRODUCT[0], PRODUCT[1] + " --precision w4", "forward_product_v4bf16", 1.3, 6, 7500),
+    Row(PRODUCT[0], PRODUCT[1] + " --precision w4", "forward_product_v4bf16", 1.3, 0, 7500),
+    Row(PRODUCT[0], PRODUCT[1] + " --precision w8", "forward_product_v4", 1.6, 0, 6500),
+    Row(PRODUCT[0], PRODUCT[1] + " --precision w8", "forward_product_v3", 1.3, 0, 4500),
+    Row(PRODUCT[0], PRODUCT[1] + " --precision w4", "forward_product_v4", 1.6, 0, 8000),
+    Row(PRODUCT[0], PRODUCT[1] + " --precision w4", "forward_product_v3", 1.3, 0, 5000),
     Row(KERNELS + "ssd.rondo", "", "forward_scan_v4", 1.6, 0, 9000),
     Row(KERNELS + "ssd.rondo", "", "forward_scan_v3", 1.5, 4, 11000),
     Row(KERNELS + "gated_delta.rondo", "", "forward_scan_v4", 1.6, 0, 20000),
@@ -39,7 +43,7 @@ FLOORS = [
     Row("models/llama.rondo", "", "model_layers_product_v4", 1.6, 0, 2500),
     Row("models/llama.rondo", "", "model_layers_attend_v4", 1.6, 10, 30000),
 ]
-MULTIPLY_ADD = re.compile(r"^vf(n?m(add|sub))\d+[ps]s|^vdpbf16ps|^vpdp(busd|wssd)s?$")
+MULTIPLY_ADD = re.compile(r"^vf(n?m(add|sub))\d+[ps]s|^vdpbf16ps|^vpdp(busd|wssd)s?$|^vpmaddwd")
 ALLOWED = {"memcpy", "memset"}
 
 
