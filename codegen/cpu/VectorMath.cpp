@@ -12,6 +12,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "llvm/Support/MathExtras.h"
+#include <cmath>
 #include <limits>
 
 using namespace mlir;
@@ -124,8 +125,10 @@ static Value avx512(OpBuilder &b, Location loc, StringRef name, ArrayRef<Value> 
       .getResults();
 }
 
-/// With x log2 e at hand, a product of two numbers is an exponent of 2, whose part behind the point
-/// one instruction finds, exactly (and 0 of an infinity), and whose part before it another takes.
+/// With x log2 e at hand, a product of two numbers is an exponent of 2: m + j/16 + r. One
+/// instruction finds r, exactly (and 0 of an infinity), the lowest bits of the exponent plus a
+/// large number are j, 2^(j/16) comes from a table of as many lanes, and another instruction scales
+/// by 2^m. Beyond 2^18, where those bits are none of j, the result is 0 or inf whatever they are.
 Value VectorMath::expOfProduct(Value x, Value y) {
   auto vector = dyn_cast<VectorType>(y.getType());
   if (!vector || vector.getNumElements() != 16)
@@ -134,12 +137,23 @@ Value VectorMath::expOfProduct(Value x, Value y) {
     return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(value));
   };
   Value all = arith::ConstantOp::create(b, loc, b.getI16IntegerAttr(-1));
-  constexpr int32_t downQuietly = 9, current = 4 /*rounding mode*/;
+  constexpr int32_t toSixteenths = 0x48 /*to nearest, quietly*/, current = 4 /*rounding mode*/;
+  SmallVector<float> powers;
+  for (int j = 0; j < 16; ++j)
+    powers.push_back(float(std::exp2(j / 16.0)));
+  Value table = arith::ConstantOp::create(b, loc, DenseElementsAttr::get(vector, ArrayRef(powers)));
   Value power = mul(mul(x, splat(1.44269504088896341, x)), y);
-  Value r = avx512(b, loc, "reduce.ps.512", {power, i32(downQuietly), power, all, i32(current)});
-  Value p = polynomial(r, {1.0, 6.931470444426843e-01, 2.402293065552630e-01, 5.548528056319210e-02,
-                           9.675451693741635e-03, 1.246784514528427e-03, 2.161291987487439e-04});
-  return avx512(b, loc, "scalef.ps.512", {p, power, power, all, i32(current)});
+  Value r = avx512(b, loc, "reduce.ps.512", {power, i32(toSixteenths), power, all, i32(current)});
+  // 1.5 2^19: numbers near it are multiples of 1/16.
+  Value bits =
+      arith::BitcastOp::create(b, loc, shapedLike(y, b.getI32Type()), add(power, splat(786432, x)));
+  Value part = LLVM::CallIntrinsicOp::create(b, loc, vector,
+                                             b.getStringAttr("llvm.x86.avx512.permvar.sf.512"),
+                                             ValueRange{table, bits})
+                   .getResults();
+  Value q = polynomial(r, {6.931471805599453e-01, 2.402265069591007e-01, 5.550410866482158e-02});
+  Value p = fma(mul(part, r), q, part);
+  return avx512(b, loc, "scalef.ps.512", {p, sub(power, r), power, all, i32(current)});
 }
 
 /// 2^n p(r) with three instructions of AVX-512: rounding, a range and scaling by 2^n of any
