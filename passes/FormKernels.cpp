@@ -8,7 +8,8 @@
 // Every op gets a level: a scan, attend, product or group (a product with the matrices that each
 // row chooses) is one more than its deepest operand, any other
 // op as deep as it. All other ops of one level (and one row space) become one rows kernel, which
-// runs after the level's scans, attends and products. Views, constants, positions and what has no
+// runs after the level's scans, attends and products; what ends a scan that goes token by token is
+// done in it, number by number. Views, constants, positions and what has no
 // time axis are copied into each kernel that reads them, since reading through a view costs
 // nothing. Sound because an op's operands have lower levels, or the same one in the same kernel or
 // an earlier launch of it. Equal kernels are one function.
@@ -68,14 +69,56 @@ bool isChoice(GatherOp gather) {
          ids.getElementType().isF32() && isPerToken(ids);
 }
 
+/// One cheap operation.
+bool isCheap(MapOp map) {
+  return llvm::is_contained({MapKind::Add, MapKind::Sub, MapKind::Mul, MapKind::Neg},
+                            map.getKind());
+}
+
 /// Whether `map` is one cheap operation and its only reader a scan that goes token by token.
 bool isReadByLoops(MapOp map) {
-  if (!llvm::is_contained({MapKind::Add, MapKind::Sub, MapKind::Mul, MapKind::Neg},
-                          map.getKind()) ||
-      !map->hasOneUse())
+  if (!isCheap(map) || !map->hasOneUse())
     return false;
   auto scan = dyn_cast<ScanOp>(*map->user_begin());
   return scan && scan.getBlock().empty() && llvm::is_contained(scan.getInputs(), map.getResult());
+}
+
+/// The scan, one that goes token by token, that `map` ends: the only reader of an output, it does
+/// one cheap operation on each of its numbers, with weights and rows that the scan reads anyway,
+/// perhaps after another one on those. Null: none.
+ScanOp endedBy(MapOp map) {
+  if (!isCheap(map))
+    return ScanOp();
+  for (Value output : map.getInputs()) {
+    auto scan = output.getDefiningOp<ScanOp>();
+    if (!scan || !scan.getBlock().empty() || !output.hasOneUse() ||
+        output.getType() != map.getType())
+      continue;
+    llvm::SmallDenseSet<Value> read(scan.getInputs().begin(), scan.getInputs().end());
+    for (Value input : scan.getInputs())
+      if (auto before = input.getDefiningOp<MapOp>(); before && isReadByLoops(before))
+        read.insert(before.getInputs().begin(), before.getInputs().end());
+    auto isAtHand = [&](Value value) {
+      return !isPerToken(value.getType()) || read.contains(value);
+    };
+    bool ends = llvm::all_of(map.getInputs(), [&](Value other) {
+      auto before = other.getDefiningOp<MapOp>();
+      return other == output || isAtHand(other) ||
+             (before && isCheap(before) && before->hasOneUse() &&
+              llvm::all_of(before.getInputs(), isAtHand));
+    });
+    if (ends)
+      return scan;
+  }
+  return ScanOp();
+}
+
+/// Whether `map` is one cheap operation and its only reader ends a scan.
+bool isReadByEnds(MapOp map) {
+  if (!isCheap(map) || !map->hasOneUse() || endedBy(map))
+    return false;
+  auto end = dyn_cast<MapOp>(*map->user_begin());
+  return end && endedBy(end);
 }
 
 /// Copied into each kernel that reads it.
@@ -89,7 +132,7 @@ bool isFree(Operation *op) {
   if (auto gather = dyn_cast<GatherOp>(op); gather && isChoice(gather))
     return true;
   // A product or sum that a token loop alone reads, once for each of its numbers.
-  if (auto map = dyn_cast<MapOp>(op); map && isReadByLoops(map))
+  if (auto map = dyn_cast<MapOp>(op); map && (isReadByLoops(map) || isReadByEnds(map)))
     return true;
   // A truth value has no form in memory.
   if (isa<MapOp>(op) && elementTypeOf(op->getResult(0).getType()).isInteger(1))
@@ -244,6 +287,8 @@ void Outliner::formGroups() {
       return isa<CallOp, LastOp>(user) || user->hasTrait<OpTrait::IsTerminator>();
     });
   };
+  // Where a scan's group is.
+  llvm::DenseMap<Operation *, std::pair<int64_t, size_t>> scans;
   for (Operation &op : block) {
     Kind kind = kindOf(&op);
     int64_t deepest = 0;
@@ -275,9 +320,17 @@ void Outliner::formGroups() {
     if (!perToken || kind == Kind::Other)
       continue;
     if (kind != Kind::Rows) {
+      if (kind == Kind::Scan)
+        scans[&op] = {deepest, boundaries[deepest].size()};
       boundaries[deepest].push_back(Group{kind, {&op}});
       continue;
     }
+    if (auto map = dyn_cast<MapOp>(op))
+      if (ScanOp scan = endedBy(map)) {
+        auto [at, place] = scans.lookup(scan);
+        boundaries[at][place].ops.push_back(&op);
+        continue;
+      }
     // A view is read where it is used, unless something needs it in memory.
     bool materialised = llvm::any_of(op.getResults(), [&](Value result) {
       return isOutput(result) || llvm::any_of(result.getUsers(), [&](Operation *user) {
@@ -467,9 +520,12 @@ void Outliner::launch(Group &group) {
     });
   };
   for (Operation *op : group.ops)
-    for (Value result : op->getResults())
-      if (group.kind == Kind::Scan || group.kind == Kind::Attend || escapes(result))
+    for (Value result : op->getResults()) {
+      bool ended =
+          llvm::any_of(result.getUsers(), [&](Operation *user) { return inside.contains(user); });
+      if ((isa<ScanOp, AttendOp>(op) && !ended) || escapes(result))
         outputs.push_back(result);
+    }
   if (outputs.empty())
     return;
 

@@ -106,7 +106,7 @@ static SmallVector<Env> unroll(Type type, const Env &env) {
 
 LogicalResult cpu::emitResident(KernelFrame &frame, ScanOp scan, const Residency &residency,
                                 const IndexRanges &ranges, ArrayRef<Buffer> stateBuffers,
-                                Value first, Value last) {
+                                ArrayRef<Ending> endings, Value first, Value last) {
   Nest &nest = frame.nest;
   Block &body = scan.getToken().front();
   auto yield = cast<YieldOp>(body.getTerminator());
@@ -164,8 +164,8 @@ LogicalResult cpu::emitResident(KernelFrame &frame, ScanOp scan, const Residency
     for (unsigned i = 0; i < frame.kernel.getNumArguments(); ++i)
       if (isPerToken(frame.kernel.getArgument(i).getType()))
         ask(frame.inputBuffer(i));
-    for (unsigned i = 0; i < scan.getOutputs().size(); ++i)
-      ask(frame.outputBuffer(i));
+    for (const Ending &ending : endings)
+      ask(frame.outputBuffer(ending.place));
   };
 
   LogicalResult result = success();
@@ -208,7 +208,13 @@ LogicalResult cpu::emitResident(KernelFrame &frame, ScanOp scan, const Residency
                 }
                 Env place = e;
                 place.set(time, now);
-                nest.store(*output, frame.outputBuffer(i), place);
+                nest.know(scan.getOutputs()[i], place, *output);
+                FailureOr<Value> ended = nest.evaluate(endings[i].value, place);
+                if (failed(ended)) {
+                  result = failure();
+                  continue;
+                }
+                nest.store(*ended, frame.outputBuffer(endings[i].place), place);
               }
           return next;
         });

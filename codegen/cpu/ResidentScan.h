@@ -23,10 +23,18 @@ struct Residency {
 /// Nothing where the states are too many, or no axis of at least half a vector is free.
 std::optional<Residency> planResidency(ScanOp scan, const Isa &target);
 
+/// Where an output of a scan goes: result `place` of the kernel is `value`, the output itself or
+/// elementwise in it.
+struct Ending {
+  unsigned place;
+  mlir::Value value;
+};
+
 /// The token body at rows [first, last) of one sequence, over `ranges`; states are read from and
-/// written to `stateBuffers`.
+/// written to `stateBuffers`, outputs end as `endings` say.
 mlir::LogicalResult emitResident(KernelFrame &frame, ScanOp scan, const Residency &residency,
                                  const IndexRanges &ranges, mlir::ArrayRef<Buffer> stateBuffers,
-                                 mlir::Value first, mlir::Value last);
+                                 mlir::ArrayRef<Ending> endings, mlir::Value first,
+                                 mlir::Value last);
 
 } // namespace rondo::cpu

@@ -64,6 +64,7 @@ struct BodyEmitter {
   const Sharing &sharing;
   const IndexRanges &ranges;
   ArrayRef<Buffer> stateBuffers;
+  ArrayRef<Ending> endings;
 
   /// `count` = 0: the token body at `row`; otherwise the block body at rows [row, row + count).
   LogicalResult emit(Region &region, Value row, int64_t count) {
@@ -88,7 +89,7 @@ struct BodyEmitter {
     }
     for (auto [i, value] : llvm::enumerate(yield.getOutputs())) {
       auto type = cast<RankedTensorType>(scan.getOutputs()[i].getType());
-      Buffer whole = frame.outputBuffer(i);
+      Buffer whole = frame.outputBuffer(endings[i].place);
       program.addTarget(value, count ? frame.fromRow(whole, type, row, blockTokens)
                                      : frame.atRow(whole, type, row));
     }
@@ -100,7 +101,22 @@ struct BodyEmitter {
     LogicalResult result = program.emit(ops, Env(), ranges);
     nest.besides({});
     frame.scratch.release(mark);
-    return result;
+    if (failed(result))
+      return failure();
+    // The row was written as the scan has it: what ends it is done in place.
+    Env now;
+    now.set(StringAttr::get(scan.getContext(), timeAxis), time);
+    for (auto [output, ending] : llvm::zip(scan.getOutputs(), endings)) {
+      if (ending.value == output)
+        continue;
+      Buffer whole = frame.outputBuffer(ending.place);
+      nest.bind(output, whole);
+      result = nest.emitInto(ending.value, whole, now, ranges);
+      nest.unbind(output);
+      if (failed(result))
+        return failure();
+    }
+    return success();
   }
 
   RowPart partOf(const Buffer &buffer, RankedTensorType type) {
@@ -166,7 +182,7 @@ struct BodyEmitter {
       if (const Buffer *buffer = nest.bufferOf(input); buffer && isPerToken(input.getType()))
         add(*buffer, input.getType());
     for (auto [i, output] : llvm::enumerate(scan.getOutputs()))
-      add(frame.outputBuffer(i), output.getType());
+      add(frame.outputBuffer(endings[i].place), output.getType());
     int64_t lines = int64_t(places.size()) * count;
     if (lines == 0 || sums == 0)
       return;
@@ -228,7 +244,7 @@ struct BodyEmitter {
       return failure();
     if (block.empty())
       if (auto residency = planResidency(scan, nest.isa()))
-        return emitResident(frame, scan, *residency, ranges, stateBuffers, rest, last);
+        return emitResident(frame, scan, *residency, ranges, stateBuffers, endings, rest, last);
     nest.forLoop(rest, last, 1, [&](Value row) { result = emit(token, row, 0); });
     return result;
   }
@@ -274,10 +290,29 @@ struct BodyEmitter {
 };
 } // namespace
 
+/// Which result of the kernel each output of `scan` becomes; a value of null: none.
+static SmallVector<Ending> endingsOf(func::FuncOp kernel, ScanOp scan) {
+  SmallVector<Ending> endings(scan.getOutputs().size(), Ending{0, Value()});
+  for (auto [place, value] :
+       llvm::enumerate(kernel.getBody().front().getTerminator()->getOperands())) {
+    auto outputs = scan.getOutputs();
+    auto found = llvm::find(outputs, value);
+    if (auto map = value.getDefiningOp<MapOp>())
+      found = llvm::find_if(
+          outputs, [&](Value output) { return llvm::is_contained(map.getInputs(), output); });
+    if (found != outputs.end())
+      endings[size_t(found - outputs.begin())] = Ending{unsigned(place), value};
+  }
+  return endings;
+}
+
 LogicalResult cpu::emitScan(KernelFrame &frame, ScanOp scan, KernelRecord &record) {
-  // The kernel returns the scan's outputs as they are.
-  if (frame.kernel.getBody().front().getTerminator()->getOperands() != scan.getOutputs())
-    return scan.emitOpError("expects the kernel to return exactly its outputs");
+  SmallVector<Ending> endings = endingsOf(frame.kernel, scan);
+  bool blocks = !scan.getBlock().empty();
+  for (auto [output, ending] : llvm::zip(scan.getOutputs(), endings))
+    if (!ending.value || (blocks && ending.value != output))
+      return scan.emitOpError("expects the kernel to return its outputs, those of a token loop "
+                              "perhaps after what ends them");
   Nest &nest = frame.nest;
   OpBuilder &b = nest.builder();
   Location loc = scan.getLoc();
@@ -319,7 +354,7 @@ LogicalResult cpu::emitScan(KernelFrame &frame, ScanOp scan, KernelRecord &recor
           nest.rowMajor(nest.addressOf(stateBlock, frame.state(i), b.getI8Type()), axes, extents,
                         info.type.getElementType()));
     }
-    BodyEmitter emitter{frame, scan, sharing, ranges, stateBuffers};
+    BodyEmitter emitter{frame, scan, sharing, ranges, stateBuffers, endings};
     Value first = frame.firstRow(sequence), last = frame.endRow(sequence);
     result = scan.getEvery() ? emitter.emitGroups(first, last, frame.position(sequence))
                              : emitter.emitRows(first, last);

@@ -311,6 +311,40 @@ func.func private @k(%x: tensor<?x3x10xf32, #thp>, %b: tensor<?x21xf32, #tn>, %q
   return %y : tensor<?x3x10xf32, #thp>
 })",
      1e-5},
+    {"a_scan_that_ends_in_registers", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %b: tensor<?x5xf32, #tn>, %w: tensor<61xf32, #d>) -> tensor<?x61xf32, #td> attributes {rondo.kernel = "scan", rondo.states = ["r.S"],
+    rondo.state_info = [{init = -1 : i64, kind = "fixed", source = -1 : i64, tokens = 0 : i64, type = tensor<61x5xf32, #rondo.axes<[d, n]>>}]} {
+  %zero = rondo.constant dense<0.0> : tensor<61x5xf32, #rondo.axes<[d, n]>>
+  %y = rondo.scan "r" inputs(%x, %b : tensor<?x61xf32, #td>, tensor<?x5xf32, #tn>) states("S" = %zero : tensor<61x5xf32, #rondo.axes<[d, n]>>) chunk 1 form "sequential" transition "none" -> (tensor<?x61xf32, #td>) token(%xt, %bt, %S) {
+    %half = rondo.constant dense<0.5> : tensor<f32>
+    %0 = rondo.map mul(%half, %S) : (tensor<f32>, tensor<61x5xf32, #rondo.axes<[d, n]>>) -> tensor<61x5xf32, #rondo.axes<[d, n]>>
+    %1 = rondo.map mul(%xt, %bt) : (tensor<61xf32, #d>, tensor<5xf32, #n>) -> tensor<61x5xf32, #rondo.axes<[d, n]>>
+    %2 = rondo.map add(%0, %1) : (tensor<61x5xf32, #rondo.axes<[d, n]>>, tensor<61x5xf32, #rondo.axes<[d, n]>>) -> tensor<61x5xf32, #rondo.axes<[d, n]>>
+    %3 = rondo.contract %2, %bt over [n] : tensor<61x5xf32, #rondo.axes<[d, n]>>, tensor<5xf32, #n> -> tensor<61xf32, #d>
+    rondo.yield (%2 : tensor<61x5xf32, #rondo.axes<[d, n]>>) (%3 : tensor<61xf32, #d>)
+  }
+  %wx = rondo.map mul(%w, %x) : (tensor<61xf32, #d>, tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
+  %sum = rondo.map add(%y, %wx) : (tensor<?x61xf32, #td>, tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td>
+  return %sum : tensor<?x61xf32, #td>
+})",
+     1e-5},
+    {"a_scan_that_ends_in_memory", R"(
+func.func private @k(%x: tensor<?x3x10xf32, #thp>, %b: tensor<?x21xf32, #tn>, %w: tensor<3x10xf32, #hp>) -> tensor<?x3x10xf32, #thp> attributes {rondo.kernel = "scan", rondo.states = ["r.S"],
+    rondo.state_info = [{init = -1 : i64, kind = "fixed", source = -1 : i64, tokens = 0 : i64, type = tensor<3x10x21xf32, #hpn>}]} {
+  %zero = rondo.constant dense<0.0> : tensor<3x10x21xf32, #hpn>
+  %y = rondo.scan "r" inputs(%x, %b : tensor<?x3x10xf32, #thp>, tensor<?x21xf32, #tn>) states("S" = %zero : tensor<3x10x21xf32, #hpn>) chunk 1 form "sequential" transition "none" -> (tensor<?x3x10xf32, #thp>) token(%xt, %bt, %S) {
+    %half = rondo.constant dense<0.5> : tensor<f32>
+    %0 = rondo.map mul(%half, %S) : (tensor<f32>, tensor<3x10x21xf32, #hpn>) -> tensor<3x10x21xf32, #hpn>
+    %1 = rondo.map mul(%xt, %bt) : (tensor<3x10xf32, #hp>, tensor<21xf32, #n>) -> tensor<3x10x21xf32, #hpn>
+    %2 = rondo.map add(%0, %1) : (tensor<3x10x21xf32, #hpn>, tensor<3x10x21xf32, #hpn>) -> tensor<3x10x21xf32, #hpn>
+    %3 = rondo.contract %2, %bt over [n] : tensor<3x10x21xf32, #hpn>, tensor<21xf32, #n> -> tensor<3x10xf32, #hp>
+    rondo.yield (%2 : tensor<3x10x21xf32, #hpn>) (%3 : tensor<3x10xf32, #hp>)
+  }
+  %wx = rondo.map mul(%w, %x) : (tensor<3x10xf32, #hp>, tensor<?x3x10xf32, #thp>) -> tensor<?x3x10xf32, #thp>
+  %difference = rondo.map sub(%wx, %y) : (tensor<?x3x10xf32, #thp>, tensor<?x3x10xf32, #thp>) -> tensor<?x3x10xf32, #thp>
+  return %difference : tensor<?x3x10xf32, #thp>
+})",
+     1e-5},
     {"scan_with_a_state_stored_in_another_order", R"(
 func.func private @k(%x: tensor<?x3x10xf32, #thp>, %b: tensor<?x21xf32, #tn>) -> tensor<?x3x10xf32, #thp> attributes {rondo.kernel = "scan", rondo.states = ["r.S"],
     rondo.state_info = [{init = -1 : i64, kind = "fixed", order = array<i64: 0, 2, 1>, source = -1 : i64, tokens = 0 : i64, type = tensor<3x10x21xf32, #hpn>}]} {
