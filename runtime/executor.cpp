@@ -28,6 +28,8 @@ struct Executor::Launch {
   std::vector<Patch> patches; // operands that are inputs or outputs
   int64_t stateOffset = 0, stateTokens = 0;
   size_t rowBytes = 0;
+  Ahead weights; // the largest that it reads whole
+  Ahead ahead;   // those of the next launch that has many
 };
 
 struct Executor::Prepared {
@@ -127,6 +129,7 @@ Result<Executor::Prepared *> Executor::prepare(const package::Entry &entry) {
     launch.lastSpace = step->space() == package::Space::Last;
     launch.rowBytes = static_cast<size_t>(step->row_bytes());
     launch.forLastRows = launch.lastSpace || step->kind() == package::StepKind::Last;
+    uint64_t readWhole = 0;
     if (step->kind() == package::StepKind::Launch) {
       const package::Kernel &kernel =
           *manifest.kernels()->Get(static_cast<unsigned>(step->kernel()));
@@ -135,6 +138,7 @@ Result<Executor::Prepared *> Executor::prepare(const package::Entry &entry) {
       launch.unit = kernel.unit();
       launch.factor = kernel.factor();
       launch.grain = kernel.grain();
+      readWhole = static_cast<uint64_t>(kernel.bytes_once());
     }
     for (const package::Operand *operand : *step->operands()) {
       void *address = nullptr;
@@ -146,6 +150,9 @@ Result<Executor::Prepared *> Executor::prepare(const package::Entry &entry) {
       case package::OperandKind::Weight:
         // Kernels only read weights and inputs; the call's operands have one type for all.
         address = const_cast<std::byte *>(prog->file().weight(index).data());
+        if (size_t size = prog->file().weight(index).size();
+            size > launch.weights.size && size <= readWhole)
+          launch.weights = {prog->file().weight(index).data(), size};
         break;
       case package::OperandKind::State: {
         launch.forLastRows = false;
@@ -164,6 +171,15 @@ Result<Executor::Prepared *> Executor::prepare(const package::Entry &entry) {
       }
       launch.operands.push_back(address);
     }
+  }
+  // Twice around: after the last launch comes the first of the next piece.
+  constexpr size_t many = size_t(64) << 10;
+  Ahead ahead;
+  for (size_t i = 2 * prepared->launches.size(); i-- > 0;) {
+    Launch &launch = prepared->launches[i % prepared->launches.size()];
+    launch.ahead = ahead;
+    if (launch.weights.size >= many)
+      ahead = launch.weights;
   }
   // A piece has at most as many sequences as rows.
   auto rows = static_cast<size_t>(roomFor(entry)), caches = static_cast<size_t>(manifest.caches());
@@ -420,8 +436,8 @@ void Executor::runStep(Launch &launch, const Prepared &prepared) {
     launch.function(&call, begin, end,
                     scratch.data() + scratchOfWorker * static_cast<size_t>(worker));
   };
-  pool->parallelFor(items, launch.grain,
-                    std::ref(share)); // by reference: a std::function of it would allocate
+  // By reference: a std::function of it would allocate.
+  pool->parallelFor(items, launch.grain, std::ref(share), launch.ahead);
 }
 
 void Executor::append(const Launch &launch) {

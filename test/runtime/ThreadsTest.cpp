@@ -39,6 +39,27 @@ TEST(Threads, GrainLimitsWorkers) {
   EXPECT_LE(workers.size(), 2u);
 }
 
+/// Each thread begins with ranges of its own, where the memory is that it asked for ahead.
+TEST(Threads, ThreadsBeginFarApart) {
+  ThreadPool pool(2);
+  std::vector<std::byte> weights(1 << 20);
+  std::atomic<int64_t> first[2] = {-1, -1};
+  std::atomic<int64_t> sum = 0;
+  pool.parallelFor(64, 1,
+                   [&](int64_t begin, int64_t end, int worker) {
+                     int64_t none = -1;
+                     first[worker].compare_exchange_strong(none, begin);
+                     while (first[0] < 0 ||
+                            first[1] < 0) // or the other would be done with both halves
+                       ::usleep(10);
+                     sum += end - begin;
+                   },
+                   {weights.data(), weights.size()});
+  EXPECT_EQ(first[0], 0);
+  EXPECT_EQ(first[1], 32);
+  EXPECT_EQ(sum, 64);
+}
+
 TEST(Threads, ManyLaunchesAfterSleep) {
   ThreadPool pool(3, /*pin=*/false);
   std::atomic<int64_t> sum = 0;
