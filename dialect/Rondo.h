@@ -67,4 +67,8 @@ llvm::StringRef stackedAxis(llvm::StringRef path);
 /// The path of the `index`-th tensor of a stacked parameter.
 std::string pathOfSlice(llvm::StringRef path, int64_t index);
 
+/// How paths of a module's parameters begin, and how names of a checkpoint's tensors may instead:
+/// the pairs of `rondo.renamed`.
+std::vector<std::pair<std::string, std::string>> renamesOf(mlir::ModuleOp module);
+
 } // namespace rondo

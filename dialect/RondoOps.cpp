@@ -196,6 +196,17 @@ StringRef rondo::stackedAxis(StringRef path) {
   return path.contains('{') ? path.split('{').second.split('}').first : StringRef();
 }
 
+std::vector<std::pair<std::string, std::string>> rondo::renamesOf(ModuleOp module) {
+  std::vector<std::pair<std::string, std::string>> renames;
+  if (auto names = module->getAttrOfType<ArrayAttr>("rondo.renamed"))
+    for (size_t i = 0; i + 1 < names.size(); i += 2) {
+      auto from = dyn_cast<StringAttr>(names[i]), to = dyn_cast<StringAttr>(names[i + 1]);
+      if (from && to)
+        renames.push_back({from.str(), to.str()});
+    }
+  return renames;
+}
+
 std::string rondo::pathOfSlice(StringRef path, int64_t index) {
   auto [before, rest] = path.split('{');
   return (before + Twine(index) + rest.split('}').second).str();

@@ -206,6 +206,14 @@ struct Ignored {
   std::string pattern;
 };
 
+/// `rename "model." as "", "language_model."`: tensors whose names begin with the first may begin
+/// with one of the others in a checkpoint.
+struct Rename {
+  Place place;
+  std::string from;
+  std::vector<std::string> to;
+};
+
 struct Import {
   Place place;
   std::string path;
@@ -218,6 +226,8 @@ struct File {
   std::vector<std::unique_ptr<Module>> modules;
   std::vector<ExprPtr> objectives;
   std::vector<Ignored> ignored;
+  std::vector<Rename> renames;
+  std::string configObject; // `config "text_config"`: where keys are looked for first
 };
 
 /// The tree as indented text, one node a line: what `--emit=ast` shows.

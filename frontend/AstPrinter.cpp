@@ -34,6 +34,14 @@ public:
     }
     for (const Ignored &i : file.ignored)
       line() << "ignore \"" << i.pattern << "\"" << at(i.place);
+    for (const Rename &r : file.renames) {
+      line() << "rename \"" << r.from << "\" as";
+      for (const std::string &to : r.to)
+        out << " \"" << to << "\"";
+      out << at(r.place);
+    }
+    if (!file.configObject.empty())
+      line() << "config \"" << file.configObject << "\"\n";
     for (const auto &m : file.modules)
       module(*m);
     for (const ExprPtr &e : file.objectives)

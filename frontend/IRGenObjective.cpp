@@ -12,7 +12,7 @@
 using namespace rondo;
 
 /// `ignore "mtp.*", "model.layers.{layers}.*"`: tensors that a checkpoint has and the spec leaves
-/// out on purpose.
+/// out on purpose; and `rename "model." as ""`: other names of those that it reads.
 void IRGen::keepIgnored() {
   llvm::SmallVector<mlir::Attribute> patterns;
   mlir::Builder builder(&context);
@@ -38,6 +38,14 @@ void IRGen::keepIgnored() {
     }
   if (!patterns.empty())
     module->getOperation()->setAttr("rondo.ignored", builder.getArrayAttr(patterns));
+  llvm::SmallVector<mlir::Attribute> renames; // from, to, from, to
+  for (const auto &file : program.allFiles())
+    for (const ast::Rename &rename : file->renames)
+      for (const std::string &to : rename.to)
+        for (const std::string &each : {rename.from, to})
+          renames.push_back(builder.getStringAttr(each));
+  if (!renames.empty())
+    module->getOperation()->setAttr("rondo.renamed", builder.getArrayAttr(renames));
 }
 
 void IRGen::buildObjective() {

@@ -30,8 +30,8 @@ bool Parser::tooDeep() {
 // Declarations
 //===----------------------------------------------------------------------===//
 
-static const std::vector<std::string> declarationWords = {"import", "size",   "option",   "module",
-                                                          "model",  "ignore", "objective"};
+static const std::vector<std::string> declarationWords = {
+    "import", "size", "option", "module", "model", "ignore", "rename", "config", "objective"};
 
 static bool startsDeclaration(const Token &token) {
   for (const std::string &word : declarationWords)
@@ -95,6 +95,33 @@ bool Parser::declaration(File &file) {
     } while (accept(","));
     return true;
   }
+  if (acceptName("rename")) {
+    Rename rename;
+    rename.place = peek().place;
+    auto name = [&](std::string &into, const char *what) {
+      if (peek().kind != Token::String)
+        return fail(std::string("expected ") + what + " in quotes, found " + peek().shown());
+      into = take().text;
+      return true;
+    };
+    if (!name(rename.from, "how tensors' names begin") ||
+        !(acceptName("as") ||
+          fail("expected 'as' and how names begin in checkpoints, found " + peek().shown())))
+      return false;
+    do
+      if (!name(rename.to.emplace_back(), "how names begin in checkpoints"))
+        return false;
+    while (accept(","));
+    file.renames.push_back(std::move(rename));
+    return true;
+  }
+  if (acceptName("config")) {
+    if (peek().kind != Token::String)
+      return fail("expected an object of config.json in quotes after 'config', found " +
+                  peek().shown());
+    file.configObject = take().text;
+    return true;
+  }
   if (acceptName("objective")) {
     ExprPtr e = expression();
     if (!e)
@@ -103,9 +130,9 @@ bool Parser::declaration(File &file) {
     return true;
   }
   std::string hint = first.kind == Token::Name ? didYouMean(first.text, declarationWords) : "";
-  return fail(
-      "expected a declaration (import, size, option, module, model, ignore or objective), found " +
-      first.shown() + hint);
+  return fail("expected a declaration (import, size, option, module, model, ignore, rename, config "
+              "or objective), found " +
+              first.shown() + hint);
 }
 
 bool Parser::setting(File &file, bool isSize) {

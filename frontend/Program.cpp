@@ -306,9 +306,17 @@ ConstResult Program::compute(const ast::Setting &s) {
     return checked(s, set->second.value, set->second.place, "found ");
   std::string nullKey;
   if (config)
-    for (const std::string &key : s.keys) {
+    for (std::string key : s.keys) {
       std::string why;
-      ConstResult found = config->find(key, why);
+      ConstResult found;
+      if (!root().configObject.empty()) {
+        std::string inner = root().configObject + "." + key;
+        found = config->find(inner, why);
+        if (found || !why.empty())
+          key = inner;
+      }
+      if (!found && why.empty())
+        found = config->find(key, why);
       std::string source = "\"" + key + "\" in " + config->path() + " is ";
       if (!why.empty()) {
         sink.error(s.place, source + why);

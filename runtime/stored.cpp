@@ -266,9 +266,10 @@ Result<std::optional<StoredTensor>> packedRows(const std::string &name, const Te
 
 } // namespace
 
-Result<std::optional<StoredTensor>> findStored(const std::string &name,
-                                               std::span<const int64_t> expected,
-                                               const FindTensor &find, const StorageRules &rules) {
+static Result<std::optional<StoredTensor>> findNamed(const std::string &name,
+                                                     std::span<const int64_t> expected,
+                                                     const FindTensor &find,
+                                                     const StorageRules &rules) {
   StoredTensor stored;
   stored.values = find(name);
   if (stored.values) {
@@ -337,6 +338,18 @@ Result<std::optional<StoredTensor>> findStored(const std::string &name,
   if (const TensorView *values = find(name + "_packed"))
     return packedRows(name, *values, find);
   return std::optional<StoredTensor>();
+}
+
+Result<std::optional<StoredTensor>> findStored(const std::string &name,
+                                               std::span<const int64_t> expected,
+                                               const FindTensor &find, const StorageRules &rules,
+                                               const Renames &renames) {
+  auto found = findNamed(name, expected, find, rules);
+  for (auto renamed = renames.begin(); found && !*found && renamed != renames.end(); ++renamed)
+    if (name.starts_with(renamed->first))
+      found =
+          findNamed(renamed->second + name.substr(renamed->first.size()), expected, find, rules);
+  return found;
 }
 
 Result<std::vector<float>> toF32(const StoredTensor &stored, const StorageRules &rules) {

@@ -53,6 +53,9 @@ struct StoredTensor {
   std::vector<std::string> names;
 };
 
+/// How names of tensors begin in a spec, and how they may in a checkpoint.
+using Renames = std::vector<std::pair<std::string, std::string>>;
+
 using FindTensor = std::function<const TensorView *(const std::string &)>;
 
 /// How `name` is stored; nothing where no form of it is there. `expected` is its shape as far as
@@ -60,7 +63,8 @@ using FindTensor = std::function<const TensorView *(const std::string &)>;
 /// fit each other, or where 8-bit numbers lack the scales that give them their meaning.
 Result<std::optional<StoredTensor>> findStored(const std::string &name,
                                                std::span<const int64_t> expected,
-                                               const FindTensor &find, const StorageRules &rules);
+                                               const FindTensor &find, const StorageRules &rules,
+                                               const Renames &renames = {});
 
 /// The numbers, row-major.
 Result<std::vector<float>> toF32(const StoredTensor &stored, const StorageRules &rules);

@@ -103,7 +103,8 @@ Result<func::FuncOp> findEntry(ModuleOp module, const std::string &path, StringR
 class Parameters {
 public:
   Status open(const std::string &path, const std::string &modelsDir,
-              const std::optional<Package> &own) {
+              const std::optional<Package> &own, Renames names) {
+    renames = std::move(names);
     package = own ? &*own : nullptr;
     if (StringRef(path).ends_with(".rpk")) {
       RONDO_TAKE(other, Package::open(path));
@@ -140,7 +141,7 @@ private:
     };
     auto ofCheckpoint = [&](const std::string &name) -> std::optional<Array> {
       auto find = [&](const std::string &part) { return checkpoint->find(part); };
-      auto stored = findStored(name, {}, find, rules);
+      auto stored = findStored(name, {}, find, rules, renames);
       if (!stored || !*stored) // a tensor that is there and has no meaning: said where it is read
         return std::nullopt;
       if ((*stored)->form == StoredTensor::Plain)
@@ -173,7 +174,8 @@ private:
   }
 
   std::optional<Checkpoint> checkpoint;
-  StorageRules rules;           ///< of the checkpoint
+  StorageRules rules; ///< of the checkpoint
+  Renames renames;
   std::optional<Package> other; ///< that the parameters were asked of
   const Package *package = nullptr;
   std::map<std::string, std::optional<Array>> arrays;
@@ -468,7 +470,8 @@ Status run(MLIRContext &context, const InterpOptions &options) {
   RONDO_TAKE(func::FuncOp function, findEntry(*program.module, name, options.entry));
   Parameters parameters;
   const std::string &weights = options.parameters.empty() ? options.checkpoint : options.parameters;
-  RONDO_CHECK(parameters.open(weights, options.spec.importDirs.front(), program.package));
+  RONDO_CHECK(parameters.open(weights, options.spec.importDirs.front(), program.package,
+                              renamesOf(*program.module)));
   RONDO_TAKE(TensorFile file, TensorFile::open(options.inputs));
   Batch batch;
   RONDO_CHECK(readLengths(file, function, batch));

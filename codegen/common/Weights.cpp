@@ -113,6 +113,7 @@ FailureOr<Weights> Weights::bind(ModuleOp module, WeightOrigin origin) {
     auto found = weights.byName.find(name);
     return found == weights.byName.end() ? nullptr : &origin.tensors[found->second];
   };
+  origin.renames = renamesOf(module);
   Problems problems(module);
   std::map<std::string, RankedTensorType> bound;
   std::set<std::string> read;
@@ -139,7 +140,7 @@ FailureOr<Weights> Weights::bind(ModuleOp module, WeightOrigin origin) {
     auto [paths, each] = tensorsOf(path, type);
     for (const std::string &name : paths) {
       Result<std::optional<StoredTensor>> stored =
-          findStored(name, each.getShape(), find, origin.rules);
+          findStored(name, each.getShape(), find, origin.rules, origin.renames);
       if (!stored) {
         problems.report(param.getLoc(), stored.error().message);
         continue;
@@ -220,7 +221,7 @@ FailureOr<std::vector<float>> Weights::parameter(ParamOp param) const {
           auto found = byName.find(part);
           return found == byName.end() ? nullptr : &origin.tensors[found->second];
         },
-        origin.rules);
+        origin.rules, origin.renames);
     if (!stored)
       return param.emitError() << stored.error().message;
     if (!*stored)

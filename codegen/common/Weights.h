@@ -16,6 +16,7 @@ struct WeightOrigin {
   std::string checkpoint;       ///< the folder or file, for messages
   std::optional<uint64_t> seed; ///< set: no checkpoint, --random-init
   StorageRules rules{};         ///< of numbers of few bits
+  Renames renames{};            ///< of the module that is bound
 };
 
 /// The parameters of a module with their values. Shapes count without axes of extent 1, which

@@ -58,6 +58,26 @@ TEST_F(Stored, ReadsRealNumbersAsTheyAre) {
   EXPECT_FALSE(*absent);
 }
 
+TEST_F(Stored, LooksUnderOtherBeginningsOnlyWhereNoneIsThere) {
+  add<float>("b.w", DType::F32, {1}, {2});
+  auto under = [&](const Renames &renames) {
+    auto found = findStored(
+        "a.w", {},
+        [&](const std::string &part) {
+          auto at = tensors.find(part);
+          return at == tensors.end() ? nullptr : &at->second;
+        },
+        rules, renames);
+    return found && *found ? (*found)->values->name : "";
+  };
+  EXPECT_EQ(under({{"a.", "c."}, {"a.", "b."}}), "b.w");
+  EXPECT_EQ(under({{"b.", "b."}, {"a.w.", ""}}), "");
+  add<float>("w", DType::F32, {1}, {3});
+  EXPECT_EQ(under({{"a.", ""}, {"a.", "b."}}), "w");
+  add<float>("a.w", DType::F32, {1}, {4});
+  EXPECT_EQ(under({{"a.", ""}}), "a.w");
+}
+
 TEST_F(Stored, ScalesBytesByTensorRowAndBlock) {
   add<int8_t>("w", DType::I8, {2, 3}, {1, 2, 3, -4, -5, -128});
   add<float>("w_scale", DType::F32, {1}, {2});
