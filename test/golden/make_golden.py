@@ -94,6 +94,16 @@ CHECKPOINTS = {
     "qwen3_moe_sparse": ("Qwen3Moe", "experts in every other layer but one, shares not renormalised, biases", dict(
         hidden_size=24, num_attention_heads=4, num_key_value_heads=2, head_dim=8, intermediate_size=28, moe_intermediate_size=12, num_experts=5, num_experts_per_tok=3,
         decoder_sparse_step=2, mlp_only_layers=[3], norm_topk_prob=False, attention_bias=True, num_hidden_layers=4, vocab_size=59, rope_parameters=ROPE), "f32"),
+    "exaone_moe_groups": ("ExaoneMoe", "a window of 6 in three layers of four and no positions in the fourth; experts of 2 groups of 4, a dense layer first", dict(
+        hidden_size=24, num_attention_heads=4, num_key_value_heads=2, intermediate_size=28, moe_intermediate_size=12, num_experts=8, num_experts_per_tok=3, n_group=4,
+        topk_group=2, num_shared_experts=2, sliding_window=6, num_hidden_layers=4, vocab_size=67, rope_parameters=ROPE), "f32"),
+    "apertus_xielu": ("Apertus", "xIELU with its own steepness in each layer, 5 heads on 1, frequencies by bands", dict(
+        hidden_size=30, num_attention_heads=5, num_key_value_heads=1, head_dim=8, intermediate_size=36, num_hidden_layers=2, vocab_size=73, max_position_embeddings=256,
+        rope_parameters={"rope_type": "llama3", "rope_theta": 3000.0, "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 3.0,
+                         "original_max_position_embeddings": 32}), "f32"),
+    "glm4_partial": ("Glm4", "norms on both sides of attention and MLP, a quarter of each head turns in neighbouring pairs, biases on q, k and v", dict(
+        hidden_size=24, num_attention_heads=4, num_key_value_heads=2, head_dim=16, intermediate_size=36, attention_bias=True, num_hidden_layers=2, vocab_size=79,
+        rope_parameters=ROPE | {"partial_rotary_factor": 0.25}), "f32"),
     "deepseek_v3_direct": ("DeepseekV3", "q without a low rank, no groups, two shared experts, positions in halves, biases, all layers with experts", dict(
         hidden_size=24, num_attention_heads=3, num_key_value_heads=3, q_lora_rank=None, kv_lora_rank=10, qk_nope_head_dim=6, qk_rope_head_dim=4, v_head_dim=5,
         intermediate_size=20, moe_intermediate_size=10, n_routed_experts=6, num_experts_per_tok=2, n_shared_experts=2, n_group=1, topk_group=1, norm_topk_prob=False,
@@ -156,11 +166,12 @@ def draw(model, generator):
 
 
 # What memory calls the parts of an expert's first matrix, and files, by class.
-EXPERTS = {"Mixtral": ("w1", "w3", "w2"), "Qwen3Moe": ("gate_proj", "up_proj", "down_proj"), "DeepseekV3": ("gate_proj", "up_proj", "down_proj")}
+EXPERTS = {"Mixtral": ("w1", "w3", "w2"), "Qwen3Moe": ("gate_proj", "up_proj", "down_proj"), "DeepseekV3": ("gate_proj", "up_proj", "down_proj"),
+           "ExaoneMoe": ("gate_proj", "up_proj", "down_proj")}
 
 
 # What files call tensors otherwise than memory, by class.
-RENAMED = {"GPTNeoX": ("lm_head.", "embed_out.")}
+RENAMED = {"GPTNeoX": ("lm_head.", "embed_out."), "ExaoneMoe": (".gate.e_score_", ".e_score_")}
 
 
 def on_disk(kind, stored):
