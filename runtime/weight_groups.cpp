@@ -150,12 +150,16 @@ Group quantiseGroup(std::span<const float> numbers, int bits, float unit) {
     return best;
   int low = bits == 8 ? -127 : -8, high = bits == 8 ? 127 : 7;
   // Numbers that were rounded so before, in a checkpoint of few bits, are kept as they are.
-  if (float common = commonScale(numbers, uint64_t(-low)))
+  if (float common = commonScale(numbers, uint64_t(-low))) {
+    // As small as the integers allow: a larger one may be none with this unit.
+    while (std::fabs(largest) / common * 2 <= float(high))
+      common /= 2;
     for (float scale : {rounded(common), rounded(-common)})
       if (isOnGrid(numbers, scale, low, high)) {
         fill(best, numbers, scale, low, high);
         return best;
       }
+  }
   if (bits == 8) {
     fill(best, numbers, rounded(std::fabs(largest) / 127), low, high);
     return best;

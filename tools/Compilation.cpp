@@ -59,16 +59,18 @@ const std::vector<std::string> &rondo::stageNames() {
 namespace {
 /// A precision, and how the matrices of products lie in a package of it.
 struct Precision {
-  std::string name, weights, chosen;
+  std::string name, weights, chosen, tables; ///< of products, of those chosen, of those looked up
   std::string integers = {}; ///< not empty: rows are rounded to 8 bits, and matrices lie so
 };
 } // namespace
 
 // Products of chosen matrices have no form with integers: what is asked to be small is bf16 there.
-static const Precision precisions[] = {{"f32", "panels32", "panels32"},
-                                       {"bf16", "pairs32", "halves32"},
-                                       {"w8", "panels32", "halves32", "bytes32"},
-                                       {"w4", "panels32", "halves32", "nibbles32"}};
+// Tables of embeddings keep 8 bits where others have 4: they are read a row a token, and what a row
+// loses, no sum evens out.
+static const Precision precisions[] = {{"f32", "panels32", "panels32", "rows"},
+                                       {"bf16", "pairs32", "halves32", "halves32"},
+                                       {"w8", "panels32", "halves32", "bytes32", "bytes32"},
+                                       {"w4", "panels32", "halves32", "bytes32", "nibbles32"}};
 
 static const Precision &precisionNamed(const std::string &name) {
   return *llvm::find_if(precisions, [&](const Precision &p) { return p.name == name; });
@@ -343,6 +345,7 @@ static std::vector<package::Estimate> estimatesOf(ModuleOp emitted, const cpu::I
 
 bool Compilation::emitVectors() {
   PlanOptions planning;
+  planning.tables = precisionNamed(options.precision).tables;
   planning.entries = options.entries;
   FailureOr<Plan> planned = planModule(*module, planning);
   if (failed(planned))

@@ -134,7 +134,8 @@ static int readArguments(int argc, char **argv, CompileOptions &options) {
                      " (default: all levels, chosen when the package starts)");
   app.add_option("--precision", options.precision,
                  choiceOf(precisionNames()) +
-                     ": what the weights of matrix products are stored in (default: f32)");
+                     ": what the weights of matrix products and tables of embeddings are stored in "
+                     "(default: f32; w4: tables in 8 bits)");
   app.add_option("--entry", arguments.entries,
                  "some of forward,prefill,step,score (default: all that apply)");
   app.add_option("--form", arguments.forms,

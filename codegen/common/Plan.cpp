@@ -9,6 +9,7 @@
 #include "codegen/common/Plan.h"
 
 #include "mlir/IR/SymbolTable.h"
+#include "runtime/weight_groups.h"
 #include <map>
 #include <set>
 
@@ -526,14 +527,43 @@ LogicalResult EntryWalker::run(const PlanOptions &options) {
   return success();
 }
 
+/// Whether a kernel takes single rows of a matrix, by their numbers, and nothing else of it.
+static bool looksUp(func::FuncOp kernel, size_t argument) {
+  if (kernel.isExternal())
+    return false;
+  Value table = kernel.getArgument(argument);
+  auto type = dyn_cast<RankedTensorType>(table.getType());
+  // Rows of less than a group would have a scale for a few numbers.
+  bool isTable = type && type.getRank() == 2 && type.getDimSize(0) >= groupDepth &&
+                 type.getDimSize(1) >= groupDepth;
+  return isTable && llvm::all_of(table.getUsers(), [&](Operation *user) {
+           auto gather = dyn_cast<GatherOp>(user);
+           return gather && gather.getTable() == table && gather.getIds() != table &&
+                  gather.getAxis() == axesOf(type)[0].getValue();
+         });
+}
+
 /// A weight that some kernels read packed and others by rows (a table that is looked up and
 /// multiplied with) is stored once, packed, where every launch of a kernel reads such a one: a
-/// kernel reads any layout. Whether kernels changed.
-static bool shareLayouts(const Plan &plan) {
+/// kernel reads any layout. One that is looked up alone has the layout `tables`. Whether kernels
+/// changed.
+static bool shareLayouts(const Plan &plan, const std::string &tables) {
   std::map<int64_t, std::string> packed; // by constant
   for (const PlannedWeight &weight : plan.weights)
     if (weight.layout != "rows")
       packed[weight.constant] = weight.layout;
+  std::map<int64_t, bool> lookedUp; // by constant: by all that read it by rows
+  for (const PlannedEntry &entry : plan.entries)
+    for (const PlannedStep &step : entry.steps)
+      for (size_t i = 0; i < step.operands.size(); ++i)
+        if (const PlannedOperand &operand = step.operands[i];
+            operand.kind == PlannedOperand::Kind::Weight &&
+            plan.weights[operand.index].layout == "rows")
+          lookedUp.try_emplace(plan.weights[operand.index].constant, true).first->second &=
+              step.kernel >= 0 && looksUp(plan.kernels[step.kernel], i);
+  for (auto [constant, only] : lookedUp)
+    if (only && tables != "rows")
+      packed.try_emplace(constant, tables);
   std::map<std::pair<int64_t, size_t>, std::string>
       candidates; // kernel and argument; empty: not for all launches
   for (const PlannedEntry &entry : plan.entries)
@@ -581,7 +611,7 @@ static FailureOr<Plan> planOnce(ModuleOp module, const PlanOptions &options) {
 
 FailureOr<Plan> rondo::planModule(ModuleOp module, const PlanOptions &options) {
   FailureOr<Plan> plan = planOnce(module, options);
-  if (succeeded(plan) && shareLayouts(*plan))
+  if (succeeded(plan) && shareLayouts(*plan, options.tables))
     return planOnce(module, options);
   return plan;
 }

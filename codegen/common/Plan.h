@@ -24,6 +24,7 @@ struct PlanOptions {
   int64_t maxRows = 256;            ///< rows of one piece
   int64_t wholeRows = 2048;         ///< the same for an entry that needs each sequence in one piece
   std::vector<std::string> entries; ///< those wanted; empty: all
+  std::string tables = "rows";      ///< the layout of matrices that are looked up alone
 };
 
 /// A value without `t`: a parameter, or an expression of such values that is computed when the

@@ -119,8 +119,11 @@ class Equal(GgufTest):
         package = self.compiled(self.path, precision)
         weights = json.loads(self.run_program(refusals.RONDO, "inspect", package, "--json"))["weights"]
         kept = [weight for weight in weights if weight["layout"] in ("bytes32", "nibbles32")]
-        self.assertEqual(len(kept), 8)
-        self.assertEqual([weight["error"] for weight in kept], [0] * 8, "integers and scales are kept as they are")
+        self.assertEqual(len(kept), 9)
+        self.assertEqual([weight["error"] for weight in kept], [0] * 9, "integers and scales are kept as they are")
+        layouts = {weight["name"]: weight["layout"] for weight in kept}
+        self.assertEqual(layouts["model.embed_tokens.weight"], "bytes32", "a table that is looked up alone has 8 bits")
+        self.assertEqual(layouts["lm_head.weight"], {"w8": "bytes32", "w4": "nibbles32"}[precision])
 
     def test_q8_0(self):
         self.check_blocks("Q8_0", "w8")
