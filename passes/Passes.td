@@ -205,6 +205,24 @@ def RoundProductsPass : Pass<"rondo-round-products"> {
   ];
 }
 
+def SinkIntoScanPass : Pass<"rondo-sink-into-scan"> {
+  let summary = "rows that only a scan reads are made in it";
+  let description = [{
+    An addition, multiplication or negation that only a scan in blocks reads moves into its bodies where its operands are rows that the scan reads anyway, or shorter ones: rows
+    as long as the result are neither written nor read again.
+
+    - Before: block-level scans with their forms.
+    - After: no such op stands in front of a scan in blocks.
+    - Does not apply: several readers; operands, beside those the scan reads, of more than half of the result's numbers; token loops, which take such ops when kernels are formed.
+
+    Exactness: bitwise. Example: test/passes/sink-into-scan.mlir.
+  }];
+  let dependentDialects = ["::rondo::RondoDialect"];
+  let statistics = [
+    Statistic<"numSunk", "num-sunk", "ops that moved into a scan">
+  ];
+}
+
 def SplitRecurrencesPass : Pass<"rondo-split-recurrences"> {
   let summary = "recurrences of their own for states that others only read";
   let description = [{

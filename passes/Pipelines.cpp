@@ -49,6 +49,8 @@ void buildBlockPipeline(OpPassManager &passes, const BlockPipelineOptions &optio
   // now.
   passes.addPass(createLiftParametersPass());
   passes.addPass(createCSEPass());
+  // After all that reads what stands in front of a scan; before entries, whose copies share it.
+  passes.addPass(createSinkIntoScanPass());
   // Last: it clones what is finished, and takes the block bodies out of step's copies.
   DeriveEntriesPassOptions entries;
   entries.entries.assign(options.entries.begin(), options.entries.end());
