@@ -6,13 +6,13 @@
 //   `rondo.kernel`
 //
 // Every op gets a level: a scan, attend, product or group (a product with the matrices that each
-// row chooses) is one more than its deepest operand, any other
-// op as deep as it. All other ops of one level (and one row space) become one rows kernel, which
-// runs after the level's scans, attends and products; what ends a scan that goes token by token is
-// done in it, number by number. Views, constants, positions and what has no
-// time axis are copied into each kernel that reads them, since reading through a view costs
-// nothing. Sound because an op's operands have lower levels, or the same one in the same kernel or
-// an earlier launch of it. Equal kernels are one function.
+// row chooses) is one more than its deepest operand, any other op as deep as it. Products of the
+// same rows are one kernel, which prepares the rows once. All other ops of one level (and one
+// row space) become one rows kernel, which runs after the level's scans, attends and products;
+// what ends a scan that goes token by token is done in it, number by number. Views, constants,
+// positions and what has no time axis are copied into each kernel that reads them, since reading
+// through a view costs nothing. Sound because an op's operands have lower levels, or the same
+// one in the same kernel or an earlier launch of it. Equal kernels are one function.
 //
 //===----------------------------------------------------------------------===//
 
@@ -236,6 +236,12 @@ bool readsRows(Operation *user, Value value) {
   return isa<ShiftOp>(user);
 }
 
+/// What a product multiplies its matrix with.
+Value productRows(Operation *product) {
+  auto contract = cast<ContractOp>(product);
+  return productWeight(contract) == contract.getLhs() ? contract.getRhs() : contract.getLhs();
+}
+
 /// The launches to be made in one function.
 struct Group {
   Kind kind;
@@ -320,9 +326,16 @@ void Outliner::formGroups() {
     if (!perToken || kind == Kind::Other)
       continue;
     if (kind != Kind::Rows) {
+      SmallVector<Group> &all = boundaries[deepest];
+      Group *same = kind != Kind::Product ? all.end() : llvm::find_if(all, [&](Group &group) {
+        return group.kind == kind && productRows(group.ops.front()) == productRows(&op);
+      });
       if (kind == Kind::Scan)
-        scans[&op] = {deepest, boundaries[deepest].size()};
-      boundaries[deepest].push_back(Group{kind, {&op}});
+        scans[&op] = {deepest, all.size()};
+      if (same != all.end())
+        same->ops.push_back(&op);
+      else
+        all.push_back(Group{kind, {&op}});
       continue;
     }
     if (auto map = dyn_cast<MapOp>(op))
@@ -481,13 +494,11 @@ func::FuncOp Outliner::outline(Group &group, ArrayRef<Value> inputs, ArrayRef<Va
   func::ReturnOp::create(detached, kernel.getLoc(), results);
   describeStates(group, inputs, kernel);
   if (group.kind == Kind::Product) {
-    auto contract = cast<ContractOp>(group.ops.front());
-    Value weight = productWeight(contract);
     // Integers are multiplied with integers alone.
-    bool rounded =
-        contract.getLhs().getDefiningOp<RoundOp>() || contract.getRhs().getDefiningOp<RoundOp>();
-    kernel.setArgAttr(llvm::find(inputs, weight) - inputs.begin(), "rondo.layout",
-                      builder.getStringAttr(rounded ? integers : weights));
+    bool rounded = bool(productRows(group.ops.front()).getDefiningOp<RoundOp>());
+    for (Operation *op : group.ops)
+      kernel.setArgAttr(llvm::find(inputs, productWeight(cast<ContractOp>(op))) - inputs.begin(),
+                        "rondo.layout", builder.getStringAttr(rounded ? integers : weights));
   }
   if (group.kind == Kind::Group) {
     // Panels are of rows of [n, k]; matrices [k, n] are read as they are stored.

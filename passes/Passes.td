@@ -83,7 +83,7 @@ def ExpandRoutesPass : Pass<"rondo-expand-routes"> {
 def FormKernelsPass : Pass<"rondo-form-kernels", "::mlir::ModuleOp"> {
   let summary = "outline block-level ops into kernels and launch them";
   let description = [{
-    Each function becomes a list of launches. A scan, an attend and a product of rows with a parameter matrix are kernels of their own; all other per-token ops between them that can run together
+    Each function becomes a list of launches. A scan, an attend and all products of the same rows with parameter matrices are kernels of their own; all other per-token ops between them that can run together
     are one kernel over rows. Views, constants, positions and values without `t` are copied into the kernels that read them.
 
     - Before: block-level IR: no `recur`, no `over`.

@@ -36,11 +36,9 @@ public:
         rows(round.getSource()), rowAxis(axesOf(contract.getType())[0]),
         depthAxis(cast<StringAttr>(contract.getAxes()[0])), bits(bits),
         depth(extentOf(weight.getType(), depthAxis.getValue())),
-        groups((depth + depthOfGroup - 1) / depthOfGroup),
-        columns(cast<RankedTensorType>(contract.getType()).getDimSize(1)),
-        weights(nest.bufferOf(weight)->base), output(frame.outputBuffer(0).base) {}
+        groups((depth + depthOfGroup - 1) / depthOfGroup) {}
 
-  LogicalResult emit(KernelFrame &frame, KernelRecord &record);
+  LogicalResult emit(KernelFrame &frame, ProductPanels &products, KernelRecord &record);
 
 private:
   using Sums = SmallVector<Value>;
@@ -95,38 +93,51 @@ private:
   Value rows;
   StringAttr rowAxis, depthAxis;
   int bits;
-  int64_t depth, groups, columns;
-  Value weights, output;
-  Value numbers;         ///< one row, f32, zeros beyond its depth
-  Value rounded;         ///< [row - firstRounded][groups][32] of i8 or i16
-  Value scales, offsets; ///< [row - firstRounded][groups] of f32, i32
-  Value firstRounded;    ///< the row that they begin with
+  int64_t depth, groups;
+  int64_t columns = 0;         ///< of the panel's product
+  Value weights, output;       ///< its matrix and result
+  SmallVector<Value> matrices; ///< all; the unit of each is part of the rows' scales for it
+  Value numbers;               ///< one row, f32, zeros beyond its depth
+  Value rounded;               ///< [row - firstRounded][groups][32] of i8 or i16
+  Value scales, offsets;       ///< [row - firstRounded][groups] of f32, i32
+  Value allScales;             ///< [matrix][row - firstRounded][groups]
+  Value firstRounded;          ///< the row that they begin with
   static constexpr int64_t vectors = 2;
 };
 } // namespace
 
-LogicalResult GroupsProduct::emit(KernelFrame &frame, KernelRecord &record) {
+LogicalResult GroupsProduct::emit(KernelFrame &frame, ProductPanels &products,
+                                  KernelRecord &record) {
+  matrices = products.matrices();
   numbers = frame.scratch.allocate(nest, groups * depthOfGroup * 4);
   rounded = frame.scratch.allocate(nest, blockRows * groups * depthOfGroup * width());
-  scales = frame.scratch.allocate(nest, blockRows * groups * 4);
+  int64_t scalesOfMatrix = blockRows * groups * 4;
+  allScales = frame.scratch.allocate(nest, scalesOfMatrix * int64_t(matrices.size()));
   offsets = frame.scratch.allocate(nest, blockRows * groups * 4);
   LogicalResult result = success();
-  return overRowBlocks(
-      frame, record, blockRows, [&](Value first, Value end, Value begin, Value endPanel) {
-        firstRounded = first;
-        nest.forLoop(first, end, 1, [&](Value row) {
+  return products.forEachBlock(
+      record, blockRows,
+      [&](IndexRange block) {
+        firstRounded = block.lo;
+        nest.forLoop(block.lo, block.hi, 1, [&](Value row) {
           if (failed(roundRow(row)))
             result = failure();
         });
-        nest.forLoop(begin, endPanel, 1, [&](Value item) {
-          for (int64_t column = 0; column < panel; column += vectors * isa.lanes)
-            if (failed(nest.overTiles({first, end, std::nullopt}, tileRows(),
-                                      [&](Value row, int64_t count) -> LogicalResult {
-                                        emitTile(row, count, item, column);
-                                        return success();
-                                      })))
-              result = failure();
-        });
+        return result;
+      },
+      [&](const ProductPanels::Panel &own, IndexRange block) {
+        weights = own.base;
+        scales = nest.addressOf(allScales, mul(own.number, scalesOfMatrix), b.getI8Type());
+        output = own.output;
+        columns = own.columns;
+        firstRounded = block.lo;
+        for (int64_t column = 0; column < panel; column += vectors * isa.lanes)
+          if (failed(
+                  nest.overTiles(block, tileRows(), [&](Value row, int64_t count) -> LogicalResult {
+                    emitTile(row, count, own.item, column);
+                    return success();
+                  })))
+            result = failure();
         return result;
       });
 }
@@ -166,8 +177,10 @@ void GroupsProduct::roundGroup(Value row, Value group) {
   Value scale = arith::AddFOp::create(b, loc, arith::DivFOp::create(b, loc, most, real(127)),
                                       arith::SubFOp::create(b, loc, most, most));
   Value place = groupOf(row, group);
-  Value unit = nest.loadAt(b.getF32Type(), weights, 0);
-  store(arith::MulFOp::create(b, loc, scale, unit), scales, mul(place, 4), 4);
+  for (auto [i, matrix] : llvm::enumerate(matrices)) {
+    Value inUnits = arith::MulFOp::create(b, loc, scale, nest.loadAt(b.getF32Type(), matrix, 0));
+    store(inUnits, allScales, mul(nest.after(place, int64_t(i) * blockRows * groups), 4), 4);
+  }
 
   Value total;
   for (auto [i, part] : llvm::enumerate(parts)) {
@@ -301,13 +314,15 @@ void GroupsProduct::storeTile(ValueRange sums, Value row, int64_t count, Value i
     }
 }
 
-LogicalResult cpu::emitGroupsProduct(KernelFrame &frame, ContractOp contract, Value weight,
-                                     int bits, KernelRecord &record) {
+LogicalResult cpu::emitGroupsProduct(KernelFrame &frame, ProductPanels &products, int bits,
+                                     KernelRecord &record) {
+  ContractOp contract = products.contract();
+  Value weight = products.weight();
   Value rows = contract.getLhs() == weight ? contract.getRhs() : contract.getLhs();
   auto round = rows.getDefiningOp<RoundOp>();
   if (!round || round.getAxis() != cast<StringAttr>(contract.getAxes()[0]).getValue() ||
       int64_t(round.getGroup()) != depthOfGroup)
     return contract.emitOpError("expects rows that are rounded along the summed axis by ")
            << depthOfGroup << ", since the matrix is stored as integers";
-  return GroupsProduct(frame, contract, weight, round, bits).emit(frame, record);
+  return GroupsProduct(frame, contract, weight, round, bits).emit(frame, products, record);
 }

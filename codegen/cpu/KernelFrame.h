@@ -100,22 +100,75 @@ mlir::LogicalResult emitGroup(KernelFrame &frame, KernelRecord &record);
 mlir::LogicalResult emitScan(KernelFrame &frame, ScanOp scan, KernelRecord &record);
 mlir::LogicalResult emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord &record);
 
-/// Shares a product out by blocks of `blockRows` rows, and in each by its `panels` of columns, so
-/// that whoever prepares the rows of a block multiplies them with many panels, whatever the number
-/// of threads. `body` is emitted for rows [first, end) and panels [begin, end) of one block.
-using ProductBlock = llvm::function_ref<mlir::LogicalResult(
-    mlir::Value firstRow, mlir::Value endRow, mlir::Value beginPanel, mlir::Value endPanel)>;
-mlir::LogicalResult overRowBlocks(KernelFrame &frame, KernelRecord &record, int64_t blockRows,
-                                  ProductBlock body);
+/// The products of a kernel: contractions of the same rows with matrices of one layout. Work items
+/// are the panels of 32 columns of the first result, then those of the next one; those with as many
+/// columns share their code. Where rows are prepared, by blocks, a result's items are its panels
+/// for the first block, then for the next one: whoever prepares a block multiplies it with many
+/// panels, whatever the number of threads, and goes through a matrix that stays in cache.
+class ProductPanels {
+public:
+  static constexpr int64_t width = 32;
 
-/// The product of rows with `weight`, an argument whose layout is not of f32, into the kernel's
-/// result, for the work items of the frame: `record` comes with one a panel of 32 columns.
-mlir::LogicalResult emitPackedProduct(KernelFrame &frame, ContractOp contract, mlir::Value weight,
+  static mlir::FailureOr<ProductPanels> of(KernelFrame &frame);
+
+  int64_t count() const { return total; }
+  /// One of them, which stands for all that they have in common.
+  ContractOp contract() const { return groups.front().contract; }
+  /// The matrix of `contract()` as an argument; null: it is none.
+  mlir::Value weight() const { return groups.front().weight; }
+  bool several() const { return total > groups.front().panels; }
+  /// Where all matrices are.
+  llvm::SmallVector<mlir::Value> matrices() const;
+
+  /// A panel where code is emitted for it.
+  struct Panel {
+    ContractOp contract;
+    mlir::Value weight;       ///< the argument that stands for its matrix; null: it is none
+    unsigned result;          ///< the result that stands for its own
+    mlir::Value base, output; ///< where the matrix and the result are
+    mlir::Value number;       ///< the matrix' place among all
+    mlir::Value item;         ///< the panel's number in both
+    int64_t columns;
+  };
+  using Body = llvm::function_ref<mlir::LogicalResult(const Panel &, IndexRange rows)>;
+  /// Loops over the frame's work items, all rows at once.
+  mlir::LogicalResult forEach(Body body);
+  /// Loops over them by blocks of `blockRows` rows, and says so in `record`. `prepare` is emitted
+  /// for the rows of a block, before the first of its panels that follow each other.
+  mlir::LogicalResult forEachBlock(KernelRecord &record, int64_t blockRows,
+                                   llvm::function_ref<mlir::LogicalResult(IndexRange)> prepare,
+                                   Body body);
+
+private:
+  explicit ProductPanels(KernelFrame &frame) : frame(frame) {}
+
+  /// Results with as many columns.
+  struct Same {
+    ContractOp contract;
+    mlir::Value weight;
+    int64_t columns, panels, first; ///< panels of each; the first one of all
+    int64_t before;                 ///< products before these
+    llvm::SmallVector<unsigned> results;
+    llvm::SmallVector<mlir::Value> bases;
+  };
+  /// The product that `number` counts among those with as many columns.
+  Panel chosen(const Same &same, mlir::Value number);
+  mlir::LogicalResult panelsOf(Panel panel, mlir::Value begin, mlir::Value end, IndexRange rows,
+                               Body body);
+
+  KernelFrame &frame;
+  llvm::SmallVector<Same> groups;
+  int64_t total = 0;
+};
+
+/// Products of rows with matrices whose layout is not of f32, for the work items of the frame:
+/// `record` comes with one a panel.
+mlir::LogicalResult emitPackedProduct(KernelFrame &frame, ProductPanels &products,
                                       KernelRecord &record);
 
-/// The same where the matrix is of integers with `bits` (runtime/weight_groups.h) and the rows are
-/// rounded.
-mlir::LogicalResult emitGroupsProduct(KernelFrame &frame, ContractOp contract, mlir::Value weight,
-                                      int bits, KernelRecord &record);
+/// The same where the matrices are of integers with `bits` (runtime/weight_groups.h) and the rows
+/// are rounded.
+mlir::LogicalResult emitGroupsProduct(KernelFrame &frame, ProductPanels &products, int bits,
+                                      KernelRecord &record);
 
 } // namespace rondo::cpu

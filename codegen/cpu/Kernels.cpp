@@ -365,74 +365,225 @@ LogicalResult cpu::emitRows(KernelFrame &frame, KernelRecord &record) {
 // Products
 //===----------------------------------------------------------------------===//
 
-LogicalResult cpu::overRowBlocks(KernelFrame &frame, KernelRecord &record, int64_t blockRows,
-                                 ProductBlock body) {
+FailureOr<ProductPanels> ProductPanels::of(KernelFrame &frame) {
+  ProductPanels products(frame);
+  Operation *end = frame.kernel.getBody().front().getTerminator();
+  Value rows;
+  StringRef layout;
+  for (auto [i, value] : llvm::enumerate(end->getOperands())) {
+    auto contract = value.getDefiningOp<ContractOp>();
+    if (!contract)
+      return frame.kernel.emitOpError("expects a product kernel to return contractions");
+    auto type = cast<RankedTensorType>(contract.getType());
+    if (type.getRank() != 2)
+      return contract.emitOpError("expects a product of rows by columns, got ") << type;
+    Value weight, other = contract.getLhs();
+    for (Value operand : contract->getOperands())
+      if (isa<BlockArgument>(operand) && !isPerToken(operand.getType()))
+        weight = operand;
+    if (weight)
+      other = contract.getLhs() == weight ? contract.getRhs() : contract.getLhs();
+    unsigned number = weight ? cast<BlockArgument>(weight).getArgNumber() : 0;
+    StringRef own = weight ? frame.inputLayout(number) : StringRef();
+    if (i > 0 && (!weight || other != rows || own != layout))
+      return contract.emitOpError("expects products of a kernel to be of the same rows, with "
+                                  "matrices of the same layout");
+    rows = other;
+    layout = own;
+    int64_t columns = type.getDimSize(1);
+    auto same = llvm::find_if(products.groups, [&](Same &s) { return s.columns == columns; });
+    if (same == products.groups.end()) {
+      products.groups.push_back(
+          {contract, weight, columns, (columns + width - 1) / width, 0, 0, {}, {}});
+      same = std::prev(products.groups.end());
+    }
+    same->results.push_back(i);
+    same->bases.push_back(weight ? frame.input(number) : Value());
+  }
+  int64_t before = 0;
+  for (Same &same : products.groups) {
+    same.first = products.total;
+    same.before = before;
+    before += int64_t(same.results.size());
+    products.total += same.panels * int64_t(same.results.size());
+  }
+  return products;
+}
+
+SmallVector<Value> ProductPanels::matrices() const {
+  SmallVector<Value> all;
+  for (const Same &same : groups)
+    all.append(same.bases.begin(), same.bases.end());
+  return all;
+}
+
+ProductPanels::Panel ProductPanels::chosen(const Same &same, Value number) {
   Nest &nest = frame.nest;
   OpBuilder &b = nest.builder();
   Location loc = frame.kernel.getLoc();
+  Panel panel{same.contract,
+              same.weight,
+              same.results[0],
+              same.bases[0],
+              frame.output(same.results[0]),
+              number ? nest.after(number, same.before) : nest.i64(same.before),
+              Value(),
+              same.columns};
+  for (size_t i = 1; i < same.results.size(); ++i) {
+    Value reached =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, number, nest.i64(int64_t(i)));
+    panel.base = arith::SelectOp::create(b, loc, reached, same.bases[i], panel.base);
+    Value output = frame.output(same.results[i]);
+    panel.output = arith::SelectOp::create(b, loc, reached, output, panel.output);
+  }
+  return panel;
+}
+
+LogicalResult ProductPanels::panelsOf(Panel panel, Value begin, Value end, IndexRange rows,
+                                      Body body) {
+  LogicalResult result = success();
+  frame.nest.forLoop(begin, end, 1, [&](Value item) {
+    panel.item = item;
+    result = body(panel, rows);
+  });
+  return result;
+}
+
+LogicalResult ProductPanels::forEachBlock(KernelRecord &record, int64_t blockRows,
+                                          llvm::function_ref<LogicalResult(IndexRange)> prepare,
+                                          Body body) {
+  Nest &nest = frame.nest;
+  OpBuilder &b = nest.builder();
+  Location loc = frame.kernel.getLoc();
+  auto sub = [&](Value x, Value y) -> Value { return arith::SubIOp::create(b, loc, x, y); };
+  auto mul = [&](Value x, Value y) -> Value { return arith::MulIOp::create(b, loc, x, y); };
+  auto least = [&](Value x, Value y) -> Value { return arith::MinSIOp::create(b, loc, x, y); };
+  auto most = [&](Value x, Value y) -> Value { return arith::MaxSIOp::create(b, loc, x, y); };
   record.per = KernelRecord::Per::Rows;
   record.unit = blockRows;
-  Value panels = nest.i64(record.factor), rows = frame.rows();
-  Value firstBlock = arith::DivUIOp::create(b, loc, frame.begin(), panels);
-  Value endBlock =
-      arith::DivUIOp::create(b, loc, nest.after(frame.end(), record.factor - 1), panels);
+  Value rows = frame.rows(), zero = nest.i64(0);
+  Value blocks =
+      arith::DivUIOp::create(b, loc, nest.after(rows, blockRows - 1), nest.i64(blockRows));
   LogicalResult result = success();
-  nest.forLoop(firstBlock, endBlock, 1, [&](Value block) {
-    Value firstRow = arith::MulIOp::create(b, loc, block, nest.i64(blockRows));
-    Value endRow = arith::MinSIOp::create(b, loc, nest.after(firstRow, blockRows), rows);
-    Value before = arith::MulIOp::create(b, loc, block, panels);
-    Value begin = arith::SubIOp::create(b, loc, frame.begin(), before);
-    Value end = arith::SubIOp::create(b, loc, frame.end(), before);
-    begin = arith::MaxSIOp::create(b, loc, begin, nest.i64(0));
-    end = arith::MinSIOp::create(b, loc, end, panels);
-    result = body(firstRow, endRow, begin, end);
-  });
+  Value prepared = nest.i64(-1); // the block whose rows are at hand
+  for (Same &same : groups) {
+    auto count = int64_t(same.results.size());
+    Value panels = nest.i64(same.panels);
+    Value before = mul(nest.i64(same.first), blocks);
+    Value all = mul(nest.i64(count * same.panels), blocks);
+    Value lo = most(sub(frame.begin(), before), zero);
+    Value hi = most(least(sub(frame.end(), before), all), zero);
+    Value firstRun = arith::DivUIOp::create(b, loc, lo, panels);
+    Value endRun = arith::DivUIOp::create(b, loc, nest.after(hi, same.panels - 1), panels);
+    auto run = [&](Value number, ValueRange carried) -> SmallVector<Value> {
+      Value block = number, product;
+      if (count > 1) {
+        product = arith::DivUIOp::create(b, loc, number, blocks);
+        block = sub(number, mul(product, blocks));
+      }
+      Value first = mul(block, nest.i64(blockRows));
+      IndexRange blockRange{first, least(nest.after(first, blockRows), rows), std::nullopt};
+      auto makeReady = [&] {
+        if (failed(prepare(blockRange)))
+          result = failure();
+      };
+      if (!several())
+        makeReady();
+      else
+        nest.ifThen(arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, block, carried.front()),
+                    makeReady);
+      Value past = mul(number, panels);
+      if (failed(panelsOf(chosen(same, product), most(sub(lo, past), zero),
+                          least(sub(hi, past), panels), blockRange, body)))
+        result = failure();
+      return several() ? SmallVector<Value>{block} : SmallVector<Value>{};
+    };
+    // Nothing for an item that is not there.
+    endRun = arith::SelectOp::create(
+        b, loc, arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, lo, hi), endRun, firstRun);
+    SmallVector<Value> last =
+        nest.forLoop(firstRun, endRun, 1, several() ? ValueRange(prepared) : ValueRange(), run);
+    if (several())
+      prepared = last.front();
+  }
+  return result;
+}
+
+LogicalResult ProductPanels::forEach(Body body) {
+  Nest &nest = frame.nest;
+  OpBuilder &b = nest.builder();
+  LogicalResult result = success();
+  IndexRange rows{nest.i64(0), frame.rows(), std::nullopt};
+  for (Same &same : groups) {
+    Location loc = same.contract.getLoc();
+    int64_t behind = same.first + same.panels * int64_t(same.results.size());
+    Value lo = frame.begin(), hi = frame.end();
+    if (same.first > 0)
+      lo = arith::MaxSIOp::create(b, loc, lo, nest.i64(same.first));
+    if (behind < total)
+      hi = arith::MinSIOp::create(b, loc, hi, nest.i64(behind));
+    nest.forLoop(lo, hi, 1, [&](Value item) {
+      Value product;
+      item = nest.after(item, -same.first);
+      if (same.results.size() > 1) {
+        Value panels = nest.i64(same.panels);
+        product = arith::DivUIOp::create(b, loc, item, panels);
+        item = arith::RemUIOp::create(b, loc, item, panels);
+      }
+      Panel panel = chosen(same, product);
+      panel.item = item;
+      if (succeeded(result))
+        result = body(panel, rows);
+    });
+  }
   return result;
 }
 
 LogicalResult cpu::emitProduct(KernelFrame &frame, KernelRecord &record) {
   Nest &nest = frame.nest;
   OpBuilder &b = nest.builder();
-  Block &body = frame.kernel.getBody().front();
-  auto contract = body.getTerminator()->getOperand(0).getDefiningOp<ContractOp>();
-  if (!contract || body.getTerminator()->getNumOperands() != 1)
-    return frame.kernel.emitOpError("expects a product kernel to return one contraction");
+  constexpr int64_t panel = ProductPanels::width;
   frame.bindArguments();
-  auto type = cast<RankedTensorType>(contract.getType());
-  if (type.getRank() != 2)
-    return contract.emitOpError("expects a product of rows by columns, got ") << type;
-  constexpr int64_t panel = 32;
-  int64_t columns = type.getDimSize(1);
+  FailureOr<ProductPanels> products = ProductPanels::of(frame);
+  if (failed(products))
+    return failure();
   record.per = KernelRecord::Per::Once;
-  record.factor = (columns + panel - 1) / panel;
+  record.factor = products->count();
   int64_t depth = 1;
+  ContractOp contract = products->contract();
   for (Attribute axis : contract.getAxes())
     depth *= extentOf(contract.getLhs().getType(), cast<StringAttr>(axis).getValue());
   record.grain = std::max<int64_t>(1, 8192 / (depth * panel));
-  for (Value operand : contract->getOperands())
-    if (auto argument = dyn_cast<BlockArgument>(operand)) {
-      StringRef layout = frame.inputLayout(argument.getArgNumber());
-      if (layout == "pairs32")
-        return emitPackedProduct(frame, contract, operand, record);
-      if (layout == "bytes32" || layout == "nibbles32")
-        return emitGroupsProduct(frame, contract, operand, layout == "bytes32" ? 8 : 4, record);
-    }
+  if (Value weight = products->weight()) {
+    StringRef layout = frame.inputLayout(cast<BlockArgument>(weight).getArgNumber());
+    if (layout == "pairs32")
+      return emitPackedProduct(frame, *products, record);
+    if (layout == "bytes32" || layout == "nibbles32")
+      return emitGroupsProduct(frame, *products, layout == "bytes32" ? 8 : 4, record);
+  }
 
-  LogicalResult result = success();
-  nest.forLoop(frame.begin(), frame.end(), 1, [&](Value item) {
-    Value lo = arith::MulIOp::create(b, contract.getLoc(), item, nest.i64(panel));
+  return products->forEach([&](const ProductPanels::Panel &own, IndexRange rows) {
+    ContractOp contract = own.contract;
+    auto type = cast<RankedTensorType>(contract.getType());
+    Value lo = arith::MulIOp::create(b, contract.getLoc(), own.item, nest.i64(panel));
     IndexRange range{lo, nest.after(lo, panel), panel};
-    if (columns % panel) {
-      Value limit = nest.i64(columns);
+    if (own.columns % panel) {
+      Value limit = nest.i64(own.columns);
       range = IndexRange{lo, arith::MinSIOp::create(b, contract.getLoc(), range.hi, limit),
                          std::nullopt};
     }
     IndexRanges ranges;
-    ranges[axesOf(type)[0]] = IndexRange{nest.i64(0), frame.rows(), std::nullopt};
+    ranges[axesOf(type)[0]] = rows;
     ranges[axesOf(type)[1]] = range;
-    result = nest.emitInto(contract.getResult(), frame.outputBuffer(0), Env(), ranges);
+    if (own.weight) {
+      Buffer matrix = frame.inputBuffer(cast<BlockArgument>(own.weight).getArgNumber());
+      matrix.base = own.base;
+      nest.bind(own.weight, matrix);
+    }
+    Buffer output = frame.outputBuffer(own.result);
+    output.base = own.output;
+    return nest.emitInto(contract.getResult(), output, Env(), ranges);
   });
-  return result;
 }
 
 //===----------------------------------------------------------------------===//

@@ -26,7 +26,7 @@ using namespace rondo;
 using namespace rondo::cpu;
 
 namespace {
-constexpr int64_t panel = 32;
+constexpr int64_t panel = ProductPanels::width;
 /// Rows that are rounded before they are multiplied; their pairs stay in cache.
 constexpr int64_t blockRows = 64;
 
@@ -36,11 +36,9 @@ public:
       : nest(frame.nest), b(nest.builder()), loc(contract.getLoc()), isa(nest.isa()),
         rows(contract.getLhs() == weight ? contract.getRhs() : contract.getLhs()),
         rowAxis(axesOf(contract.getType())[0]), depthAxis(cast<StringAttr>(contract.getAxes()[0])),
-        depth(extentOf(weight.getType(), depthAxis.getValue())),
-        columns(cast<RankedTensorType>(contract.getType()).getDimSize(1)),
-        weights(nest.bufferOf(weight)->base), output(frame.outputBuffer(0).base) {}
+        depth(extentOf(weight.getType(), depthAxis.getValue())) {}
 
-  LogicalResult emit(KernelFrame &frame, KernelRecord &record);
+  LogicalResult emit(KernelFrame &frame, ProductPanels &products, KernelRecord &record);
 
 private:
   using Sums = SmallVector<Value>;
@@ -63,32 +61,39 @@ private:
   const Isa &isa;
   Value rows;
   StringAttr rowAxis, depthAxis;
-  int64_t depth, columns;
-  Value weights, output;
-  Value rounded;      ///< [row - firstRounded][pairs] of two bf16
-  Value firstRounded; ///< the row that it begins with
+  int64_t depth;
+  int64_t columns = 0;   ///< of the panel's product
+  Value weights, output; ///< its matrix and result
+  Value rounded;         ///< [row - firstRounded][pairs] of two bf16
+  Value firstRounded;    ///< the row that it begins with
   LogicalResult result = success();
   static constexpr int64_t vectors = 2;
 };
 } // namespace
 
-LogicalResult PairsProduct::emit(KernelFrame &frame, KernelRecord &record) {
+LogicalResult PairsProduct::emit(KernelFrame &frame, ProductPanels &products,
+                                 KernelRecord &record) {
   if (isa.dotPairs)
     rounded = frame.scratch.allocate(nest, blockRows * pairs() * 4);
-  return overRowBlocks(
-      frame, record, blockRows, [&](Value first, Value end, Value begin, Value endPanel) {
-        firstRounded = first;
-        if (isa.dotPairs && failed(roundRows(first, end)))
-          return failure();
-        nest.forLoop(begin, endPanel, 1, [&](Value item) {
-          for (int64_t column = 0; column < panel; column += vectors * isa.lanes) {
-            LogicalResult tiles = nest.overTiles(
-                {first, end, std::nullopt}, isa.productRows,
-                [&](Value row, int64_t count) { return emitTile(row, count, item, column); });
-            if (failed(tiles))
-              result = failure();
-          }
-        });
+  return products.forEachBlock(
+      record, blockRows,
+      [&](IndexRange block) {
+        firstRounded = block.lo;
+        return isa.dotPairs ? roundRows(block.lo, block.hi) : success();
+      },
+      [&](const ProductPanels::Panel &own, IndexRange block) {
+        weights = own.base;
+        output = own.output;
+        columns = own.columns;
+        firstRounded = block.lo;
+        for (int64_t column = 0; column < panel; column += vectors * isa.lanes) {
+          LogicalResult tiles =
+              nest.overTiles(block, isa.productRows, [&](Value row, int64_t count) {
+                return emitTile(row, count, own.item, column);
+              });
+          if (failed(tiles))
+            result = failure();
+        }
         return result;
       });
 }
@@ -217,7 +222,8 @@ void PairsProduct::storeTile(ValueRange sums, Value row, int64_t count, Value it
     }
 }
 
-LogicalResult cpu::emitPackedProduct(KernelFrame &frame, ContractOp contract, Value weight,
+LogicalResult cpu::emitPackedProduct(KernelFrame &frame, ProductPanels &products,
                                      KernelRecord &record) {
-  return PairsProduct(frame, contract, weight).emit(frame, record);
+  PairsProduct product(frame, products.contract(), products.weight());
+  return product.emit(frame, products, record);
 }

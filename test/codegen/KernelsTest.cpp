@@ -167,6 +167,40 @@ func.func private @k(%x: tensor<?x4x21xf32, #thp>, %w: tensor<64x84xf32, #nd> {r
   return %y : tensor<?x64xf32, #tn>
 })",
      8e-6},
+    {"products_of_the_same_rows", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %u: tensor<70x61xf32, #nd> {rondo.layout = "panels32"}, %v: tensor<33x61xf32, #nd> {rondo.layout = "panels32"}, %w: tensor<70x61xf32, #nd> {rondo.layout = "panels32"}) -> (tensor<?x70xf32, #tn>, tensor<?x33xf32, #tn>, tensor<?x70xf32, #tn>) attributes {rondo.kernel = "product"} {
+  %0 = rondo.contract %x, %u over [d] : tensor<?x61xf32, #td>, tensor<70x61xf32, #nd> -> tensor<?x70xf32, #tn>
+  %1 = rondo.contract %x, %v over [d] : tensor<?x61xf32, #td>, tensor<33x61xf32, #nd> -> tensor<?x33xf32, #tn>
+  %2 = rondo.contract %x, %w over [d] : tensor<?x61xf32, #td>, tensor<70x61xf32, #nd> -> tensor<?x70xf32, #tn>
+  return %0, %1, %2 : tensor<?x70xf32, #tn>, tensor<?x33xf32, #tn>, tensor<?x70xf32, #tn>
+})",
+     8e-6},
+    {"products_of_the_same_rows_with_pairs", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %u: tensor<70x61xf32, #nd> {rondo.layout = "pairs32"}, %v: tensor<33x61xf32, #nd> {rondo.layout = "pairs32"}, %w: tensor<70x61xf32, #nd> {rondo.layout = "pairs32"}) -> (tensor<?x70xf32, #tn>, tensor<?x33xf32, #tn>, tensor<?x70xf32, #tn>) attributes {rondo.kernel = "product"} {
+  %0 = rondo.contract %x, %u over [d] : tensor<?x61xf32, #td>, tensor<70x61xf32, #nd> -> tensor<?x70xf32, #tn>
+  %1 = rondo.contract %x, %v over [d] : tensor<?x61xf32, #td>, tensor<33x61xf32, #nd> -> tensor<?x33xf32, #tn>
+  %2 = rondo.contract %x, %w over [d] : tensor<?x61xf32, #td>, tensor<70x61xf32, #nd> -> tensor<?x70xf32, #tn>
+  return %0, %1, %2 : tensor<?x70xf32, #tn>, tensor<?x33xf32, #tn>, tensor<?x70xf32, #tn>
+})",
+     8e-6},
+    {"products_of_the_same_rows_with_bytes", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %u: tensor<70x61xf32, #nd> {rondo.layout = "bytes32"}, %v: tensor<33x61xf32, #nd> {rondo.layout = "bytes32"}, %w: tensor<70x61xf32, #nd> {rondo.layout = "bytes32"}) -> (tensor<?x70xf32, #tn>, tensor<?x33xf32, #tn>, tensor<?x70xf32, #tn>) attributes {rondo.kernel = "product"} {
+  %r = rondo.round %x along d by 32 : tensor<?x61xf32, #td>
+  %0 = rondo.contract %r, %u over [d] : tensor<?x61xf32, #td>, tensor<70x61xf32, #nd> -> tensor<?x70xf32, #tn>
+  %1 = rondo.contract %r, %v over [d] : tensor<?x61xf32, #td>, tensor<33x61xf32, #nd> -> tensor<?x33xf32, #tn>
+  %2 = rondo.contract %r, %w over [d] : tensor<?x61xf32, #td>, tensor<70x61xf32, #nd> -> tensor<?x70xf32, #tn>
+  return %0, %1, %2 : tensor<?x70xf32, #tn>, tensor<?x33xf32, #tn>, tensor<?x70xf32, #tn>
+})",
+     2e-6},
+    {"products_of_the_same_rows_with_nibbles", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %u: tensor<70x61xf32, #nd> {rondo.layout = "nibbles32"}, %v: tensor<33x61xf32, #nd> {rondo.layout = "nibbles32"}, %w: tensor<70x61xf32, #nd> {rondo.layout = "nibbles32"}) -> (tensor<?x70xf32, #tn>, tensor<?x33xf32, #tn>, tensor<?x70xf32, #tn>) attributes {rondo.kernel = "product"} {
+  %r = rondo.round %x along d by 32 : tensor<?x61xf32, #td>
+  %0 = rondo.contract %r, %u over [d] : tensor<?x61xf32, #td>, tensor<70x61xf32, #nd> -> tensor<?x70xf32, #tn>
+  %1 = rondo.contract %r, %v over [d] : tensor<?x61xf32, #td>, tensor<33x61xf32, #nd> -> tensor<?x33xf32, #tn>
+  %2 = rondo.contract %r, %w over [d] : tensor<?x61xf32, #td>, tensor<70x61xf32, #nd> -> tensor<?x70xf32, #tn>
+  return %0, %1, %2 : tensor<?x70xf32, #tn>, tensor<?x33xf32, #tn>, tensor<?x70xf32, #tn>
+})",
+     2e-6},
     {"lookup_in_pairs_of_bf16", R"(
 func.func private @k(%x: tensor<?x61xf32, #td>, %w: tensor<70x61xf32, #nd> {rondo.layout = "pairs32"}, %b: tensor<70xf32, #n>) -> tensor<?x61xf32, #td> attributes {rondo.kernel = "rows"} {
   %s = rondo.contract %w, %b over [n] : tensor<70x61xf32, #nd>, tensor<70xf32, #n> -> tensor<61xf32, #d>

@@ -2,7 +2,7 @@
 // RUN: rondo-opt %s -rondo-form-kernels="weights=pairs32" | FileCheck %s --check-prefix=PAIRS
 // RUN: rondo-opt %s -rondo-form-kernels="integers=nibbles32" | FileCheck %s --check-prefix=INTEGERS
 
-// A layer becomes launches: a product with its packed weight, then one kernel for the row-wise rest, then the scan; equal kernels are one.
+// A layer becomes launches: the products of the same rows with their packed weights, then one kernel for the row-wise rest, then the scan; equal kernels are one.
 
 #td = #rondo.axes<[t, d]>
 #tn = #rondo.axes<[t, n]>
@@ -11,9 +11,8 @@
 #nd = #rondo.axes<[n, d]>
 
 // CHECK-LABEL: func.func @layer
-// CHECK: %[[P:.*]] = rondo.launch @layer_product(%arg0, %arg1)
-// CHECK: %[[P2:.*]] = rondo.launch @layer_product(%arg0, %arg2)
-// CHECK: %[[R:.*]] = rondo.launch @layer_rows(%[[P]], %[[P2]])
+// CHECK: %[[P:.*]]:2 = rondo.launch @layer_product(%arg0, %arg1, %arg2)
+// CHECK: %[[R:.*]] = rondo.launch @layer_rows(%[[P]]#0, %[[P]]#1)
 // CHECK: %[[S:.*]] = rondo.launch @layer_scan(%[[R]])
 // CHECK: %[[Y:.*]] = rondo.launch @layer_rows{{.*}}(%[[R]], %[[S]])
 // CHECK: return %[[Y]]
@@ -43,13 +42,13 @@ func.func @calls(%x: tensor<?x128xf32, #td>, %w: tensor<32x64xf32, #nd>, %w2: te
   return %y : tensor<?x32xf32, #tn>
 }
 
-// PAIRS: func.func private @layer_product({{.*}}, {{.*}} {rondo.layout = "pairs32"})
-// CHECK-DAG: func.func private @layer_product({{.*}}, {{.*}} {rondo.layout = "panels32"}) {{.*}} attributes {rondo.kernel = "product"}
+// PAIRS: func.func private @layer_product({{.*}}, {{.*}} {rondo.layout = "pairs32"}, {{.*}} {rondo.layout = "pairs32"})
+// CHECK-DAG: func.func private @layer_product({{.*}}, {{.*}} {rondo.layout = "panels32"}, {{.*}} {rondo.layout = "panels32"}) {{.*}} attributes {rondo.kernel = "product"}
 // CHECK-DAG: func.func private @layer_scan({{.*}} attributes {rondo.kernel = "scan", rondo.state_info = [{{.*}}kind = "fixed"{{.*}}], rondo.states = ["S"]}
 // The shifts share the longer tail.
 // CHECK-DAG: rondo.state_info = [{init = -1 : i64, kind = "tail", source = {{[01]}} : i64, tokens = 3 : i64, type = tensor<32xf32, {{.*}}>}], rondo.states = ["b"]
 
-// A rounding of rows goes into the product that reads it, and that product's matrix alone is of integers.
+// A rounding of rows goes into the product that reads it, and that product's matrix alone is of integers: the same rows as they are meet a kernel of their own.
 // INTEGERS: func.func private @rounded_product({{.*}} {rondo.layout = "nibbles32"})
 // INTEGERS: rondo.round
 // INTEGERS: func.func private @rounded_product{{_[0-9]+}}({{.*}} {rondo.layout = "panels32"})
