@@ -436,6 +436,13 @@ static std::string readPieces(const std::filesystem::path &folder) {
   return "";
 }
 
+/// Whether a number depends on what tokens are, and not on weights and positions alone.
+static bool isOfTokens(Value value) {
+  if (auto argument = dyn_cast<BlockArgument>(value))
+    return !isa<func::FuncOp>(argument.getOwner()->getParentOp()) || isPerToken(argument.getType());
+  return llvm::any_of(value.getDefiningOp()->getOperands(), isOfTokens);
+}
+
 PackageNotes Compilation::notes() {
   PackageNotes notes;
   package::ProvenanceT &provenance = notes.provenance;
@@ -487,6 +494,10 @@ PackageNotes Compilation::notes() {
     if (failed(writeBytecodeToFile(*meaning, bytecode)))
       notes.meaning.clear();
   }
+  meaning->walk([&](MapOp op) {
+    bool inSteps = op.getKind() == MapKind::Floor || op.getKind() == MapKind::Sign;
+    notes.hasSteps |= inSteps && isOfTokens(op.getInputs()[0]);
+  });
   if (auto objective = (*meaning)->getAttrOfType<DictionaryAttr>("rondo.objective")) {
     notes.objective = std::make_unique<package::ObjectiveT>();
     notes.objective->name = objective.getAs<StringAttr>("name").str();

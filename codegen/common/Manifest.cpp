@@ -160,6 +160,7 @@ FailureOr<package::PackageT> rondo::makeManifest(const Plan &plan, ArrayRef<Emit
   result.eos = std::move(notes.eos);
   result.objective = std::move(notes.objective);
   result.limit = std::move(notes.limit);
+  result.has_steps = notes.hasSteps;
   result.meaning.assign(notes.meaning.begin(), notes.meaning.end());
   result.explain = std::move(notes.explain);
   result.provenance = std::make_unique<package::ProvenanceT>(std::move(notes.provenance));

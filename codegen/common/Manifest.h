@@ -32,6 +32,7 @@ struct PackageNotes {
   std::vector<int32_t> eos;
   std::unique_ptr<package::ObjectiveT> objective; ///< null: text is made token by token
   std::unique_ptr<package::LimitT> limit;         ///< null: sequences have any length
+  bool hasSteps = false;                          ///< the formulas round numbers of a token
   std::string meaning;                            ///< bytecode of the token-level module
   std::string explain;
   package::ProvenanceT provenance;

@@ -150,7 +150,8 @@ private:
   Bound bound;            ///< between tensors of the whole sequence
   Bound ofRows;           ///< between some rows of them, whose largest magnitude may be less
   bool fewerBits = false; ///< the package has weights of bf16: levels may round the other factors
-  bool integers = false;  ///< the package has weights of integers: rows are rounded as well
+  bool inSteps = false;   ///< numbers of a token are rounded: where they meet weights of integers,
+                          ///< or by the model's own formulas
   Bound acrossLevels;     ///< between a level that rounds factors and one that does not
   Bound exactly;          ///< between ways of computing that do not round factors
   Outcome whole;          ///< forward in one call
@@ -173,8 +174,9 @@ std::vector<int64_t> piecesOf(int64_t total, const std::vector<int64_t> &sizes) 
 Status Verifier::prepare() {
   for (const package::Weight *weight : *session.manifest().weights()) {
     fewerBits |= dtypeOf(weight->dtype()) == DType::BF16;
-    integers |= isOfIntegers(weight->layout()->string_view());
+    inSteps |= isOfIntegers(weight->layout()->string_view());
   }
+  inSteps |= session.manifest().has_steps();
   uint64_t parameters = std::max<uint64_t>(1, countParameters(session.manifest()));
   if (!options.inputs.empty()) {
     RONDO_TAKE(TensorFile file, TensorFile::open(options.inputs));
@@ -325,9 +327,9 @@ std::optional<std::string> Verifier::exactLevel() const {
 /// kernels'.
 Status Verifier::measureRounding(const Sequence &start) {
   ofRows = exactly = bound;
-  if (integers || roundsHere())
+  if (inSteps || roundsHere())
     RONDO_CHECK(boundLastBits(session.isa(), bound, ofRows));
-  if (std::optional<std::string> level = exactLevel(); integers && level && roundsHere()) {
+  if (std::optional<std::string> level = exactLevel(); inSteps && level && roundsHere()) {
     Bound rows = exactly;
     RONDO_CHECK(boundLastBits(*level, exactly, rows));
   }
