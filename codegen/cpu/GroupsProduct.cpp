@@ -84,7 +84,6 @@ private:
   /// Bytes of a vector's columns of one line: of step `line`, and in halves of bytes of that of
   /// line + lines() too.
   SmallVector<Value> stepsOf(Value block, int64_t column, Value line);
-  void storeTile(ValueRange sums, Value row, int64_t count, Value item, int64_t column);
 
   Nest &nest;
   OpBuilder &b;
@@ -295,23 +294,7 @@ void GroupsProduct::emitTile(Value row, int64_t count, Value item, int64_t colum
         }
         return next;
       });
-  storeTile(sums, row, count, item, column);
-}
-
-void GroupsProduct::storeTile(ValueRange sums, Value row, int64_t count, Value item,
-                              int64_t column) {
-  for (int64_t r = 0; r < count; ++r)
-    for (int64_t j = 0; j < vectors; ++j) {
-      Value sum = sums[size_t(r * vectors + j)];
-      Value first = nest.after(mul(item, panel), column + j * isa.lanes);
-      Value address =
-          nest.addressOf(output, add(mul(nest.after(row, r), columns), first), b.getF32Type());
-      if (columns % panel)
-        LLVM::MaskedStoreOp::create(b, loc, sum, address, nest.maskBelow(first, nest.i64(columns)),
-                                    4u);
-      else
-        LLVM::StoreOp::create(b, loc, sum, address, 4u);
-    }
+  storePanelTile(nest, sums, {row, count, item, column}, output, columns);
 }
 
 LogicalResult cpu::emitGroupsProduct(KernelFrame &frame, ProductPanels &products, int bits,

@@ -161,6 +161,18 @@ private:
   int64_t total = 0;
 };
 
+/// A part of a product that is summed in registers: `count` rows from `row` on, and vectors of the
+/// columns of one panel, from `column` of it on.
+struct PanelTile {
+  mlir::Value row;
+  int64_t count;
+  mlir::Value panel;
+  int64_t column;
+};
+/// Writes the tile's sums, row by row, to the result [rows, columns]; columns beyond are left out.
+void storePanelTile(Nest &nest, mlir::ValueRange sums, const PanelTile &tile, mlir::Value output,
+                    int64_t columns);
+
 /// Products of rows with matrices whose layout is not of f32, for the work items of the frame:
 /// `record` comes with one a panel.
 mlir::LogicalResult emitPackedProduct(KernelFrame &frame, ProductPanels &products,

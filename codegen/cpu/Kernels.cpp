@@ -539,6 +539,28 @@ LogicalResult ProductPanels::forEach(Body body) {
   return result;
 }
 
+void cpu::storePanelTile(Nest &nest, ValueRange sums, const PanelTile &tile, Value output,
+                         int64_t columns) {
+  OpBuilder &b = nest.builder();
+  Location loc = output.getLoc();
+  int64_t vectors = int64_t(sums.size()) / tile.count;
+  Value firstOfPanel = arith::MulIOp::create(b, loc, tile.panel, nest.i64(ProductPanels::width));
+  for (int64_t r = 0; r < tile.count; ++r) {
+    Value begin = arith::MulIOp::create(b, loc, nest.after(tile.row, r), nest.i64(columns));
+    for (int64_t j = 0; j < vectors; ++j) {
+      Value sum = sums[size_t(r * vectors + j)];
+      Value first = nest.after(firstOfPanel, tile.column + j * nest.isa().lanes);
+      Value place = arith::AddIOp::create(b, loc, begin, first);
+      Value address = nest.addressOf(output, place, b.getF32Type());
+      if (columns % ProductPanels::width)
+        LLVM::MaskedStoreOp::create(b, loc, sum, address, nest.maskBelow(first, nest.i64(columns)),
+                                    4u);
+      else
+        LLVM::StoreOp::create(b, loc, sum, address, 4u);
+    }
+  }
+}
+
 LogicalResult cpu::emitProduct(KernelFrame &frame, KernelRecord &record) {
   Nest &nest = frame.nest;
   OpBuilder &b = nest.builder();

@@ -53,7 +53,6 @@ private:
   SmallVector<Value> words(Value item, Value pair, int64_t column);
   Sums dotStep(Value pair, ValueRange sums, Value row, Value item, int64_t column);
   Sums widenedStep(Value pair, ValueRange sums, Value row, Value item, int64_t column, bool whole);
-  void storeTile(ValueRange sums, Value row, int64_t count, Value item, int64_t column);
 
   Nest &nest;
   OpBuilder &b;
@@ -202,24 +201,8 @@ LogicalResult PairsProduct::emitTile(Value row, int64_t count, Value item, int64
                            });
   if (whole != pairs())
     sums = widenedStep(nest.i64(whole), sums, row, item, column, false);
-  storeTile(sums, row, count, item, column);
+  storePanelTile(nest, sums, {row, count, item, column}, output, columns);
   return result;
-}
-
-void PairsProduct::storeTile(ValueRange sums, Value row, int64_t count, Value item,
-                             int64_t column) {
-  for (int64_t r = 0; r < count; ++r)
-    for (int64_t j = 0; j < vectors; ++j) {
-      Value sum = sums[size_t(r * vectors + j)];
-      Value first = nest.after(mul(item, panel), column + j * isa.lanes);
-      Value address =
-          nest.addressOf(output, add(mul(nest.after(row, r), columns), first), b.getF32Type());
-      if (columns % panel)
-        LLVM::MaskedStoreOp::create(b, loc, sum, address, nest.maskBelow(first, nest.i64(columns)),
-                                    4u);
-      else
-        LLVM::StoreOp::create(b, loc, sum, address, 4u);
-    }
 }
 
 LogicalResult cpu::emitPackedProduct(KernelFrame &frame, ProductPanels &products,
