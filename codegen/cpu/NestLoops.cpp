@@ -471,10 +471,11 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
           depth + 1 == reduced.size() || (depth + 2 == reduced.size() && reduced.back() == lanes);
       if (!beside.ask || !innermost || !range.extent)
         return forLoop(range.lo, range.hi, 1, sums, step);
-      int64_t work = int64_t(at.size()) * vectorsReduced(),
-              share = std::clamp<int64_t>(beside.every / work, 1, *range.extent);
-      while (*range.extent % share)
-        --share;
+      // The share of the extent whose work is nearest to `every`.
+      int64_t work = int64_t(at.size()) * vectorsReduced(), share = 1;
+      for (int64_t part = 2; part <= *range.extent; ++part)
+        if (*range.extent % part == 0 && share * part * work * work < beside.every * beside.every)
+          share = part;
       if (share == *range.extent) {
         beside.ask(work * *range.extent);
         return forLoop(range.lo, range.hi, 1, sums, step);

@@ -16,6 +16,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace rondo;
@@ -96,10 +97,23 @@ struct BodyEmitter {
     SmallVector<Operation *> ops;
     for (Operation &op : body.without_terminator())
       ops.push_back(&op);
+    bool apart = count && collides(count);
+    if (apart)
+      for (auto [i, input] : llvm::enumerate(scan.getInputs()))
+        if (isPerToken(input.getType())) {
+          Value rows = body.getArgument(i);
+          Buffer copy = program.allocate(rows, Env(), ranges);
+          if (failed(nest.emitInto(rows, copy, Env(), ranges)))
+            return failure();
+          nest.bind(rows, copy);
+        }
     if (count)
-      prefetch(body, nest.after(row, count), count);
+      prefetch(body, nest.after(row, count), count, apart);
     LogicalResult result = program.emit(ops, Env(), ranges);
     nest.besides({});
+    if (apart)
+      for (unsigned i = 0; i < inputs; ++i)
+        nest.unbind(body.getArgument(i));
     frame.scratch.release(mark);
     if (failed(result))
       return failure();
@@ -159,69 +173,124 @@ struct BodyEmitter {
     return total / frame.nest.isa().lanes;
   }
 
-  /// Asks, beside the sums of `body`, for what the body of the rows [row, row + count) will read
-  /// and write: rows of one head are too far apart for the processor to foresee them. Evenly: a
-  /// core waits for some twenty lines at once, and what asks for more holds up the work behind it.
-  void prefetch(Block &body, Value row, int64_t count) {
-    constexpr int64_t line = 64, mostLines = 512, atOnce = 4;
-    Nest &nest = frame.nest;
-    OpBuilder &b = nest.builder();
-    Location loc = scan.getLoc();
-    int64_t sums = sumsOf(body);
-    SmallVector<std::pair<RowPart, int64_t>>
-        places; // a row's lines: of which part, and where in it
+  /// Whether the rows of a block lie in so few sets of the innermost cache (64 sets of 64 bytes
+  /// in every CPU of these levels) that they drive each other and the states out of it: rows at
+  /// a distance of a multiple of 4096 bytes, as powers of two make it, are all in the same. Such
+  /// rows are copied side by side, and asked ahead into the next cache, which has more sets. Not
+  /// where a set holds most of them, nor where the states alone take more than half of the
+  /// smallest such cache: copying would cost more than it saves.
+  bool collides(int64_t count) {
+    constexpr int64_t sets = 4096, most = 24, cache = 16384;
+    int64_t inOneSet = 0, states = 0;
+    auto bytesOf = [](Type type) {
+      return elementsPerToken(type) * elementTypeOf(type).getIntOrFloatBitWidth() / 8;
+    };
+    auto add = [&](Type type) {
+      if (!isPerToken(type))
+        return;
+      int64_t period = sets / std::gcd(bytesOf(type), sets);
+      inOneSet += (count + period - 1) / period;
+    };
+    for (Value input : scan.getInputs())
+      add(input.getType());
+    for (Value output : scan.getOutputs())
+      add(output.getType());
+    for (Value init : scan.getInits())
+      states += bytesOf(init.getType()) / sharing.blocks();
+    return inOneSet > most && states <= cache;
+  }
+
+  /// A line of each row: of which part, and where in the row.
+  struct Line {
+    RowPart part;
+    int64_t at;
+  };
+
+  /// What the body of `count` rows reads and writes of each.
+  SmallVector<Line> linesOf(int64_t count) {
+    constexpr int64_t line = 64, mostLines = 512;
+    SmallVector<Line> lines;
     auto add = [&](const Buffer &buffer, Type type) {
       RowPart part = partOf(buffer, cast<RankedTensorType>(type));
       if (part.runs * part.runBytes * count > mostLines * line)
         return;
       for (int64_t run = 0; run < part.runs; ++run)
         for (int64_t at = 0; at < part.runBytes; at += line)
-          places.push_back({part, run * (part.rowBytes / part.runs) + at});
+          lines.push_back({part, run * (part.rowBytes / part.runs) + at});
     };
     for (Value input : scan.getInputs())
-      if (const Buffer *buffer = nest.bufferOf(input); buffer && isPerToken(input.getType()))
+      if (const Buffer *buffer = frame.nest.bufferOf(input); buffer && isPerToken(input.getType()))
         add(*buffer, input.getType());
     for (auto [i, output] : llvm::enumerate(scan.getOutputs()))
       add(frame.outputBuffer(endings[i].place), output.getType());
-    int64_t lines = int64_t(places.size()) * count;
-    if (lines == 0 || sums == 0)
+    return lines;
+  }
+
+  /// Asks, beside the sums of `body`, for what the body of the rows [row, row + count) will read
+  /// and write: rows of one head are too far apart for the processor to foresee them. Evenly: a
+  /// core waits for some twenty lines at once, and what asks for more holds up the work behind it.
+  /// Where the lines are is written down before, so that asking is a few instructions. `far`: not
+  /// into the innermost cache.
+  void prefetch(Block &body, Value row, int64_t count, bool far) {
+    Nest &nest = frame.nest;
+    OpBuilder &b = nest.builder();
+    Location loc = scan.getLoc();
+    SmallVector<Line> lines = linesOf(count);
+    int64_t sums = sumsOf(body), asks = int64_t(lines.size()) * count;
+    if (asks == 0 || sums == 0)
       return;
-    // Which line is next, and where the first row's lines are.
-    Value next = frame.onStack(b.getI64Type(), 1),
-          starts = frame.onStack(b.getI64Type(), 2 * int64_t(places.size()));
-    auto entry = [&](OpBuilder &b, Value index, int64_t half) -> Value {
-      return nest.addressOf(starts, nest.after(arith::AddIOp::create(b, loc, index, index), half),
-                            b.getI64Type());
+    // Together: a line of as many rows as come to a register tile's sums over a short block.
+    constexpr int64_t tile = 128;
+    int64_t together = 1;
+    while (together < 4 && count % (2 * together) == 0 && tile * asks >= together * sums * 3 / 2)
+      together *= 2;
+    int64_t groups = asks / together;
+    Value next = frame.onStack(b.getI64Type(), 1), starts = frame.onStack(b.getI64Type(), groups),
+          strides = frame.onStack(b.getI64Type(), groups);
+    auto entry = [&](Value table, Value index) {
+      return nest.addressOf(table, index, b.getI64Type());
     };
-    for (auto [i, place] : llvm::enumerate(places)) {
-      auto &[part, at] = place;
+    int64_t group = 0;
+    for (const auto &[part, at] : lines) {
       Value start = nest.addressOf(part.buffer.base, part.first, part.buffer.element);
       Value offset = arith::MulIOp::create(b, loc, row, nest.i64(part.rowBytes));
-      Value here = nest.addressOf(start, nest.after(offset, at), b.getI8Type());
-      LLVM::StoreOp::create(b, loc, here, entry(b, nest.i64(int64_t(i)), 0));
-      LLVM::StoreOp::create(b, loc, nest.i64(part.rowBytes), entry(b, nest.i64(int64_t(i)), 1));
+      for (int64_t i = 0; i < count; i += together) {
+        Value index = nest.i64(group);
+        Value here =
+            nest.addressOf(start, nest.after(offset, i * part.rowBytes + at), b.getI8Type());
+        LLVM::StoreOp::create(b, loc, here, entry(starts, index));
+        OpBuilder::InsertionGuard guard(b); // once a call of the kernel
+        b.setInsertionPointAfter(strides.getDefiningOp());
+        LLVM::StoreOp::create(b, loc, nest.i64(part.rowBytes), entry(strides, nest.i64(group)));
+        ++group;
+      }
     }
     LLVM::StoreOp::create(b, loc, nest.i64(0), next);
-    int64_t every = std::max<int64_t>(1, atOnce * sums / lines);
-    nest.besides(
-        {every, [=, this](int64_t work) {
-           Nest &nest = frame.nest;
-           OpBuilder &b = nest.builder();
-           int64_t asked = std::min<int64_t>(4 * atOnce, (work * lines + sums - 1) / sums);
-           Value from = LLVM::LoadOp::create(b, loc, b.getI64Type(), next);
-           for (int64_t i = 0; i < asked; ++i) {
-             Value at = arith::MinSIOp::create(b, loc, nest.after(from, i), nest.i64(lines - 1));
-             Value place = arith::DivUIOp::create(b, loc, at, nest.i64(count));
-             Value token = arith::RemUIOp::create(b, loc, at, nest.i64(count));
-             Value start = LLVM::LoadOp::create(b, loc, LLVM::LLVMPointerType::get(b.getContext()),
-                                                entry(b, place, 0));
-             Value stride = LLVM::LoadOp::create(b, loc, b.getI64Type(), entry(b, place, 1));
-             Value address =
-                 nest.addressOf(start, arith::MulIOp::create(b, loc, token, stride), b.getI8Type());
-             LLVM::Prefetch::create(b, loc, address, /*rw=*/0, /*hint=*/3, /*cache=*/1);
-           }
-           LLVM::StoreOp::create(b, loc, nest.after(from, asked), next);
-         }});
+    // What comes next moves on by what a share of the sums is worth, in parts of a group: all is
+    // asked for when the sums are done, and some lines twice.
+    constexpr int64_t parts = 256;
+    int64_t every = std::max<int64_t>(1, sums / groups);
+    auto ask = [=, this](int64_t work) {
+      Nest &nest = frame.nest;
+      OpBuilder &b = nest.builder();
+      int64_t step = (work * groups * parts + sums - 1) / sums;
+      auto load = [&](Type type, Value table, Value index) -> Value {
+        return LLVM::LoadOp::create(b, loc, type, nest.addressOf(table, index, b.getI64Type()));
+      };
+      Value from = LLVM::LoadOp::create(b, loc, b.getI64Type(), next);
+      Value first = arith::DivUIOp::create(b, loc, from, nest.i64(parts));
+      for (int64_t i = 0; i < std::min<int64_t>(4, (step + parts - 1) / parts); ++i) {
+        Value at = arith::MinSIOp::create(b, loc, nest.after(first, i), nest.i64(groups - 1));
+        Value here = load(LLVM::LLVMPointerType::get(b.getContext()), starts, at),
+              stride = load(b.getI64Type(), strides, at);
+        for (int64_t of = 0; of < together; ++of) {
+          LLVM::Prefetch::create(b, loc, here, /*rw=*/0, /*hint=*/far ? 2 : 3, /*cache=*/1);
+          here = nest.addressOf(here, stride, b.getI8Type());
+        }
+      }
+      LLVM::StoreOp::create(b, loc, nest.after(from, step), next);
+    };
+    nest.besides({every, ask});
   }
 
   /// Whole blocks, then token by token.
