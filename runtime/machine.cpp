@@ -3,7 +3,6 @@
 #include "runtime/machine.h"
 
 #include "runtime/cpu.h"
-#include "runtime/executor.h"
 #include "runtime/file.h"
 #include "runtime/json.h"
 
@@ -186,39 +185,46 @@ double cyclesPerSecond(const MachineDescription &machine) {
   return machine.f32Peak / machine.threads / (2 * 2 * lanes);
 }
 
-double measureReadBandwidth(ThreadPool &pool, size_t bytes) {
-  std::vector<std::string> levels = supportedIsas();
-  auto has = [&](const char *level) {
-    return std::find(levels.begin(), levels.end(), level) != levels.end();
-  };
-  auto *sum = has("x86-64-v4") ? sumAvx512 : has("x86-64-v3") ? sumAvx2 : sumBaseline;
-  // Each thread reads a part of whole strides, as it would read its part of the weights.
-  size_t threads = static_cast<size_t>(pool.threads());
-  size_t part = std::max<size_t>(bytes / threads / stride, 64) * stride;
-  AlignedBytes buffer(part * threads);
+ReadProbe::ReadProbe(ThreadPool &pool, size_t bytes)
+    : pool(pool),
+      part(std::max<size_t>(bytes / static_cast<size_t>(pool.threads()) / stride, 64) * stride),
+      buffer(part * static_cast<size_t>(pool.threads())) {
+  // Memory that nobody has written to is one page of zeros, which every cache holds.
+  if (buffer.data())
+    std::fill_n(buffer.data(), buffer.size(), std::byte(1));
+}
+
+double ReadProbe::pass() {
   if (!buffer.data())
     return 0;
-  // Memory that nobody has written to is one page of zeros, which every cache holds.
-  std::fill_n(buffer.data(), buffer.size(), std::byte(1));
+  static auto *const sum = [] {
+    std::vector<std::string> levels = supportedIsas();
+    auto has = [&](const char *level) {
+      return std::find(levels.begin(), levels.end(), level) != levels.end();
+    };
+    return has("x86-64-v4") ? sumAvx512 : has("x86-64-v3") ? sumAvx2 : sumBaseline;
+  }();
   // What fits a cache is read many times between two looks at the clock.
-  size_t passes = std::max<size_t>((size_t(1) << 22) / part, 1);
+  size_t times = std::max<size_t>((size_t(1) << 22) / part, 1);
   std::atomic<uint64_t> keep{0};
-  auto read = [&] {
-    pool.parallelFor(static_cast<int64_t>(threads), 1, [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin; i < end; ++i)
-        for (size_t pass = 0; pass < passes; ++pass)
-          keep.fetch_xor(sum(buffer.data() + static_cast<size_t>(i) * part, part),
-                         std::memory_order_relaxed);
-    });
-  };
-  read();
-  // The best of passes within a fifth of a second: other processes only ever slow one down.
+  double begin = now();
+  pool.parallelFor(pool.threads(), 1, [&](int64_t from, int64_t to, int) {
+    for (int64_t i = from; i < to; ++i)
+      for (size_t time = 0; time < times; ++time)
+        keep.fetch_xor(sum(buffer.data() + static_cast<size_t>(i) * part, part),
+                       std::memory_order_relaxed);
+  });
+  return static_cast<double>(buffer.size() * times) / (now() - begin);
+}
+
+/// The best of passes within a fifth of a second: other processes only ever slow one down.
+static double measureReadBandwidth(ThreadPool &pool, size_t bytes) {
+  ReadProbe probe(pool, bytes);
+  probe.pass();
   double best = 0, begin = now();
-  do {
-    double from = now();
-    read();
-    best = std::max(best, static_cast<double>(part * threads * passes) / (now() - from));
-  } while (now() - begin < 0.2);
+  do
+    best = std::max(best, probe.pass());
+  while (now() - begin < 0.2);
   return best;
 }
 

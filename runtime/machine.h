@@ -5,6 +5,7 @@
 #define RONDO_RUNTIME_MACHINE_H
 
 #include "runtime/error.h"
+#include "runtime/executor.h"
 #include "runtime/threads.h"
 
 #include <cstddef>
@@ -38,9 +39,22 @@ struct MachineDescription {
 /// package count. 0 where no peak is known.
 double cyclesPerSecond(const MachineDescription &machine);
 
-/// Bytes a second at which `pool` reads a buffer of `bytes` again and again: what fits a cache is
-/// read from it, as a model of that size would be. 0 when there is no memory for the buffer.
-double measureReadBandwidth(ThreadPool &pool, size_t bytes);
+/// A buffer that the threads of `pool` read from end to end, each its part, as they would read the
+/// weights of a model of that size: what fits a cache is read from it.
+class ReadProbe {
+public:
+  /// The pool must live as long. `bytes` are rounded up to whole vectors of every thread.
+  ReadProbe(ThreadPool &pool, size_t bytes);
+
+  /// Bytes a second of one more reading, of a small buffer of several; 0 when there was no memory
+  /// for the buffer.
+  double pass();
+
+private:
+  ThreadPool &pool;
+  size_t part; ///< bytes of a thread
+  AlignedBytes buffer;
+};
 
 /// Takes about two seconds. Each figure is the best of several: other processes only ever make one
 /// smaller.

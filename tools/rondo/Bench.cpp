@@ -38,7 +38,7 @@ struct Measured {
   int64_t tokens = 0, depth = 0;
   uint64_t stateBytes = 0; ///< of the sequence at the end
   std::vector<double> seconds;
-  double readBandwidth = 0; ///< of the machine, bytes/s; 0: no such limit was measured
+  std::vector<double> readSpeeds; ///< of the machine beside the runs, bytes/s; empty: not measured
   uint64_t bytesPerToken = 0;
   std::vector<KernelTime> kernels; ///< of one run
 
@@ -56,9 +56,22 @@ struct Measured {
       sum += std::pow(static_cast<double>(tokens) / s - middle, 2);
     return std::sqrt(sum / static_cast<double>(seconds.size() - 1));
   }
-  /// Of the speed at which the machine could read the weights of every token; 0: not measured.
+  double readBandwidth() const { return median(readSpeeds); }
+  /// Of the speed at which the machine could read the weights of every token; 0: not measured. Both
+  /// are medians, of runs and readings in turns: who else uses the memory slows both.
   double share() const {
-    return readBandwidth > 0 ? mean() * static_cast<double>(bytesPerToken) / readBandwidth : 0;
+    double seconds = median(this->seconds) * readBandwidth();
+    return seconds > 0 ? static_cast<double>(bytesPerToken) * static_cast<double>(tokens) / seconds
+                       : 0;
+  }
+
+  /// 0 of no values.
+  static double median(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    size_t half = values.size() / 2;
+    if (values.empty())
+      return 0;
+    return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
   }
 };
 
@@ -84,12 +97,26 @@ uint64_t bytesOfToken(const package::Package &manifest, const package::Entry &en
   return bytes;
 }
 
+/// Reads as much as a token reads for a twentieth of a second.
+void readBeside(std::map<uint64_t, ReadProbe> &probes, ThreadPool &pool, Measured &measured) {
+  uint64_t bytes = measured.bytesPerToken;
+  if (bytes == 0)
+    return;
+  ReadProbe &probe = probes.try_emplace(bytes, pool, bytes).first->second;
+  probe.pass(); // what the run left in the caches is not the buffer
+  Stopwatch watch;
+  do
+    if (double speed = probe.pass(); speed > 0)
+      measured.readSpeeds.push_back(speed);
+  while (watch.seconds() < 0.05);
+}
+
 void printMarkdown(const Session &session, const std::string &model,
                    const std::vector<Measured> &all) {
   std::vector<std::vector<std::string>> rows;
   double bandwidth = 0;
   for (const Measured &m : all) {
-    bandwidth = std::max(bandwidth, m.readBandwidth);
+    bandwidth = std::max(bandwidth, m.readBandwidth());
     rows.push_back({model, printBytes(session.weightBytes()),
                     printCount(countParameters(session.manifest())), "CPU " + session.isa(),
                     std::to_string(session.threads()), m.test,
@@ -125,11 +152,11 @@ nlohmann::ordered_json describe(const Session &session, const std::string &model
                              {"stddev_ts", m.deviation()},
                              {"samples_ts", speeds}};
   row["bytes_per_token"] =
-      m.readBandwidth > 0 ? nlohmann::ordered_json(m.bytesPerToken) : nlohmann::ordered_json();
+      m.readBandwidth() > 0 ? nlohmann::ordered_json(m.bytesPerToken) : nlohmann::ordered_json();
   row["read_bytes_per_second"] =
-      m.readBandwidth > 0 ? nlohmann::ordered_json(m.readBandwidth) : nlohmann::ordered_json();
+      m.readBandwidth() > 0 ? nlohmann::ordered_json(m.readBandwidth()) : nlohmann::ordered_json();
   row["share_of_read_limit"] =
-      m.readBandwidth > 0 ? nlohmann::ordered_json(m.share()) : nlohmann::ordered_json();
+      m.readBandwidth() > 0 ? nlohmann::ordered_json(m.share()) : nlohmann::ordered_json();
   if (!m.kernels.empty())
     row["kernels"] = describeKernelTimes(m.kernels);
   return row;
@@ -281,15 +308,7 @@ Result<int> bench(const BenchOptions &options) {
         tests.push_back(std::move(test));
       }
   }
-  std::map<uint64_t, double> bandwidths;
-  for (Test &test : tests)
-    if (uint64_t bytes = test.measured.bytesPerToken) {
-      progress.show("read bandwidth");
-      auto [known, isNew] = bandwidths.emplace(bytes, 0);
-      if (isNew)
-        known->second = measureReadBandwidth(session.threadPool(), bytes);
-      test.measured.readBandwidth = known->second;
-    }
+  std::map<uint64_t, ReadProbe> probes;
   for (int64_t run = options.warmUp ? -1 : 0; run < options.repeats; ++run)
     for (Test &test : tests) {
       Measured &m = test.measured;
@@ -297,10 +316,14 @@ Result<int> bench(const BenchOptions &options) {
                             : fmt::format("{} run {} of {}", m.test, run + 1, options.repeats));
       State state(*test.begin);
       RONDO_CHECK(state.reserve(m.tokens));
+      if (run >= 0)
+        readBeside(probes, session.threadPool(), m);
       Stopwatch watch;
       RONDO_CHECK(test.once(state));
-      if (run >= 0)
+      if (run >= 0) {
         m.seconds.push_back(watch.seconds());
+        readBeside(probes, session.threadPool(), m);
+      }
       m.stateBytes = state.bytes();
     }
   // The runs that count are not timed step by step; those are others.
