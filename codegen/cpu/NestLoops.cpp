@@ -265,35 +265,43 @@ LogicalResult Nest::emitMapInto(Value value, const Buffer &buffer, const Env &en
     return success();
   }
   StringAttr lanes = chooseLanes(open, nullptr, value, buffer, env, ranges);
+  int64_t extent = extentOf(value.getType(), lanes.getValue());
+  IndexRange along = rangeOf(*this, lanes, value, ranges);
+  // Lanes that are one vector are opened first: what depends on them alone, as a gather of what
+  // lies apart, is computed once.
+  bool lanesFirst = along.extent && *along.extent <= target.lanes;
+  auto inLanes = [&](const Env &here, llvm::function_ref<LogicalResult(const Env &)> body) {
+    return overLanes(along, 1, [&](Value base, int64_t, bool) -> LogicalResult {
+      Env inner = here;
+      inner.set(lanes, openDim(base, extent, /*lanes=*/true));
+      return body(inner);
+    });
+  };
+  auto leaf = [&](const Env &here) -> LogicalResult {
+    FailureOr<Value> result = evaluate(value, here);
+    if (failed(result))
+      return failure();
+    store(*result, buffer, here);
+    return success();
+  };
   std::function<LogicalResult(unsigned, Env)> level = [&](unsigned depth,
                                                           Env here) -> LogicalResult {
     if (failed(hoist(value, here)))
       return failure();
     while (depth < open.size() && open[depth] == lanes)
       ++depth;
-    if (depth < open.size()) {
-      IndexRange range = rangeOf(*this, open[depth], value, ranges);
-      LogicalResult result = success();
-      forLoop(range.lo, range.hi, 1, [&](Value i) {
-        Env inner = here;
-        inner.set(open[depth], openDim(i, extentOf(value.getType(), open[depth].getValue())));
-        result = level(depth + 1, inner);
-      });
-      return result;
-    }
-    int64_t extent = extentOf(value.getType(), lanes.getValue());
-    return overLanes(rangeOf(*this, lanes, value, ranges), 1,
-                     [&](Value base, int64_t, bool) -> LogicalResult {
-                       Env inner = here;
-                       inner.set(lanes, openDim(base, extent, /*lanes=*/true));
-                       FailureOr<Value> result = evaluate(value, inner);
-                       if (failed(result))
-                         return failure();
-                       store(*result, buffer, inner);
-                       return success();
-                     });
+    if (depth == open.size())
+      return lanesFirst ? leaf(here) : inLanes(here, leaf);
+    IndexRange range = rangeOf(*this, open[depth], value, ranges);
+    LogicalResult result = success();
+    forLoop(range.lo, range.hi, 1, [&](Value i) {
+      Env inner = here;
+      inner.set(open[depth], openDim(i, extentOf(value.getType(), open[depth].getValue())));
+      result = level(depth + 1, inner);
+    });
+    return result;
   };
-  return level(0, env);
+  return lanesFirst ? inLanes(env, [&](const Env &here) { return level(0, here); }) : level(0, env);
 }
 
 //===----------------------------------------------------------------------===//
