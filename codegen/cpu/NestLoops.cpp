@@ -10,6 +10,7 @@
 
 #include "codegen/cpu/Nest.h"
 
+#include "codegen/cpu/Triangle.h"
 #include "dialect/Axes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -427,6 +428,23 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
                 !(ranges.contains(tile) && ranges.find(tile)->second.list) &&
                 endsAlong(tile, value, buffer, env);
   int64_t rows = !tile ? 1 : merges ? 8 : lanesReduced ? 4 : target.productRows;
+
+  // Of a factor that is a triangle, only what is not zero: its axes are walked in constants, its
+  // rows are a tile's.
+  constexpr int64_t mostUnrolled = 16;
+  auto isShort = [&](StringAttr axis, Value of) {
+    IndexRange range = rangeOf(*this, axis, of, ranges);
+    return range.extent && *range.extent <= mostUnrolled && getConstantIntValue(range.lo) == 0;
+  };
+  std::optional<Triangle> triangle;
+  if (contract && tile && !lanesReduced && reduced.size() == 1)
+    for (Value operand : op->getOperands())
+      if (auto of = triangleOf(operand); of && of->row == tile && of->column == reduced[0] &&
+                                         isShort(tile, value) && isShort(reduced[0], operand))
+        triangle = of;
+  auto rowOf = [&](const Env &at) {
+    return *getConstantIntValue(dims[cast<AffineDimExpr>(at.lookup(tile)).getPosition()].base);
+  };
   int64_t vectors = lanesReduced ? 1 : tile ? 2 : 4;
 
   auto accumulate = [&](Value sum, const Env &at) -> FailureOr<Value> {
@@ -477,6 +495,25 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
       };
       bool innermost =
           depth + 1 == reduced.size() || (depth + 2 == reduced.size() && reduced.back() == lanes);
+      if (triangle) {
+        if (beside.ask)
+          beside.ask(int64_t(at.size()) * *range.extent / 2);
+        for (int64_t column = 0; column < *range.extent; ++column) {
+          AffineExpr dim = openDim(i64(column), *range.extent);
+          for (auto [sum, e] : llvm::zip(sums, at)) {
+            if (triangle->columnsOf(rowOf(e), column, 1) == 0)
+              continue;
+            Env inner = e;
+            inner.set(reduced[depth], dim);
+            FailureOr<Value> next = accumulate(sum, inner);
+            if (failed(next))
+              result = failure();
+            else
+              sum = *next;
+          }
+        }
+        return sums;
+      }
       if (!beside.ask || !innermost || !range.extent)
         return forLoop(range.lo, range.hi, 1, sums, step);
       // The share of the extent whose work is nearest to `every`.
@@ -622,7 +659,7 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
     if (!tile)
       return overResultLanes(here);
     IndexRange tileRange = rangeOf(*this, tile, value, ranges);
-    return overTiles(tileRange, rows, [&](Value base, int64_t count) -> LogicalResult {
+    auto body = [&](Value base, int64_t count) -> LogicalResult {
       SmallVector<Env> at;
       for (int64_t i = 0; i < count; ++i) {
         Value row = indexAt(tileRange, after(base, i));
@@ -630,7 +667,15 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
         at.back().set(tile, openDim(row, extentOf(value.getType(), tile.getValue())));
       }
       return overResultLanes(at, base);
-    });
+    };
+    if (!triangle)
+      return overTiles(tileRange, rows, body);
+    for (int64_t i = 0; i < *tileRange.extent; i += rows) {
+      Scope scope(*this);
+      if (failed(body(i64(i), std::min(rows, *tileRange.extent - i))))
+        return failure();
+    }
+    return success();
   };
   return level(0, env);
 }

@@ -266,14 +266,15 @@ struct BodyEmitter {
       }
     }
     LLVM::StoreOp::create(b, loc, nest.i64(0), next);
-    // What comes next moves on by what a share of the sums is worth, in parts of a group: all is
-    // asked for when the sums are done, and some lines twice.
-    constexpr int64_t parts = 256;
+    // What comes next moves on by what a share of the sums is worth, in parts of a group, and an
+    // eighth: all must be asked for before the sums are done, as a store that waits for its line
+    // holds up all stores behind it.
+    constexpr int64_t parts = 256, eighths = 9;
     int64_t every = std::max<int64_t>(1, sums / groups);
     auto ask = [=, this](int64_t work) {
       Nest &nest = frame.nest;
       OpBuilder &b = nest.builder();
-      int64_t step = (work * groups * parts + sums - 1) / sums;
+      int64_t step = (work * groups * parts * eighths / 8 + sums - 1) / sums;
       auto load = [&](Type type, Value table, Value index) -> Value {
         return LLVM::LoadOp::create(b, loc, type, nest.addressOf(table, index, b.getI64Type()));
       };
