@@ -30,6 +30,7 @@ private:
   LogicalResult adjointOfMap(MapOp op, Value c);
   LogicalResult adjointOfExtremum(ReduceOp op, Value c);
   LogicalResult adjointOfPropagate(PropagateOp op, Value c);
+  LogicalResult adjointOfSolve(SolveOp op, Value c);
   /// The factor of the cotangent for input `i`; null where it is zero.
   Value partial(CotangentOps &ops, MapOp op, unsigned i);
 
@@ -281,6 +282,34 @@ LogicalResult Reverse::adjointOfPropagate(PropagateOp op, Value c) {
   return add(ops, op.getFactors(), ops.productTo(source, before, all, typeOf(op.getFactors())));
 }
 
+// Of the source: the system of the transposed matrix, which goes from the last row to the first. Of
+// the matrix: that times the result, below the diagonal.
+LogicalResult Reverse::adjointOfSolve(SolveOp op, Value c) {
+  CotangentOps ops(builder, op.getLoc());
+  StringRef rows = op.getRows(), columns = op.getColumns();
+  auto result = typeOf(op.getResult());
+  int64_t extent = extentOf(result, rows);
+  auto backwards = [&](AffineExpr n) { return (extent - 1) - n; };
+  Value matrix =
+      reordered(ops, reordered(ops, op.getMatrix(), rows, backwards), columns, backwards);
+  matrix = ops.renamed(matrix, rows, "'");
+  matrix = ops.renamed(ops.renamed(matrix, columns, rows), "'", columns);
+  Value turned = reordered(ops, ops.broadcastTo(c, result), rows, backwards);
+  auto type = withoutAxis(unionType({matrix.getType(), result}, result.getElementType()), columns);
+  Value source = SolveOp::create(builder, op.getLoc(), type, matrix, turned, op.getRowsAttr(),
+                                 op.getColumnsAttr());
+  source = reordered(ops, source, rows, backwards);
+  if (isActive(op.getSource()) &&
+      failed(add(ops, op.getSource(), ops.sumTo(source, result, typeOf(op.getSource())))))
+    return failure();
+  if (!isActive(op.getMatrix()))
+    return success();
+  Value below = ops.map(MapKind::Lt, {ops.index(columns, extent), ops.index(rows, extent)});
+  Value read = ops.where(below, ops.renamed(op.getResult(), rows, columns));
+  auto all = unionType({source.getType(), read.getType()}, result.getElementType());
+  return add(ops, op.getMatrix(), ops.productTo(source, read, all, typeOf(op.getMatrix())));
+}
+
 // To the first element, in storage order, that attains the maximum or minimum.
 LogicalResult Reverse::adjointOfExtremum(ReduceOp op, Value c) {
   CotangentOps ops(builder, op.getLoc());
@@ -372,6 +401,7 @@ LogicalResult Reverse::adjoint(Operation *op, Value c) {
         return add(ops, source, reordered(ops, sums, cumsum.getAxis(), backwards));
       })
       .Case([&](PropagateOp propagate) { return adjointOfPropagate(propagate, c); })
+      .Case([&](SolveOp solve) { return adjointOfSolve(solve, c); })
       .Case([&](PickOp pick) -> LogicalResult {
         if (extentOf(pick.getSource().getType(), pick.getAxis()) > mostComparedIndex)
           return tooLong(op);

@@ -156,6 +156,9 @@ Error Interpreter<Real>::runArrayOp(Operation &op, Values &values, Named &result
             };
             return propagate(*x[0], *x[1], op.getAxis(), named(0), named(1), axes, f32);
           })
+          .Case([&](SolveOp op) {
+            return solve(*x[0], *x[1], op.getRows(), op.getColumns(), axes, f32);
+          })
           .Case(
               [&](ConcatOp concat) { return interpreter::concat<Real>(x, concat.getAxis(), axes); })
           .Case([&](GatherOp gather) {

@@ -310,16 +310,18 @@ Named<Real> roundGroups(const Named<Real> &source, StringRef axis, int64_t group
   return result;
 }
 
+/// Elements between neighbours along an axis.
+template <typename Real> static int64_t strideOf(const Named<Real> &of, StringRef axis) {
+  int64_t stride = 1;
+  for (size_t i = of.axes.size(); i-- > 0 && of.axes[i] != axis;)
+    stride *= of.array.shape[i];
+  return stride;
+}
+
 template <typename Real>
 Named<Real> propagate(const Named<Real> &factors, const Named<Real> &source, StringRef axis,
                       StringRef row, StringRef column, const Axes &resultAxes, bool f32) {
   Named<Real> result = zerosOver<Real>(resultAxes, {&factors, &source});
-  auto strideOf = [](const Named<Real> &of, StringRef axis) {
-    int64_t stride = 1;
-    for (size_t i = of.axes.size(); i-- > 0 && of.axes[i] != axis;)
-      stride *= of.array.shape[i];
-    return stride;
-  };
   int64_t stride = strideOf(result, axis), extent = result.extent(axis);
   int64_t rows = column.empty() ? 1 : factors.extent(column), rowStride = strideOf(result, row),
           columnStride = strideOf(factors, column);
@@ -338,6 +340,31 @@ Named<Real> propagate(const Named<Real> &factors, const Named<Real> &source, Str
       for (int64_t j = 0; n && j < rows; ++j)
         sum = rounded(sum + factors.array.data[factor + j * columnStride] *
                                 result.array.data[first + j * rowStride - stride],
+                      f32);
+      result.array.data[at] = sum;
+    }
+  return result;
+}
+
+template <typename Real>
+Named<Real> solve(const Named<Real> &matrix, const Named<Real> &source, StringRef rows,
+                  StringRef columns, const Axes &resultAxes, bool f32) {
+  Named<Real> result = zerosOver<Real>(resultAxes, {&matrix, &source});
+  int64_t stride = strideOf(result, rows), extent = result.extent(rows),
+          columnStride = strideOf(matrix, columns);
+  std::vector<std::pair<int64_t, int64_t>> offsets;
+  forEachIndex<Real>(result, {&matrix, &source}, [&](int64_t, ArrayRef<int64_t> at) {
+    offsets.push_back({at[0], at[1]});
+  });
+  for (int64_t r = 0; r < extent; ++r)
+    for (int64_t at = 0, count = offsets.size(); at < count; ++at) {
+      if ((at / stride) % extent != r)
+        continue;
+      auto [factor, term] = offsets[at];
+      Real sum = source.array.data[term];
+      for (int64_t s = 0; s < r; ++s)
+        sum = rounded(sum + matrix.array.data[factor + s * columnStride] *
+                                result.array.data[at - (r - s) * stride],
                       f32);
       result.array.data[at] = sum;
     }
@@ -438,6 +465,8 @@ template <typename Real> void appendRows(Numbers<Real> &to, const Numbers<Real> 
   template Named<Real> roundGroups(const Named<Real> &, StringRef, int64_t, bool);                 \
   template Named<Real> propagate(const Named<Real> &, const Named<Real> &, StringRef, StringRef,   \
                                  StringRef, const Axes &, bool);                                   \
+  template Named<Real> solve(const Named<Real> &, const Named<Real> &, StringRef, StringRef,       \
+                             const Axes &, bool);                                                  \
   template Named<Real> concat(ArrayRef<const Named<Real> *>, StringRef, const Axes &);             \
   template llvm::Expected<Named<Real>> take(const Named<Real> &, const Named<Real> &, StringRef,   \
                                             const Axes &, bool);                                   \

@@ -67,6 +67,9 @@ Named<Real> propagate(const Named<Real> &factors, const Named<Real> &source, llv
                       llvm::StringRef row, llvm::StringRef column, const Axes &resultAxes,
                       bool f32);
 template <typename Real>
+Named<Real> solve(const Named<Real> &matrix, const Named<Real> &source, llvm::StringRef rows,
+                  llvm::StringRef columns, const Axes &resultAxes, bool f32);
+template <typename Real>
 Named<Real> concat(llvm::ArrayRef<const Named<Real> *> sources, llvm::StringRef axis,
                    const Axes &resultAxes);
 /// result[.., i ..] = table[.., ids[..] along axis, ..]; what is no index gives an error, or 0

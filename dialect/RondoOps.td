@@ -445,6 +445,37 @@ def Rondo_PropagateOp : Rondo_Op<"propagate", [Pure]> {
   let assemblyFormat = "$factors `,` $source `along` custom<AxisName>($axis) (`mixing` custom<AxisList>($mixing)^)? attr-dict `:` type($factors) `,` type($source) `->` type($result)";
 }
 
+def Rondo_SolveOp : Rondo_Op<"solve", [Pure]> {
+  let summary = "a triangular system with ones on its diagonal, from the first row on";
+  let description = [{
+    Equation: `result[i..., r] = source[i..., r] + sum over s < r of matrix[i..., r, s] result[i..., s]`, with `r` along `rows` and `s` along `columns`: the
+    inverse of `1 - matrix`, of which what is above and on the diagonal is not read, times the source. Axes that matrix or source lack are broadcast. What the
+    tokens of a block read of each other's updates is this op: one row after the other needs half the products of an inverse, and none of its digits are lost.
+
+    | value  | type                                                        | meaning |
+    | ------ | ----------------------------------------------------------- | ------- |
+    | matrix | f32                                                         |         |
+    | source | f32                                                         |         |
+    | result | f32, the axes of both without `columns`, in any order       |         |
+
+    - **C1** `rows` is an axis of the matrix and of the source, and not `t`.
+    - **C2** `columns` is an axis of the matrix, as long as `rows`, and not one of the source.
+    - **C3** elements are f32, axes of both operands have equal extents, and the result's axes are those of both without `columns`.
+
+    Gradient: of the source, the system of the transposed matrix, from the last row on; of the matrix, that times the result, below the diagonal.
+
+    ```mlir
+    func.func @solve(%m: tensor<16x16xf32, #rondo.axes<[c, s]>>, %x: tensor<16x4xf32, #rondo.axes<[c, v]>>) -> tensor<16x4xf32, #rondo.axes<[c, v]>> {
+      %y = rondo.solve %m, %x along c from s : tensor<16x16xf32, #rondo.axes<[c, s]>>, tensor<16x4xf32, #rondo.axes<[c, v]>> -> tensor<16x4xf32, #rondo.axes<[c, v]>>
+      return %y : tensor<16x4xf32, #rondo.axes<[c, v]>>
+    }
+    ```
+  }];
+  let arguments = (ins Rondo_Value:$matrix, Rondo_Value:$source, StrAttr:$rows, StrAttr:$columns);
+  let results = (outs Rondo_Value:$result);
+  let assemblyFormat = "$matrix `,` $source `along` custom<AxisName>($rows) `from` custom<AxisName>($columns) attr-dict `:` type($matrix) `,` type($source) `->` type($result)";
+}
+
 //===----------------------------------------------------------------------===//
 // Ops that reach other tokens
 //===----------------------------------------------------------------------===//

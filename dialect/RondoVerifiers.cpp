@@ -94,7 +94,7 @@ static LogicalResult expectAxisList(Operation *op, StringRef what, ArrayAttr axe
 static LogicalResult expectArrayOps(Operation *op, Region &body) {
   for (Operation &inner : body.getOps())
     if (!isa<ConstantOp, IndexOp, MapOp, ReduceOp, ContractOp, ViewOp, ConcatOp, GatherOp, PickOp,
-             CumsumOp, RoundOp, PropagateOp, YieldOp>(inner)) {
+             CumsumOp, RoundOp, PropagateOp, SolveOp, YieldOp>(inner)) {
       auto error = op->emitOpError("expects array ops, constants and indices in its body, got '")
                    << inner.getName() << "'";
       error.attachNote(inner.getLoc()) << "pass the value in as an operand";
@@ -441,6 +441,35 @@ LogicalResult PropagateOp::verify() {
   // C1
   if (failed(expectAxis(*this, "result", type, getAxis())))
     return failure();
+  if (failed(expectAxesAmong(*this, "the operands", type, "the result", getType())) ||
+      failed(expectAxesAmong(*this, "the result", getType(), "the operands", type)))
+    return failure();
+  return expectF32(*this, "a result", getType());
+}
+
+LogicalResult SolveOp::verify() {
+  // C3
+  RankedTensorType matrix = getMatrix().getType(), source = getSource().getType();
+  if (failed(expectF32(*this, "a matrix", matrix)) || failed(expectF32(*this, "a source", source)))
+    return failure();
+  auto type = unionType({matrix, source}, source.getElementType());
+  if (failed(expectAxesAmong(*this, "the source", source, "both", type)) ||
+      failed(expectAxesAmong(*this, "the matrix", matrix, "both", type)))
+    return failure();
+  // C1
+  if (failed(expectAxis(*this, "matrix", matrix, getRows())) ||
+      failed(expectAxis(*this, "source", source, getRows())))
+    return failure();
+  // C2
+  if (failed(expectAxis(*this, "matrix", matrix, getColumns())))
+    return failure();
+  if (getRows() == getColumns() || hasAxis(source, getColumns()))
+    return emitOpError("expects columns that are no axis of the source, got '")
+           << getColumns() << "'";
+  if (extentOf(matrix, getRows()) != extentOf(matrix, getColumns()))
+    return emitOpError("expects a square matrix, got ")
+           << extentOf(matrix, getRows()) << " and " << extentOf(matrix, getColumns());
+  type = withoutAxis(type, getColumns());
   if (failed(expectAxesAmong(*this, "the operands", type, "the result", getType())) ||
       failed(expectAxesAmong(*this, "the result", getType(), "the operands", type)))
     return failure();

@@ -113,8 +113,9 @@ private:
                               mlir::MutableArrayRef<mlir::Value> row);
   void solveTogether(const algebra::StateGroup &group, llvm::ArrayRef<mlir::Value> right,
                      mlir::MutableArrayRef<llvm::SmallVector<mlir::Value>> matrix);
-  /// (I - m)^-1 for a strictly lower triangular m over `rows` and `columns`.
-  mlir::Value inverse(mlir::Value m, llvm::StringRef rows, llvm::StringRef columns);
+  /// (I - matrix)^-1 source, of a strictly lower triangular matrix over `rows` and `columns`.
+  mlir::Value solve(mlir::Value matrix, mlir::Value source, llvm::StringRef rows,
+                    llvm::StringRef columns);
 
   // Values over tokens and their sources.
   mlir::Value mask(bool strict);

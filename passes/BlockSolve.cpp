@@ -8,7 +8,7 @@
 //
 // where the right side is what the entering states and the updates without y answer. M is strictly
 // lower triangular: rows are ordered by token, then by unknown, and an unknown of the same token is
-// one that an answer is made of. y = (I - M)^-1 right side.
+// one that an answer is made of: `rondo.solve`.
 //
 //===----------------------------------------------------------------------===//
 
@@ -135,10 +135,10 @@ LogicalResult BlockEmitter::solveOwnReads(int index) {
     }
   }
   if (count == 1) {
-    known[group.unknowns[0]] = matrix[0][0]
-                                   ? sumOfProducts(inverse(matrix[0][0], blockAxis, keyAxis),
-                                                   atSources(right[0]), {keyAxis})
-                                   : right[0];
+    known[group.unknowns[0]] =
+        matrix[0][0]
+            ? solve(matrix[0][0], conform(right[0], withTokens(right[0])), blockAxis, keyAxis)
+            : right[0];
     return success();
   }
   solveTogether(group, right, matrix);
@@ -184,9 +184,8 @@ void BlockEmitter::solveTogether(const algebra::StateGroup &group, ArrayRef<Valu
   };
   Value system = flattened(stacked(matrix, unknownAxis, otherAxis),
                            {{blockAxis, unknownAxis, rowsAxis}, {keyAxis, otherAxis, columnsAxis}});
-  Value given =
-      flattened(stacked(column, unknownAxis, ""), {{blockAxis, unknownAxis, columnsAxis}});
-  Value all = sumOfProducts(inverse(system, rowsAxis, columnsAxis), given, {columnsAxis});
+  Value given = flattened(stacked(column, unknownAxis, ""), {{blockAxis, unknownAxis, rowsAxis}});
+  Value all = solve(system, given, rowsAxis, columnsAxis);
   for (int64_t i = 0; i < count; ++i) {
     // Axes that only other unknowns have are broadcast: any index of them will do.
     algebra::AxisSet axes = pool[group.unknowns[i]].axes;
@@ -208,76 +207,12 @@ void BlockEmitter::solveTogether(const algebra::StateGroup &group, ArrayRef<Valu
   }
 }
 
-/// By halves: with m = [[a, 0], [b, d]], the inverse is [[A, 0], [D b A, D]]. All diagonal blocks
-/// of a level at once, along the axis `c_u`. The smallest, of n (4 to 7, or all of an odd chunk)
-/// rows, by (I + m)(I + m^2)(I + m^4)..., which ends since m^n = 0; so short a product of powers
-/// loses no digits.
-Value BlockEmitter::inverse(Value m, StringRef rows, StringRef columns) {
-  constexpr llvm::StringLiteral u = "c_u", row = "c_i", column = "c_j", inner = "c_k";
-  int64_t whole = extentOf(m.getType(), rows), size = whole;
-  while (size % 2 == 0 && size / 2 >= 4)
-    size /= 2;
-  // [c_u, c_i, c_j, others...] -> m at (stride u + i0 + i, stride u + j0 + j)
-  SmallVector<StringRef> others;
-  for (StringAttr axis : axesOf(m.getType()))
-    if (axis != rows && axis != columns)
-      others.push_back(axis.getValue());
-  auto blockType = [&](int64_t blocks, int64_t height, int64_t width) {
-    SmallVector<StringRef> names{u, row, column};
-    SmallVector<int64_t> extents{blocks, height, width};
-    for (StringRef axis : others) {
-      names.push_back(axis);
-      extents.push_back(extentOf(m.getType(), axis));
-    }
-    return namedType(builder.getContext(), names, extents, builder.getF32Type());
-  };
-  auto dim = [&](unsigned i) { return builder.getAffineDimExpr(i); };
-  auto blocksOf = [&](int64_t stride, int64_t i0, int64_t height) {
-    return reindexed(m, blockType(whole / stride, height, height),
-                     [&](StringRef axis) -> AffineExpr {
-                       if (axis == rows)
-                         return dim(0) * stride + dim(1) + i0;
-                       return axis == columns ? dim(0) * stride + dim(2) : AffineExpr();
-                     });
-  };
-  auto multiply = [&](Value a, Value b) {
-    Value product = sumOfProducts(renamed(a, column, inner), renamed(b, row, inner), {inner});
-    auto type = cast<RankedTensorType>(a.getType());
-    return conform(product, blockType(type.getDimSize(0), type.getDimSize(1),
-                                      cast<RankedTensorType>(b.getType()).getDimSize(2)));
-  };
-  Value identity = sameIndex(index(row, size), index(column, size));
-  Value power = blocksOf(size, 0, size);
-  Value result =
-      conform(map(MapKind::Add, {power, identity}), cast<RankedTensorType>(power.getType()));
-  for (int64_t terms = 2; terms < size; terms *= 2) {
-    power = multiply(power, power);
-    result = map(MapKind::Add, {result, multiply(result, power)});
-  }
-  for (; size < whole; size *= 2) {
-    auto type = blockType(whole / (2 * size), size, size);
-    auto half = [&](int64_t which) {
-      return reindexed(result, type, [&](StringRef axis) {
-        return axis == u ? dim(0) * 2 + which : AffineExpr();
-      });
-    };
-    Value top = half(0), bottom = half(1), zero = conform(constant(0), type);
-    Value corner = multiply(multiply(bottom, blocksOf(2 * size, size, size)), top);
-    auto join = [&](Value a, Value b, StringRef axis, RankedTensorType joined) -> Value {
-      return ConcatOp::create(builder, loc, joined, ValueRange{a, b}, builder.getStringAttr(axis));
-    };
-    auto wide = blockType(whole / (2 * size), size, 2 * size);
-    result = join(join(top, zero, column, wide), join(corner, bottom, column, wide), row,
-                  blockType(whole / (2 * size), 2 * size, 2 * size));
-  }
-  auto type = cast<RankedTensorType>(m.getType());
-  return reindexed(result, type, [&](StringRef axis) -> AffineExpr {
-    if (axis == u)
-      return builder.getAffineConstantExpr(0);
-    return axis == row      ? dim(*axisIndex(type, rows))
-           : axis == column ? dim(*axisIndex(type, columns))
-                            : AffineExpr();
-  });
+Value BlockEmitter::solve(Value matrix, Value source, StringRef rows, StringRef columns) {
+  auto type = unionType(
+      {cast<RankedTensorType>(source.getType()), cast<RankedTensorType>(matrix.getType())},
+      builder.getF32Type());
+  return SolveOp::create(builder, loc, withoutAxis(type, columns), matrix, source,
+                         builder.getStringAttr(rows), builder.getStringAttr(columns));
 }
 
 } // namespace rondo

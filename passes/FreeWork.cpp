@@ -27,7 +27,7 @@ DependenceMap dependences(Block &block, llvm::function_ref<unsigned(BlockArgumen
 
 bool isArithmetic(Operation *op) {
   return isa<MapOp, ReduceOp, ContractOp, GatherOp, PickOp, ConcatOp, CumsumOp, RoundOp,
-             PropagateOp>(op) &&
+             PropagateOp, SolveOp>(op) &&
          !elementTypeOf(op->getResult(0).getType()).isInteger(1);
 }
 

@@ -36,7 +36,7 @@ RankedTensorType withLeadAxis(Type type, StringRef axis, int64_t extent) {
 
 bool canRunOnManyTokens(Operation *op) {
   return isa<MapOp, ReduceOp, ContractOp, ViewOp, ConstantOp, IndexOp, GatherOp, PickOp, ConcatOp,
-             RoundOp, PropagateOp>(op);
+             RoundOp, PropagateOp, SolveOp>(op);
 }
 
 LogicalResult cloneOverLeadAxes(OpBuilder &builder, Operation *op, IRMapping &mapping,

@@ -29,6 +29,8 @@ static double flopsOf(Operation &op) {
     return elementsOf(reduce.getSource().getType());
   if (auto propagate = dyn_cast<PropagateOp>(op))
     return 2 * elementsOf(propagate.getFactors().getType());
+  if (auto solve = dyn_cast<SolveOp>(op))
+    return elementsOf(solve.getType()) * double(extentOf(solve.getType(), solve.getRows()));
   if (isa<MapOp, CumsumOp, RoundOp>(op))
     return elementsOf(op.getResult(0).getType());
   return 0;

@@ -273,6 +273,9 @@ bool cpu::isParallel(StringAttr axis, ArrayRef<Block *> bodies) {
           propagate && (propagate.getAxis() == axis.getValue() ||
                         (propagate.getMixing() && has(*propagate.getMixing()))))
         return false;
+      if (auto solve = dyn_cast<SolveOp>(op);
+          solve && (solve.getRows() == axis.getValue() || solve.getColumns() == axis.getValue()))
+        return false;
       if (auto concat = dyn_cast<ConcatOp>(op); concat && concat.getAxis() == axis.getValue())
         return false;
       if (auto gather = dyn_cast<GatherOp>(op); gather && gather.getAxis() == axis.getValue())

@@ -188,6 +188,9 @@ private:
   /// A running sum or a linear recurrence along an axis.
   mlir::LogicalResult emitRunningInto(mlir::Value, const Buffer &, const Env &,
                                       const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
+  /// A triangular system, row by row.
+  mlir::LogicalResult emitSolveInto(SolveOp, const Buffer &, const Env &,
+                                    const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
   mlir::LogicalResult emitConcatInto(ConcatOp, const Buffer &, const Env &,
                                      const llvm::DenseMap<mlir::StringAttr, IndexRange> &);
 

@@ -247,6 +247,8 @@ LogicalResult Nest::emitInto(Value value, const Buffer &buffer, const Env &env,
     return emitReductionInto(op, value, buffer, env, ranges);
   if (isa_and_nonnull<CumsumOp, PropagateOp>(op))
     return emitRunningInto(value, buffer, env, ranges);
+  if (auto solve = dyn_cast_or_null<SolveOp>(op))
+    return emitSolveInto(solve, buffer, env, ranges);
   if (auto concat = dyn_cast_or_null<ConcatOp>(op))
     return emitConcatInto(concat, buffer, env, ranges);
   return emitMapInto(value, buffer, env, ranges);

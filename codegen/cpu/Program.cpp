@@ -89,7 +89,7 @@ void Program::chooseStored(ArrayRef<Operation *> ops) {
     Value value = op->getResult(0);
     if (nest.bufferOf(value))
       continue;
-    if (isa<ReduceOp, ContractOp, CumsumOp, PropagateOp, ConcatOp>(op)) {
+    if (isa<ReduceOp, ContractOp, CumsumOp, PropagateOp, SolveOp, ConcatOp>(op)) {
       stored.insert(value);
       continue;
     }
@@ -113,6 +113,9 @@ void Program::chooseStored(ArrayRef<Operation *> ops) {
           continue;
         }
         ++uses;
+        // A solve reads its matrix once for each index of the source.
+        if (auto solve = dyn_cast<SolveOp>(user); solve && solve.getMatrix() == v)
+          contracted = again = true;
         // A contraction reads an operand once for each index that the operand lacks.
         contracted |= isa<ContractOp>(user);
         if (isa<ContractOp>(user))

@@ -70,15 +70,14 @@ Cost chunkCost(const Body &body, const TransitionClass &transition, int64_t chun
   for (const StateGroup &group : transition.groups) {
     if (decays.insert(group.matrix).second)
       pairs += pairsOf(body, group, tokens);
-    // The triangular system: its inverse, and the inverse times the right side.
+    // The triangular system: half the products of a matrix with the right side.
     AxisSet axes = 0, head = 0;
     for (Expr unknown : group.unknowns)
       axes |= pool[unknown].axes;
     for (int i : group.states)
       head |= transition.states[i].head;
     double rank = static_cast<double>(group.unknowns.size());
-    products += 2 * tokens * rank * rank * pool.size(axes & head) *
-                (tokens * rank + pool.size(axes & ~head));
+    products += tokens * rank * rank * pool.size(axes);
     rows += tokens * rank * rank * pool.size(axes & head);
   }
   for (const StateClass &state : transition.states) {

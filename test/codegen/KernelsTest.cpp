@@ -319,6 +319,45 @@ func.func private @k(%x: tensor<?x21xf32, #td>, %a: tensor<2x2x5xf32, #rondo.axe
   return %s : tensor<?x2x21x5xf32, #rondo.axes<[t, i, d, h]>>
 })",
      4e-6},
+    {"a_triangular_system_in_registers", R"(
+func.func private @k(%x: tensor<?x21x7xf32, #rondo.axes<[t, d, i]>>, %a: tensor<7x7x5xf32, #rondo.axes<[i, j, h]>>) -> tensor<?x7x21x5xf32, #rondo.axes<[t, i, d, h]>> attributes {rondo.kernel = "rows"} {
+  %half = rondo.constant dense<0.25> : tensor<f32>
+  %m = rondo.map mul(%a, %half) : (tensor<7x7x5xf32, #rondo.axes<[i, j, h]>>, tensor<f32>) -> tensor<7x7x5xf32, #rondo.axes<[i, j, h]>>
+  %s = rondo.solve %m, %x along i from j : tensor<7x7x5xf32, #rondo.axes<[i, j, h]>>, tensor<?x21x7xf32, #rondo.axes<[t, d, i]>> -> tensor<?x7x21x5xf32, #rondo.axes<[t, i, d, h]>>
+  return %s : tensor<?x7x21x5xf32, #rondo.axes<[t, i, d, h]>>
+})",
+     4e-6},
+    {"a_triangular_system_in_memory", R"(
+func.func private @k(%x: tensor<?x20x37xf32, #rondo.axes<[t, i, d]>>, %a: tensor<20x20xf32, #rondo.axes<[i, j]>>) -> tensor<?x20x37xf32, #rondo.axes<[t, i, d]>> attributes {rondo.kernel = "rows"} {
+  %part = rondo.constant dense<0.125> : tensor<f32>
+  %m = rondo.map mul(%a, %part) : (tensor<20x20xf32, #rondo.axes<[i, j]>>, tensor<f32>) -> tensor<20x20xf32, #rondo.axes<[i, j]>>
+  %s = rondo.solve %m, %x along i from j : tensor<20x20xf32, #rondo.axes<[i, j]>>, tensor<?x20x37xf32, #rondo.axes<[t, i, d]>> -> tensor<?x20x37xf32, #rondo.axes<[t, i, d]>>
+  return %s : tensor<?x20x37xf32, #rondo.axes<[t, i, d]>>
+})",
+     4e-6},
+    {"a_triangular_system_of_numbers", R"(
+func.func private @k(%x: tensor<?x21xf32, #td>, %a: tensor<21x21xf32, #rondo.axes<[d, j]>>) -> tensor<?x21xf32, #td> attributes {rondo.kernel = "rows"} {
+  %part = rondo.constant dense<0.125> : tensor<f32>
+  %m = rondo.map mul(%a, %part) : (tensor<21x21xf32, #rondo.axes<[d, j]>>, tensor<f32>) -> tensor<21x21xf32, #rondo.axes<[d, j]>>
+  %s = rondo.solve %m, %x along d from j : tensor<21x21xf32, #rondo.axes<[d, j]>>, tensor<?x21xf32, #td> -> tensor<?x21xf32, #td>
+  return %s : tensor<?x21xf32, #td>
+})",
+     4e-6},
+    {"a_triangle_times_a_matrix", R"(
+func.func private @k(%x: tensor<?x10x37xf32, #rondo.axes<[t, s, d]>>, %a: tensor<10x10xf32, #rondo.axes<[c, s]>>) -> tensor<?x10x37xf32, #rondo.axes<[t, c, d]>> attributes {rondo.kernel = "rows"} {
+  %c = rondo.index : tensor<10xf32, #rondo.axes<[c]>>
+  %s = rondo.index : tensor<10xf32, #rondo.axes<[s]>>
+  %zero = rondo.constant dense<0.0> : tensor<f32>
+  %before = rondo.map lt(%s, %c) : (tensor<10xf32, #rondo.axes<[s]>>, tensor<10xf32, #rondo.axes<[c]>>) -> tensor<10x10xi1, #rondo.axes<[c, s]>>
+  %upto = rondo.map le(%s, %c) : (tensor<10xf32, #rondo.axes<[s]>>, tensor<10xf32, #rondo.axes<[c]>>) -> tensor<10x10xi1, #rondo.axes<[c, s]>>
+  %m = rondo.map select(%before, %a, %zero) : (tensor<10x10xi1, #rondo.axes<[c, s]>>, tensor<10x10xf32, #rondo.axes<[c, s]>>, tensor<f32>) -> tensor<10x10xf32, #rondo.axes<[c, s]>>
+  %n = rondo.map select(%upto, %a, %zero) : (tensor<10x10xi1, #rondo.axes<[c, s]>>, tensor<10x10xf32, #rondo.axes<[c, s]>>, tensor<f32>) -> tensor<10x10xf32, #rondo.axes<[c, s]>>
+  %y = rondo.contract %m, %x over [s] : tensor<10x10xf32, #rondo.axes<[c, s]>>, tensor<?x10x37xf32, #rondo.axes<[t, s, d]>> -> tensor<?x10x37xf32, #rondo.axes<[t, c, d]>>
+  %z = rondo.contract %n, %x over [s] : tensor<10x10xf32, #rondo.axes<[c, s]>>, tensor<?x10x37xf32, #rondo.axes<[t, s, d]>> -> tensor<?x10x37xf32, #rondo.axes<[t, c, d]>>
+  %sum = rondo.map sub(%y, %z) : (tensor<?x10x37xf32, #rondo.axes<[t, c, d]>>, tensor<?x10x37xf32, #rondo.axes<[t, c, d]>>) -> tensor<?x10x37xf32, #rondo.axes<[t, c, d]>>
+  return %sum : tensor<?x10x37xf32, #rondo.axes<[t, c, d]>>
+})",
+     4e-6},
     {"maximum_and_softmax", R"(
 func.func private @k(%x: tensor<?x61xf32, #td>) -> tensor<?x61xf32, #td> attributes {rondo.kernel = "rows"} {
   %m = rondo.reduce max %x over [d] : tensor<?x61xf32, #td> -> tensor<?xf32, #t>

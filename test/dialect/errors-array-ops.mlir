@@ -342,6 +342,54 @@ func.func @round_c3(%x: tensor<4xf32, #rondo.axes<[d]>>) {
 
 // -----
 
+func.func @solve_c1_matrix(%m: tensor<4x4xf32, #rondo.axes<[i, j]>>, %x: tensor<4x2xf32, #rondo.axes<[d, h]>>) {
+  // expected-error@+1 {{expects an axis of the matrix, got 'd'}}
+  %0 = rondo.solve %m, %x along d from j : tensor<4x4xf32, #rondo.axes<[i, j]>>, tensor<4x2xf32, #rondo.axes<[d, h]>> -> tensor<4x2xf32, #rondo.axes<[d, h]>>
+  return
+}
+
+// -----
+
+func.func @solve_c1_source(%m: tensor<4x4xf32, #rondo.axes<[i, j]>>, %x: tensor<4xf32, #rondo.axes<[d]>>) {
+  // expected-error@+1 {{expects an axis of the source, got 'i'}}
+  %0 = rondo.solve %m, %x along i from j : tensor<4x4xf32, #rondo.axes<[i, j]>>, tensor<4xf32, #rondo.axes<[d]>> -> tensor<4xf32, #rondo.axes<[d]>>
+  return
+}
+
+// -----
+
+func.func @solve_c2_source(%m: tensor<4x4xf32, #rondo.axes<[i, j]>>, %x: tensor<4x4xf32, #rondo.axes<[i, j]>>) {
+  // expected-error@+1 {{expects columns that are no axis of the source, got 'j'}}
+  %0 = rondo.solve %m, %x along i from j : tensor<4x4xf32, #rondo.axes<[i, j]>>, tensor<4x4xf32, #rondo.axes<[i, j]>> -> tensor<4xf32, #rondo.axes<[i]>>
+  return
+}
+
+// -----
+
+func.func @solve_c2_square(%m: tensor<4x3xf32, #rondo.axes<[i, j]>>, %x: tensor<4xf32, #rondo.axes<[i]>>) {
+  // expected-error@+1 {{expects a square matrix, got 4 and 3}}
+  %0 = rondo.solve %m, %x along i from j : tensor<4x3xf32, #rondo.axes<[i, j]>>, tensor<4xf32, #rondo.axes<[i]>> -> tensor<4xf32, #rondo.axes<[i]>>
+  return
+}
+
+// -----
+
+func.func @solve_c3_elements(%m: tensor<4x4xi64, #rondo.axes<[i, j]>>, %x: tensor<4xf32, #rondo.axes<[i]>>) {
+  // expected-error@+1 {{expects a matrix with f32 elements}}
+  %0 = rondo.solve %m, %x along i from j : tensor<4x4xi64, #rondo.axes<[i, j]>>, tensor<4xf32, #rondo.axes<[i]>> -> tensor<4xf32, #rondo.axes<[i]>>
+  return
+}
+
+// -----
+
+func.func @solve_c3_axes(%m: tensor<4x4xf32, #rondo.axes<[i, j]>>, %x: tensor<4x2xf32, #rondo.axes<[i, h]>>) {
+  // expected-error@+1 {{expects the axes of the operands among those of the result, got axis 'h'}}
+  %0 = rondo.solve %m, %x along i from j : tensor<4x4xf32, #rondo.axes<[i, j]>>, tensor<4x2xf32, #rondo.axes<[i, h]>> -> tensor<4xf32, #rondo.axes<[i]>>
+  return
+}
+
+// -----
+
 func.func @propagate_c1(%x: tensor<4xf32, #rondo.axes<[d]>>) {
   // expected-error@+1 {{expects an axis of the result, got 'c'}}
   %0 = rondo.propagate %x, %x along c : tensor<4xf32, #rondo.axes<[d]>>, tensor<4xf32, #rondo.axes<[d]>> -> tensor<4xf32, #rondo.axes<[d]>>

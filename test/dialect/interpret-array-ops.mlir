@@ -28,6 +28,8 @@ func.func @forward(%x: !td {rondo.name = "x"}, %ids: tensor<?xi64, #t> {rondo.na
     !td {rondo.name = "sums"},
     // CHECK-DAG: carried F64 [1, 2, 3] 1 4 11 -4 -2.5 -5
     !td {rondo.name = "carried"},
+    // CHECK-DAG: solved F64 [1, 2, 3] 1 4 26 -4 -2.5 -24.5
+    !td {rondo.name = "solved"},
     // CHECK-DAG: exchanged F64 [1, 2, 2, 3] 1 12 24 10 21 42 -4 -34.5 51 -40 51 -34.5
     tensor<?x2x3xf32, #rondo.axes<[t, i, d]>> {rondo.name = "exchanged"},
     // CHECK-DAG: joined F64 [1, 2, 4] 1 2 3 6 -4 5.5 0 1.5
@@ -61,6 +63,8 @@ func.func @forward(%x: !td {rondo.name = "x"}, %ids: tensor<?xi64, #t> {rondo.na
   %sums = rondo.cumsum %x along d : !td
   %double = rondo.constant dense<2.0> : tensor<f32>
   %carried = rondo.propagate %double, %x along d : tensor<f32>, !td -> !td
+  %below = rondo.constant dense<[[9.0, 9.0, 9.0], [2.0, 9.0, 9.0], [3.0, 5.0, 9.0]]> : tensor<3x3xf32, #rondo.axes<[d, j]>>
+  %solved = rondo.solve %below, %x along d from j : tensor<3x3xf32, #rondo.axes<[d, j]>>, !td -> !td
   %scales = rondo.constant dense<[1.0, 10.0]> : tensor<2xf32, #rondo.axes<[i]>>
   %swap = rondo.constant dense<[[0.0, 1.0], [1.0, 0.0]]> : tensor<2x2xf32, #rondo.axes<[i, j]>>
   %scaled = rondo.map mul(%x, %scales) : (!td, tensor<2xf32, #rondo.axes<[i]>>) -> tensor<?x3x2xf32, #rondo.axes<[t, d, i]>>
@@ -80,7 +84,7 @@ func.func @forward(%x: !td {rondo.name = "x"}, %ids: tensor<?xi64, #t> {rondo.na
   %halves = rondo.map div(%whole, %itwo) : (tensor<?x3xi64, #td>, tensor<i64>) -> tensor<?x3xi64, #td>
   %earlier = rondo.shift %x by 1 "x" : !td
   %last = rondo.last %x : !td
-  return %broadcast, %sum, %max, %min, %dot, %reversed, %sums, %carried, %exchanged, %joined, %row, %picked, %position, %positive, %whole, %remainder, %halves, %earlier, %last
-      : tensor<?x3x2xf32, #rondo.axes<[t, d, h]>>, !t, !t, !t, !t, tensor<?x2xf32, #rondo.axes<[t, k]>>, !td, !td, tensor<?x2x3xf32, #rondo.axes<[t, i, d]>>,
+  return %broadcast, %sum, %max, %min, %dot, %reversed, %sums, %carried, %solved, %exchanged, %joined, %row, %picked, %position, %positive, %whole, %remainder, %halves, %earlier, %last
+      : tensor<?x3x2xf32, #rondo.axes<[t, d, h]>>, !t, !t, !t, !t, tensor<?x2xf32, #rondo.axes<[t, k]>>, !td, !td, !td, tensor<?x2x3xf32, #rondo.axes<[t, i, d]>>,
         tensor<?x4xf32, #td>, tensor<?x2xf32, #rondo.axes<[t, k]>>, !t, !t, tensor<?x3xi1, #td>, tensor<?x3xi64, #td>, !td, tensor<?x3xi64, #td>, !td, !td
 }

@@ -54,6 +54,8 @@ func.func @array_ops(%ids: tensor<?xi64, #t>, %table: tensor<8x4xf32, #vd>, %x: 
   %start = rondo.constant dense<1.0> : tensor<2x4xf32, #rondo.axes<[i, d]>>
   // CHECK: rondo.propagate %{{.*}}, %{{.*}} along d mixing [i, j] : tensor<2x2xf32, {{.*}}>, tensor<2x4xf32, {{.*}}> -> tensor<2x4xf32, {{.*}}>
   %9 = rondo.propagate %turn, %start along d mixing [i, j] : tensor<2x2xf32, #rondo.axes<[i, j]>>, tensor<2x4xf32, #rondo.axes<[i, d]>> -> tensor<2x4xf32, #rondo.axes<[i, d]>>
+  // CHECK: rondo.solve %{{.*}}, %{{.*}} along i from j : tensor<2x2xf32, {{.*}}>, tensor<2x4xf32, {{.*}}> -> tensor<2x4xf32, {{.*}}>
+  %10 = rondo.solve %turn, %start along i from j : tensor<2x2xf32, #rondo.axes<[i, j]>>, tensor<2x4xf32, #rondo.axes<[i, d]>> -> tensor<2x4xf32, #rondo.axes<[i, d]>>
   return %8 : tensor<?x4xf32, #td>
 }
 
