@@ -65,6 +65,23 @@ RONDO_SUM(sumAvx512, "avx512f")
     }                                                                                              \
   }
 
+// Eight sums as above, and six that are additions: as many as AVX2's registers hold.
+#define RONDO_MIXED(NAME, TARGET, VECTOR, ZERO, FUSED, ADDED)                                      \
+  __attribute__((target(TARGET), noinline)) void NAME(int64_t rounds) {                            \
+    VECTOR s0 = ZERO, s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;               \
+    VECTOR a0 = ZERO, a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0;                                 \
+    auto fused = [](VECTOR sum) __attribute__((target(TARGET), always_inline)) { return FUSED; };  \
+    auto added = [](VECTOR sum) __attribute__((target(TARGET), always_inline)) { return ADDED; };  \
+    for (int64_t round = 0; round < rounds; ++round) {                                             \
+      s0 = fused(s0), a0 = added(a0), s1 = fused(s1), a1 = added(a1), s2 = fused(s2);              \
+      a2 = added(a2), s3 = fused(s3), a3 = added(a3), s4 = fused(s4), a4 = added(a4);              \
+      s5 = fused(s5), a5 = added(a5), s6 = fused(s6), s7 = fused(s7);                              \
+      asm volatile(""                                                                              \
+                   : "+v"(s0), "+v"(s1), "+v"(s2), "+v"(s3), "+v"(s4), "+v"(s5), "+v"(s6),         \
+                     "+v"(s7), "+v"(a0), "+v"(a1), "+v"(a2), "+v"(a3), "+v"(a4), "+v"(a5));        \
+    }                                                                                              \
+  }
+
 RONDO_PEAK(fusedAvx2, "avx2,fma", __m256, _mm256_setzero_ps(),
            _mm256_fmadd_ps(sum, _mm256_set1_ps(0.5f), _mm256_set1_ps(1.0f)))
 RONDO_PEAK(fusedAvx512, "avx512f", __m512, _mm512_setzero_ps(),
@@ -74,11 +91,18 @@ RONDO_PEAK(pairsAvx512, "avx512f,avx512bf16", __m512, _mm512_setzero_ps(),
                             (__m512bh)_mm512_set1_epi32(0x3f003f00)))
 RONDO_PEAK(quadsAvx512, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(),
            _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), _mm512_set1_epi8(1)))
+RONDO_MIXED(mixedAvx2, "avx2,fma", __m256, _mm256_setzero_ps(),
+            _mm256_fmadd_ps(sum, _mm256_set1_ps(0.5f), _mm256_set1_ps(1.0f)),
+            _mm256_add_ps(sum, _mm256_set1_ps(0.5f)))
+RONDO_MIXED(mixedAvx512, "avx512f", __m512, _mm512_setzero_ps(),
+            _mm512_fmadd_ps(sum, _mm512_set1_ps(0.5f), _mm512_set1_ps(1.0f)),
+            _mm512_add_ps(sum, _mm512_set1_ps(0.5f)))
+#undef RONDO_MIXED
 #undef RONDO_PEAK
 #endif
 
-/// Operations a second of `loop`, of which a round does `operations` on each of the twelve sums.
-double measurePeak(ThreadPool &pool, void (*loop)(int64_t), double operations) {
+/// Operations a second of `loop`, of which a round does `operations` on each of `sums`.
+double measurePeak(ThreadPool &pool, void (*loop)(int64_t), double operations, double sums = 12) {
   constexpr int64_t rounds = 2'000'000;
   double best = 0;
   for (int repeat = 0; repeat < 8; ++repeat) {
@@ -88,10 +112,19 @@ double measurePeak(ThreadPool &pool, void (*loop)(int64_t), double operations) {
         loop(rounds);
     });
     double seconds = now() - begin;
-    best = std::max(best, 12.0 * operations * static_cast<double>(rounds) *
+    best = std::max(best, sums * operations * static_cast<double>(rounds) *
                               static_cast<double>(pool.threads()) / seconds);
   }
   return best;
+}
+
+/// Eight multiply-adds take as long with six additions among them where those have pipes of their
+/// own, and 14/8 as long where they do not.
+void measureFused(ThreadPool &pool, MachineDescription &machine, void (*fused)(int64_t),
+                  void (*mixed)(int64_t), double operations) {
+  machine.f32Peak = measurePeak(pool, fused, operations);
+  double beside = measurePeak(pool, mixed, operations, 8);
+  machine.besides = std::clamp(1 - (machine.f32Peak / beside - 1) * 8 / 6, 0.0, 1.0);
 }
 
 double measureLaunch(ThreadPool &pool) {
@@ -125,17 +158,12 @@ nlohmann::ordered_json describe(const MachineDescription &machine) {
   nlohmann::ordered_json reads = nlohmann::ordered_json::array();
   for (const ReadSpeed &read : machine.reads)
     reads.push_back({{"bytes", read.bytes}, {"bytes_per_second", read.bytesPerSecond}});
-  return {{"processor", machine.processor},
-          {"isa", machine.isa},
-          {"threads", machine.threads},
-          {"first_cache", machine.firstCache},
-          {"second_cache", machine.secondCache},
-          {"last_cache", machine.lastCache},
-          {"f32_peak", machine.f32Peak},
-          {"bf16_peak", machine.bf16Peak},
-          {"int8_peak", machine.int8Peak},
-          {"launch_seconds", machine.launch},
-          {"reads", reads}};
+  return {{"processor", machine.processor},      {"isa", machine.isa},
+          {"threads", machine.threads},          {"first_cache", machine.firstCache},
+          {"second_cache", machine.secondCache}, {"last_cache", machine.lastCache},
+          {"f32_peak", machine.f32Peak},         {"bf16_peak", machine.bf16Peak},
+          {"int8_peak", machine.int8Peak},       {"besides", machine.besides},
+          {"launch_seconds", machine.launch},    {"reads", reads}};
 }
 
 /// False unless the file is a whole description of this very machine.
@@ -154,7 +182,8 @@ bool readDescription(const std::string &path, MachineDescription &machine) {
   MachineDescription read = machine;
   if (!number(json, "f32_peak", read.f32Peak) || !number(json, "bf16_peak", read.bf16Peak) ||
       !number(json, "int8_peak", read.int8Peak) || !number(json, "launch_seconds", read.launch) ||
-      !json.contains("reads") || !json["reads"].is_array() || json["reads"].empty())
+      !number(json, "besides", read.besides) || read.besides > 1 || !json.contains("reads") ||
+      !json["reads"].is_array() || json["reads"].empty())
     return false;
   for (const nlohmann::json &entry : json["reads"]) {
     double bytes = 0, speed = 0;
@@ -233,9 +262,9 @@ MachineDescription measureMachine(ThreadPool &pool) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f"))
-    machine.f32Peak = measurePeak(pool, fusedAvx512, 2 * 16);
+    measureFused(pool, machine, fusedAvx512, mixedAvx512, 2 * 16);
   else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    machine.f32Peak = measurePeak(pool, fusedAvx2, 2 * 8);
+    measureFused(pool, machine, fusedAvx2, mixedAvx2, 2 * 8);
   if (__builtin_cpu_supports("avx512bf16"))
     machine.bf16Peak = measurePeak(pool, pairsAvx512, 2 * 32);
   if (__builtin_cpu_supports("avx512vnni"))

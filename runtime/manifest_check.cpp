@@ -288,8 +288,9 @@ private:
       RONDO_CHECK(inRange(place + ": rows of an estimate", estimate->rows(), 1, int64_t(1) << 40));
       RONDO_CHECK(
           inRange(place + ": position of an estimate", estimate->position(), 0, int64_t(1) << 40));
-      if (!(estimate->cycles() >= 0 && estimate->cycles() <= 1e18))
-        return bad(place, "found an estimate of {} cycles, expected 0 to 1e18", estimate->cycles());
+      for (double cycles : {estimate->cycles(), estimate->cycles_beside()})
+        if (!(cycles >= 0 && cycles <= 1e18))
+          return bad(place, "found an estimate of {} cycles, expected 0 to 1e18", cycles);
       deep |= estimate->position() > 0;
       if (!deep && estimate->rows() <= rows)
         return bad(place, "found an estimate for {} rows after one for {}, expected rising rows",

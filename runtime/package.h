@@ -36,7 +36,7 @@
 namespace rondo {
 
 /// The version of the file's layout, and what a package must be aligned to in memory.
-inline constexpr uint32_t packageVersion = 1;
+inline constexpr uint32_t packageVersion = 2;
 inline constexpr uint64_t packagePage = 4096;
 
 class Package {

@@ -338,8 +338,10 @@ static std::vector<package::Estimate> estimatesOf(ModuleOp emitted, const cpu::I
                                        {4096, 0}, {1, 1024}, {64, 1024}};
   auto function = cast<func::FuncOp>(emitted.getBody()->back());
   std::vector<package::Estimate> estimates;
-  for (cpu::LaunchSize size : sizes)
-    estimates.emplace_back(size.rows, size.position, cpu::cyclesOf(function, isa, record, size));
+  for (cpu::LaunchSize size : sizes) {
+    cpu::Cycles cycles = cpu::cyclesOf(function, isa, record, size);
+    estimates.emplace_back(size.rows, size.position, cycles.shared, cycles.beside);
+  }
   return estimates;
 }
 

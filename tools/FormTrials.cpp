@@ -83,7 +83,8 @@ public:
       std::string form = scan.getForm().str();
       if (scan.getChunk() > 1)
         form += ":" + std::to_string(scan.getChunk());
-      found[name] = {form, cpu::cyclesOf(emitted, isa, *record, {tokens, 0}) / double(tokens)};
+      found[name] = {form,
+                     cpu::cyclesOf(emitted, isa, *record, {tokens, 0}).shared / double(tokens)};
     }
     return found;
   }

@@ -35,10 +35,12 @@ struct Fact {
 
 /// What one run of some code asks of a core.
 struct Demand {
-  double arithmetic = 0, loads = 0, stores = 0, issued = 0;
-  double cycles() const {
-    constexpr double vectorPipes = 2, loadPorts = 2, issueWidth = 6;
-    return std::max({arithmetic / vectorPipes, loads / loadPorts, stores, issued / issueWidth});
+  double products = 0, others = 0, loads = 0, stores = 0, issued = 0;
+  Cycles cycles() const {
+    constexpr double pipes = 2, loadPorts = 2, issueWidth = 6;
+    double rest = std::max({loads / loadPorts, stores, issued / issueWidth});
+    return {std::max((products + others) / pipes, rest),
+            std::max(std::max(products, others) / pipes, rest)};
   }
 };
 
@@ -47,7 +49,7 @@ public:
   Estimator(const Isa &level, LaunchSize size) : level(level), size(size) {}
 
   void know(Value value, Fact fact) { facts[value] = fact; }
-  double cyclesOf(Block &block, Operation *loop);
+  Cycles cyclesOf(Block &block, Operation *loop);
 
 private:
   std::optional<int64_t> number(Value value) const {
@@ -56,7 +58,7 @@ private:
   }
   void derive(Operation &op);
   void deriveLoad(LLVM::LoadOp load);
-  double cyclesOf(scf::ForOp loop);
+  Cycles cyclesOf(scf::ForOp loop);
   void count(Operation &op, Demand &demand) const;
   double latencyOf(Operation &op) const;
   double chainOf(scf::ForOp loop) const;
@@ -177,14 +179,22 @@ void Estimator::derive(Operation &op) {
 
 static bool isVector(Value value) { return isa<VectorType>(value.getType()); }
 
+/// Whether an op needs one of the pipes that multiply.
+static bool multiplies(Operation &op) {
+  if (auto call = dyn_cast<LLVM::CallIntrinsicOp>(op))
+    return !call.getIntrin().contains("permvar");
+  return isa<arith::MulFOp, arith::DivFOp, arith::MulIOp, math::FmaOp, math::SqrtOp, vector::FMAOp>(
+      op);
+}
+
 void Estimator::count(Operation &op, Demand &demand) const {
   auto work = [&](double arithmetic, double loads, double stores) {
-    demand.arithmetic += arithmetic;
+    (multiplies(op) ? demand.products : demand.others) += arithmetic;
     demand.loads += loads;
     demand.stores += stores;
     demand.issued += arithmetic + stores;
   };
-  if (isa<arith::ConstantOp, arith::BitcastOp, LLVM::GEPOp, scf::YieldOp>(op))
+  if (isa<arith::ConstantOp, arith::BitcastOp, vector::BitCastOp, LLVM::GEPOp, scf::YieldOp>(op))
     return;
   if (auto load = dyn_cast<LLVM::LoadOp>(op))
     return work(0, registersOf(load.getType()), 0);
@@ -216,7 +226,7 @@ void Estimator::count(Operation &op, Demand &demand) const {
 }
 
 double Estimator::latencyOf(Operation &op) const {
-  if (isa<arith::BitcastOp, arith::ConstantOp>(op))
+  if (isa<arith::BitcastOp, vector::BitCastOp, arith::ConstantOp>(op))
     return 0;
   if (isa<LLVM::LoadOp, LLVM::MaskedLoadOp>(op))
     return 5;
@@ -254,23 +264,26 @@ double Estimator::chainOf(scf::ForOp loop) const {
 // Code
 //===----------------------------------------------------------------------===//
 
-double Estimator::cyclesOf(scf::ForOp loop) {
+Cycles Estimator::cyclesOf(scf::ForOp loop) {
   std::optional<int64_t> lo = number(loop.getLowerBound()), hi = number(loop.getUpperBound()),
                          step = number(loop.getStep());
   int64_t trips = 1;
   if (lo && hi && step && *step > 0)
     trips = *hi > *lo ? (*hi - *lo + *step - 1) / *step : 0;
   if (trips == 0)
-    return 0;
+    return {};
   if (lo && step)
     know(loop.getInductionVar(), Fact{{}, *lo + (trips - 1) / 2 * *step});
   constexpr double perTrip = 1;
-  return double(trips) * std::max(cyclesOf(*loop.getBody(), loop) + perTrip, chainOf(loop));
+  Cycles body = cyclesOf(*loop.getBody(), loop);
+  double chain = chainOf(loop);
+  return Cycles{std::max(body.shared + perTrip, chain), std::max(body.beside + perTrip, chain)} *
+         double(trips);
 }
 
-double Estimator::cyclesOf(Block &block, Operation *loop) {
+Cycles Estimator::cyclesOf(Block &block, Operation *loop) {
   Demand demand;
-  double nested = 0;
+  Cycles nested;
   llvm::DenseSet<Value> changing;
   if (loop)
     for (Value argument : block.getArguments())
@@ -289,17 +302,18 @@ double Estimator::cyclesOf(Block &block, Operation *loop) {
       std::optional<int64_t> condition = number(branch.getCondition());
       double weight = condition ? double(*condition != 0) : 0.5;
       if (weight > 0)
-        nested += weight * cyclesOf(*branch.thenBlock(), nullptr);
+        nested += cyclesOf(*branch.thenBlock(), nullptr) * weight;
       if (weight < 1 && branch.elseBlock())
-        nested += (1 - weight) * cyclesOf(*branch.elseBlock(), nullptr);
+        nested += cyclesOf(*branch.elseBlock(), nullptr) * (1 - weight);
     } else if (moves || memory || !loop) {
       count(op, demand);
     }
   }
-  return demand.cycles() + nested;
+  nested += demand.cycles();
+  return nested;
 }
 
-double cpu::cyclesOf(func::FuncOp emitted, const Isa &isa, const KernelRecord &record,
+Cycles cpu::cyclesOf(func::FuncOp emitted, const Isa &isa, const KernelRecord &record,
                      LaunchSize size) {
   Estimator estimator(isa, size);
   Block &body = emitted.getBody().front();

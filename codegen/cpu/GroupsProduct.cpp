@@ -77,8 +77,14 @@ private:
   LogicalResult roundRow(Value row);
   void roundGroup(Value row, Value group);
   void emitTile(Value row, int64_t count, Value item, int64_t column);
-  /// Integers of one step of k, of `vector`'s columns, times those of the row, added to `sum`.
-  Value dot(Value sum, Value bytes, Value place, Value quad);
+  /// One side of a step of k, as the level's instruction takes it: quads of bytes, or the pairs at
+  /// even and odd k.
+  using Factor = SmallVector<Value, 2>;
+  Value shaped(Value value, Type element);
+  Factor ofPanel(Value words);
+  Factor ofRow(Value place, Value quad);
+  /// Integers of one step of k, of a vector's columns, times those of the row, added to `sum`.
+  Value dot(Value sum, const Factor &panel, const Factor &row);
   /// Vectors of bytes that a group has of each column: a step of k, or two in halves of bytes.
   int64_t lines() const { return quads * bits / 8; }
   /// Bytes of a vector's columns of one line: of step `line`, and in halves of bytes of that of
@@ -218,27 +224,38 @@ SmallVector<Value> GroupsProduct::stepsOf(Value block, int64_t column, Value lin
   return {arith::AndIOp::create(b, loc, bytes, mask), arith::AndIOp::create(b, loc, high, mask)};
 }
 
-Value GroupsProduct::dot(Value sum, Value words, Value place, Value quad) {
-  Type i32 = b.getI32Type();
-  auto shaped = [&](Value value, Type element) -> Value {
-    int64_t count = isa.lanes * 32 / element.getIntOrFloatBitWidth();
-    return vector::BitCastOp::create(b, loc, VectorType::get(count, element), value);
-  };
-  Value first = mul(add(place, mul(quad, 4)), width());
-  auto ofRow = [&](int64_t offset) {
-    return spread(load(i32, rounded, nest.after(first, offset), 4));
-  };
+Value GroupsProduct::shaped(Value value, Type element) {
+  int64_t count = isa.lanes * 32 / element.getIntOrFloatBitWidth();
+  return vector::BitCastOp::create(b, loc, VectorType::get(count, element), value);
+}
+
+GroupsProduct::Factor GroupsProduct::ofPanel(Value words) {
   if (isa.dotBytes)
-    return call("llvm.x86.avx512.vpdpbusd.512",
-                {sum, shaped(words, b.getI8Type()), shaped(ofRow(0), b.getI8Type())});
+    return {shaped(words, b.getI8Type())};
   Type i16 = b.getIntegerType(16);
   auto halves = VectorType::get(2 * isa.lanes, i16);
-  StringRef pairs = isa.lanes == 16 ? "llvm.x86.avx512.pmaddw.d.512" : "llvm.x86.avx2.pmadd.wd";
   Value both = shaped(words, i16);
-  Value even = arith::AndIOp::create(b, loc, both, splat(0xff, halves));
-  Value odd = arith::ShRUIOp::create(b, loc, both, splat(8, halves));
-  sum = add(sum, call(pairs, {even, shaped(ofRow(0), i16)}));
-  return add(sum, call(pairs, {odd, shaped(ofRow(4), i16)}));
+  return {arith::AndIOp::create(b, loc, both, splat(0xff, halves)),
+          arith::ShRUIOp::create(b, loc, both, splat(8, halves))};
+}
+
+GroupsProduct::Factor GroupsProduct::ofRow(Value place, Value quad) {
+  Value first = mul(add(place, mul(quad, 4)), width());
+  auto at = [&](int64_t offset, Type element) {
+    return shaped(spread(load(b.getI32Type(), rounded, nest.after(first, offset), 4)), element);
+  };
+  if (isa.dotBytes)
+    return {at(0, b.getI8Type())};
+  return {at(0, b.getIntegerType(16)), at(4, b.getIntegerType(16))};
+}
+
+Value GroupsProduct::dot(Value sum, const Factor &panel, const Factor &row) {
+  if (isa.dotBytes)
+    return call("llvm.x86.avx512.vpdpbusd.512", {sum, panel[0], row[0]});
+  StringRef pairs = isa.lanes == 16 ? "llvm.x86.avx512.pmaddw.d.512" : "llvm.x86.avx2.pmadd.wd";
+  for (size_t half = 0; half < panel.size(); ++half)
+    sum = add(sum, call(pairs, {panel[half], row[half]}));
+  return sum;
 }
 
 void GroupsProduct::emitTile(Value row, int64_t count, Value item, int64_t column) {
@@ -267,11 +284,16 @@ void GroupsProduct::emitTile(Value row, int64_t count, Value item, int64_t colum
             steps.push_back(stepsOf(block, column + j * isa.lanes, line));
           for (size_t part = 0; part < steps[0].size(); ++part) {
             Value quad = nest.after(line, int64_t(part) * lines());
-            for (int64_t r = 0; r < count; ++r)
+            SmallVector<Factor> panels;
+            for (int64_t j = 0; j < vectors; ++j)
+              panels.push_back(ofPanel(steps[size_t(j)][part]));
+            for (int64_t r = 0; r < count; ++r) {
+              Factor own = ofRow(mul(places[size_t(r)], depthOfGroup), quad);
               for (int64_t j = 0; j < vectors; ++j) {
                 Value &sum = sums[size_t(r * vectors + j)];
-                sum = dot(sum, steps[size_t(j)][part], mul(places[size_t(r)], depthOfGroup), quad);
+                sum = dot(sum, panels[size_t(j)], own);
               }
+            }
           }
           return sums;
         };

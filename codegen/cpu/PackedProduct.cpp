@@ -135,15 +135,16 @@ PairsProduct::Sums PairsProduct::dotStep(Value pair, ValueRange sums, Value row,
   for (Value &word : panelWords)
     word = vector::BitCastOp::create(b, loc, halves, word);
   Sums next;
+  Value pairOfRow;
   for (size_t i = 0; i < sums.size(); ++i) {
-    size_t r = i / vectors;
-    Value place =
-        add(mul(arith::SubIOp::create(b, loc, nest.after(row, int64_t(r)), firstRounded), pairs()),
-            pair);
-    Value own = LLVM::LoadOp::create(b, loc, b.getI32Type(),
-                                     nest.addressOf(rounded, place, b.getI32Type()));
-    Value all = vector::BroadcastOp::create(b, loc, lanesOf(b.getI32Type()), own);
-    Value pairOfRow = vector::BitCastOp::create(b, loc, halves, all);
+    if (i % vectors == 0) {
+      Value own = nest.after(row, int64_t(i / vectors));
+      Value place = add(mul(arith::SubIOp::create(b, loc, own, firstRounded), pairs()), pair);
+      Value word = LLVM::LoadOp::create(b, loc, b.getI32Type(),
+                                        nest.addressOf(rounded, place, b.getI32Type()));
+      Value all = vector::BroadcastOp::create(b, loc, lanesOf(b.getI32Type()), word);
+      pairOfRow = vector::BitCastOp::create(b, loc, halves, all);
+    }
     next.push_back(
         LLVM::CallIntrinsicOp::create(b, loc, lanesOf(b.getF32Type()),
                                       b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),

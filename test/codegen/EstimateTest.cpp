@@ -20,7 +20,7 @@ namespace {
 class Estimates : public ::testing::Test {
 protected:
   /// The cycles of a launch of `rows` rows of a kernel written in the dialect.
-  double cycles(const std::string &text, const cpu::Isa &isa, int64_t rows, int64_t position = 0) {
+  cpu::Cycles cyclesOf(const std::string &text, const cpu::Isa &isa, int64_t rows) {
     context.loadDialect<RondoDialect, func::FuncDialect, arith::ArithDialect, LLVM::LLVMDialect,
                         scf::SCFDialect, math::MathDialect, vector::VectorDialect>();
     module = parseSourceString<ModuleOp>(aliases + text, &context);
@@ -30,7 +30,10 @@ protected:
     FailureOr<cpu::KernelRecord> record = cpu::emitKernel(kernel, isa, *target);
     EXPECT_TRUE(succeeded(record));
     auto emitted = cast<func::FuncOp>(target->getBody()->back());
-    return cpu::cyclesOf(emitted, isa, *record, {rows, position});
+    return cpu::cyclesOf(emitted, isa, *record, {rows, 0});
+  }
+  double cycles(const std::string &text, const cpu::Isa &isa, int64_t rows) {
+    return cyclesOf(text, isa, rows).shared;
   }
 
   const std::string aliases = R"(
@@ -43,9 +46,20 @@ func.func private @k(%x: tensor<?x512xf32, #td>, %w: tensor<256x512xf32, #nd> {r
   %y = rondo.contract %x, %w over [d] : tensor<?x512xf32, #td>, tensor<256x512xf32, #nd> -> tensor<?x256xf32, #tn>
   return %y : tensor<?x256xf32, #tn>
 })";
+  const std::string pairs = R"(
+func.func private @k(%x: tensor<?x512xf32, #td>, %w: tensor<256x512xf32, #nd> {rondo.layout = "pairs32"}) -> tensor<?x256xf32, #tn> attributes {rondo.kernel = "product"} {
+  %y = rondo.contract %x, %w over [d] : tensor<?x512xf32, #td>, tensor<256x512xf32, #nd> -> tensor<?x256xf32, #tn>
+  return %y : tensor<?x256xf32, #tn>
+})";
   const std::string doubled = R"(
 func.func private @k(%x: tensor<?x512xf32, #td>) -> tensor<?x512xf32, #td> attributes {rondo.kernel = "rows"} {
   %y = rondo.map add(%x, %x) : (tensor<?x512xf32, #td>, tensor<?x512xf32, #td>) -> tensor<?x512xf32, #td>
+  return %y : tensor<?x512xf32, #td>
+})";
+  const std::string exponential = R"(
+func.func private @k(%x: tensor<?x512xf32, #td>) -> tensor<?x512xf32, #td> attributes {rondo.kernel = "rows"} {
+  %e = rondo.map exp(%x) : (tensor<?x512xf32, #td>) -> tensor<?x512xf32, #td>
+  %y = rondo.map add(%x, %e) : (tensor<?x512xf32, #td>, tensor<?x512xf32, #td>) -> tensor<?x512xf32, #td>
   return %y : tensor<?x512xf32, #td>
 })";
   MLIRContext context;
@@ -63,6 +77,23 @@ TEST_F(Estimates, OfProductsAreTheirMultiplyAdds) {
     EXPECT_LE(all, 1.35 * least) << isa->name.str();
     EXPECT_NEAR(cycles(product, *isa, 960) / all, 10, 0.01) << isa->name.str();
   }
+}
+
+/// An instruction multiplies two pairs in each lane: half as many, and the rounding of rows beside.
+TEST_F(Estimates, OfPairsAreHalfOfThat) {
+  double least = 96.0 * 512 * 256 / (2 * 2 * 16);
+  double all = cycles(pairs, cpu::v4bf16, 96);
+  EXPECT_GE(all, least);
+  EXPECT_LE(all, 1.6 * least);
+}
+
+/// What multiplies nothing costs nothing beside what does: of a number and its exponential's sum.
+TEST_F(Estimates, OfAdditionsBesideProducts) {
+  cpu::Cycles sums = cyclesOf(doubled, cpu::v4, 100),
+              products = cyclesOf(exponential, cpu::v4, 100);
+  EXPECT_DOUBLE_EQ(sums.beside, sums.shared) << "no products to be beside";
+  EXPECT_LT(products.beside, 0.95 * products.shared);
+  EXPECT_GT(products.beside, 0.5 * products.shared);
 }
 
 /// One row reads each weight once; two sums wait for each other, four cycles for two loads.

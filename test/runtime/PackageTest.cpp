@@ -241,7 +241,7 @@ TEST_F(PackageFile, Empty) { refused("", "0 bytes", "expected"); }
 TEST_F(PackageFile, OtherFormat) {
   refused(std::string(5000, 'x'), "'xxxxxxxx'", "expected RONDOPK1");
 }
-TEST_F(PackageFile, OtherVersion) { refused(changed<uint32_t>(8, 77), "version 77", "expected 1"); }
+TEST_F(PackageFile, OtherVersion) { refused(changed<uint32_t>(8, 77), "version 77", "expected 2"); }
 TEST_F(PackageFile, DamagedHeader) {
   refused(changed<uint64_t>(16, 1), "header", "hash", "damaged");
 }
@@ -514,17 +514,17 @@ TEST_F(Manifest, KernelWithoutSymbol) {
 TEST_F(Manifest, EstimatesThatDoNotRise) {
   refused(
       [](M m) {
-        m.kernels[0]->variants[0]->estimates = {package::Estimate(8, 0, 1.0),
-                                                package::Estimate(8, 0, 2.0)};
+        m.kernels[0]->variants[0]->estimates = {package::Estimate(8, 0, 1.0, 1.0),
+                                                package::Estimate(8, 0, 2.0, 2.0)};
       },
       "'embed'", "rising rows");
 }
 TEST_F(Manifest, EstimateWithoutRows) {
-  refused([](M m) { m.kernels[0]->variants[0]->estimates = {package::Estimate(0, 0, 1.0)}; },
+  refused([](M m) { m.kernels[0]->variants[0]->estimates = {package::Estimate(0, 0, 1.0, 1.0)}; },
           "'embed'", "rows of an estimate");
 }
 TEST_F(Manifest, EstimateOfNegativeCycles) {
-  refused([](M m) { m.kernels[0]->variants[0]->estimates = {package::Estimate(1, 0, -1.0)}; },
+  refused([](M m) { m.kernels[0]->variants[0]->estimates = {package::Estimate(1, 0, 1.0, -1.0)}; },
           "'embed'", "cycles");
 }
 

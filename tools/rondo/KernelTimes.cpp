@@ -84,9 +84,13 @@ static bool multipliesPairs(const package::Package &manifest, const package::Ste
 
 /// The cycles of a launch over one sequence, between the sizes that the package has estimates for:
 /// a power of the rows from one to the next. Nothing where there are none.
-static std::optional<double> cyclesFor(const package::Variant &variant, double rows, double pairs) {
+static std::optional<double> cyclesFor(const package::Variant &variant, double besides, double rows,
+                                       double pairs) {
   if (!variant.estimates() || variant.estimates()->size() == 0)
     return std::nullopt;
+  auto cyclesOf = [&](const package::Estimate &estimate) {
+    return estimate.cycles() * (1 - besides) + estimate.cycles_beside() * besides;
+  };
   const package::Estimate *below = nullptr, *above = nullptr, *deep = nullptr, *shallow = nullptr;
   for (const package::Estimate *estimate : *variant.estimates()) {
     auto size = static_cast<double>(estimate->rows());
@@ -99,11 +103,11 @@ static std::optional<double> cyclesFor(const package::Variant &variant, double r
   }
   if (!above)
     return std::nullopt;
-  double cycles = above->cycles(), size = static_cast<double>(above->rows());
+  double cycles = cyclesOf(*above), size = static_cast<double>(above->rows());
   double power = 1;
-  if (below && below->cycles() > 0 && above->cycles() > 0)
-    power = std::log(above->cycles() / below->cycles()) /
-            std::log(size / static_cast<double>(below->rows()));
+  if (below && cyclesOf(*below) > 0 && cycles > 0)
+    power =
+        std::log(cycles / cyclesOf(*below)) / std::log(size / static_cast<double>(below->rows()));
   cycles *= std::pow(rows / size, power);
   // Tokens looked at beyond those of the piece itself.
   double earlier = pairs - rows * (rows + 1) / 2;
@@ -111,7 +115,7 @@ static std::optional<double> cyclesFor(const package::Variant &variant, double r
     if (deep && estimate->position() == 0 && estimate->rows() == deep->rows())
       shallow = estimate;
   if (shallow && earlier > 0)
-    cycles += std::max(0.0, deep->cycles() - shallow->cycles()) /
+    cycles += std::max(0.0, cyclesOf(*deep) - cyclesOf(*shallow)) /
               static_cast<double>(deep->position() * deep->rows()) * earlier;
   return cycles;
 }
@@ -135,7 +139,8 @@ static std::optional<double> computing(const package::Kernel &kernel,
   double rows = static_cast<double>(time.rows) / runs;
   bool bySequence = kernel.per() == package::Per::Sequences;
   double parts = bySequence ? sequences : 1;
-  std::optional<double> cycles = cyclesFor(*variant, rows / parts, time.pairs / runs / parts);
+  std::optional<double> cycles =
+      cyclesFor(*variant, machine.besides, rows / parts, time.pairs / runs / parts);
   if (!cycles)
     return std::nullopt;
   double count = kernel.per() == package::Per::Rows ? rows : bySequence ? sequences : 1;

@@ -29,6 +29,7 @@ nlohmann::ordered_json describe(const MachineDescription &machine) {
           {"f32_operations_per_second", machine.f32Peak},
           {"bf16_operations_per_second", machine.bf16Peak},
           {"int8_operations_per_second", machine.int8Peak},
+          {"additions_beside", machine.besides},
           {"reads", reads}};
 }
 
@@ -43,6 +44,8 @@ void print(const MachineDescription &machine) {
   peak("f32 multiply-add", machine.f32Peak);
   peak("bf16 products of pairs", machine.bf16Peak);
   peak("int8 products of quads", machine.int8Peak);
+  rows.push_back(
+      {"additions free beside multiply-adds", fmt::format("{:.0f} %", 100 * machine.besides)});
   for (const ReadSpeed &read : machine.reads)
     rows.push_back({fmt::format("read {}", printBytes(read.bytes)),
                     fmt::format("{:.1f} GB/s", read.bytesPerSecond / 1e9)});
