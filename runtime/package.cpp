@@ -258,6 +258,21 @@ Result<Tensor> unpackWeight(const Package &package, size_t index) {
 // Writing
 //===----------------------------------------------------------------------===//
 
+namespace {
+
+/// The manifest's bytes.
+flatbuffers::DetachedBuffer bytesOf(const package::PackageT &manifest) {
+  flatbuffers::FlatBufferBuilder builder(1 << 16);
+  package::FinishPackageBuffer(builder, package::CreatePackage(builder, &manifest));
+  return builder.Release();
+}
+
+std::span<const std::byte> viewOf(const flatbuffers::DetachedBuffer &buffer) {
+  return std::as_bytes(std::span(buffer.data(), buffer.size()));
+}
+
+} // namespace
+
 Status writePackage(const std::string &path, package::PackageT &manifest,
                     std::span<const std::byte> code, const WeightSource &weights) {
   manifest.abi = RONDO_ABI_VERSION;
@@ -273,11 +288,9 @@ Status writePackage(const std::string &path, package::PackageT &manifest,
     weight->bytes = *bytes;
     weightsSize = *end;
   }
-  flatbuffers::FlatBufferBuilder builder(1 << 16);
-  package::FinishPackageBuffer(builder, package::CreatePackage(builder, &manifest));
-  std::span<const std::byte> manifestBytes =
-      std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize()));
-  RONDO_CHECK(checkManifest(path, *package::GetPackage(builder.GetBufferPointer()), weightsSize));
+  flatbuffers::DetachedBuffer first = bytesOf(manifest);
+  std::span<const std::byte> manifestBytes = viewOf(first);
+  RONDO_CHECK(checkManifest(path, *package::GetPackage(first.data()), weightsSize));
 
   Header header = {};
   std::memcpy(header.magic, magic, sizeof magic);
@@ -285,8 +298,6 @@ Status writePackage(const std::string &path, package::PackageT &manifest,
   uint64_t codeAt = packagePage + pageAligned(manifestBytes.size());
   uint64_t weightsAt = codeAt + pageAligned(code.size());
   header.fileSize = weightsAt + weightsSize;
-  header.sections[0] = recordOf(packagePage, manifestBytes.size(),
-                                XXH3_128bits(manifestBytes.data(), manifestBytes.size()));
   header.sections[1] = recordOf(codeAt, code.size(), XXH3_128bits(code.data(), code.size()));
 
   RONDO_TAKE(NewFile file, NewFile::create(path));
@@ -311,6 +322,16 @@ Status writePackage(const std::string &path, package::PackageT &manifest,
     RONDO_CHECK(file.write(bytes));
     XXH3_128bits_update(running, bytes.data(), bytes.size());
   }
+  // It stands before the weights, and what they lost is known now; numbers take no more room.
+  flatbuffers::DetachedBuffer known = bytesOf(manifest);
+  if (known.size() != first.size())
+    return Error{
+        fmt::format("{}: manifest: found {} bytes after the weights, expected {} as before "
+                    "them",
+                    path, known.size(), first.size())};
+  RONDO_CHECK(file.writeAt(packagePage, viewOf(known)));
+  header.sections[0] =
+      recordOf(packagePage, known.size(), XXH3_128bits(known.data(), known.size()));
   header.sections[2] = recordOf(weightsAt, weightsSize, XXH3_128bits_digest(running));
   header.hash = XXH3_64bits(&header, offsetof(Header, hash));
   RONDO_CHECK(file.writeAt(0, std::as_bytes(std::span(&header, 1))));

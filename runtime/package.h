@@ -102,7 +102,8 @@ Result<Tensor> unpackWeight(const Package &package, size_t index);
 // Writing
 //===----------------------------------------------------------------------===//
 
-/// Gives the packed bytes of weight `index` of the manifest; called once for each, in order.
+/// Gives the packed bytes of weight `index` of the manifest; called once for each, in order. May
+/// set the error of a weight that has one: what is lost is known when its bytes are.
 using WeightSource = std::function<Result<std::vector<std::byte>>(size_t index)>;
 
 /// Writes `path` beside and renames it. Sets offset and bytes of each weight in `manifest` from its

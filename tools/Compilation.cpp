@@ -561,7 +561,7 @@ bool Compilation::writePackageTo(const std::string &path) {
     return false; // reported
   std::atomic<bool> reported = false;
   std::mutex derived; // its expressions are copied into new IR
-  auto packed = [&](size_t index, float *lost) -> Result<std::vector<std::byte>> {
+  auto packed = [&](size_t index) -> Result<std::vector<std::byte>> {
     const PlannedWeight &planned = plan.weights[index];
     const PlannedConstant &constant = plan.constants[planned.constant];
     std::unique_lock<std::mutex> alone(derived, std::defer_lock);
@@ -579,32 +579,30 @@ bool Compilation::writePackageTo(const std::string &path) {
                     std::as_bytes(std::span(*values)),
                     {}};
     RONDO_TAKE(std::vector<std::byte> bytes, packWeight(rows, planned.layout));
-    if (lost) {
-      RONDO_TAKE(*lost, errorOf(rows, planned.layout, bytes));
+    if (auto &lost = manifest->weights[index]->error) {
+      RONDO_TAKE(lost, errorOf(rows, planned.layout, bytes));
     }
     return bytes;
   };
-  std::vector<size_t> all, rounded;
-  std::vector<uint64_t> sizes, sizesOfRounded;
+  std::vector<size_t> all;
+  std::vector<uint64_t> sizes;
   for (auto [i, weight] : llvm::enumerate(plan.weights)) {
     // Its numbers as read, and packed.
     uint64_t size = 2 * sizeof(float) * plan.constants[weight.constant].type.getNumElements();
+    if (storedType(weight.layout) != DType::F32) {
+      manifest->weights[i]->error = 0; // what is lost is said when it is packed
+      size *= 2;                       // and unpacked again
+    }
     all.push_back(i);
     sizes.push_back(size);
-    if (storedType(weight.layout) != DType::F32) {
-      rounded.push_back(i);
-      sizesOfRounded.push_back(2 * size); // and unpacked again
-    }
   }
-  // The manifest, which says what was lost, stands before the weights in the file.
-  PackedAhead tried(rounded, sizesOfRounded,
-                    [&](size_t index) { return packed(index, &manifest->weights[index]->error); });
-  for (size_t i = 0; i < rounded.size(); ++i)
-    if (Result<std::vector<std::byte>> made = tried.next(); !made)
-      return reported ? false : error(made.error().message);
-  PackedAhead ahead(all, sizes, [&](size_t index) { return packed(index, nullptr); });
-  Status written = writePackage(path, *manifest, std::as_bytes(std::span(*code)),
-                                [&](size_t) { return ahead.next(); });
+  // Begun at the first weight: by then nothing reads the manifest until all are packed.
+  std::optional<PackedAhead> ahead;
+  Status written = writePackage(path, *manifest, std::as_bytes(std::span(*code)), [&](size_t) {
+    if (!ahead)
+      ahead.emplace(all, sizes, packed);
+    return ahead->next();
+  });
   return written || reported ? bool(written) : error(written.error().message);
 }
 

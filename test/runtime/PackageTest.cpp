@@ -88,6 +88,39 @@ TEST_F(PackageFile, IsReadAsWritten) {
       0);
 }
 
+TEST_F(PackageFile, SaysWhatItsWeightsLost) {
+  auto package = Package::open(path);
+  ASSERT_TRUE(package) << package.error().message;
+  std::unique_ptr<package::PackageT> manifest(package->manifest().UnPack());
+  auto bytes = [&](size_t index) {
+    std::span<const std::byte> of = package->weight(index);
+    return Result<std::vector<std::byte>>({of.begin(), of.end()});
+  };
+  manifest->weights[0]->error = 0;
+  std::string other = scratch / "lossy.rpk";
+  auto known = [&](size_t index) {
+    if (index == 0)
+      manifest->weights[0]->error = 0.25f;
+    return bytes(index);
+  };
+  auto written = writePackage(other, *manifest, package->code(), known);
+  ASSERT_TRUE(written) << written.error().message;
+  auto lossy = Package::open(other);
+  ASSERT_TRUE(lossy) << lossy.error().message;
+  EXPECT_EQ(lossy->manifest().weights()->Get(0)->error(), 0.25f);
+  EXPECT_FALSE(lossy->manifest().weights()->Get(1)->error());
+  EXPECT_TRUE(lossy->checkWeights());
+
+  // One that was not announced has no room: nothing is written.
+  auto sudden = [&](size_t index) {
+    manifest->weights[1]->error = 0.5f;
+    return bytes(index);
+  };
+  expectError(writePackage(scratch / "sudden.rpk", *manifest, package->code(), sudden),
+              "manifest: found ", "expected");
+  EXPECT_EQ(scratch.files(), 2u);
+}
+
 TEST_F(PackageFile, PanelsUnpackToRows) {
   auto package = Package::open(path);
   size_t index = *package->findWeight("packed");

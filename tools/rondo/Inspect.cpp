@@ -124,7 +124,7 @@ Json describe(const Package &package, const InspectOptions &options) {
          {"shape", std::vector<int64_t>(weight->shape()->begin(), weight->shape()->end())},
          {"layout", textOf(weight->layout())},
          {"derived", weight->derived()},
-         {"error", weight->error()},
+         {"error", weight->error().value_or(0)},
          {"bytes", weight->bytes()}});
   Json result{{"file", package.path()},
               {"model", textOf(manifest.model())},
@@ -230,8 +230,9 @@ std::string printLosses(const package::Package &manifest) {
     if (types.find(type) == std::string::npos)
       types += (types.empty() ? "" : ", ") + type;
     ++count;
-    lost += weight->error();
-    most = std::max(most, double(weight->error()));
+    double error = weight->error().value_or(0);
+    lost += error;
+    most = std::max(most, error);
   }
   if (count == 0)
     return "";
