@@ -225,6 +225,29 @@ Result<Json> PublishedNames::valueOf(const GgufFile &file, const Setting &settin
     auto found = file.settings().find(settingName(trimmed(name)));
     return found == file.settings().end() ? nullptr : &found->second;
   };
+  auto inEveryLayer = [&](const std::string &name) -> Result<const Json *> {
+    const Json *list = number(name);
+    if (list && (!list->is_array() || list->empty() ||
+                 !std::all_of(list->begin(), list->end(), [](const Json &json) {
+                   return json.is_number_integer() && json.get<int64_t>() >= 0;
+                 })))
+      return wrong(setting.line, fmt::format("{}: {}: found {}, expected a number for every layer",
+                                             file.path(), name, printJson(*list)));
+    return list;
+  };
+  if (auto parts = inside("largest"); parts && parts->size() == 1) {
+    RONDO_TAKE(const Json *list, inEveryLayer((*parts)[0]));
+    return list ? *std::max_element(list->begin(), list->end()) : Json();
+  }
+  if (auto parts = inside("kinds"); parts && parts->size() == 3) {
+    RONDO_TAKE(const Json *list, inEveryLayer((*parts)[0]));
+    if (!list)
+      return Json();
+    Json kinds = Json::array();
+    for (const Json &json : *list)
+      kinds.push_back((*parts)[json.get<int64_t>() == 0 ? 1 : 2]);
+    return kinds;
+  }
   if (size_t at = value.find(" / "); at != std::string::npos) {
     const Json *above = number(value.substr(0, at)), *below = number(value.substr(at + 3));
     if (!above || !below)

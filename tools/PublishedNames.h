@@ -12,7 +12,9 @@
 //   - <- TENSOR                       nothing to read
 //
 //   VALUE   a setting's name; A / B, a quotient of two; numbers(TENSOR), a list; extent(TENSOR, N);
-//           or JSON. Behind it `if TENSOR`: only where there is that tensor.
+//           of a list with a number for every layer largest(SETTING) and kinds(SETTING, A, B),
+//           the names A where it is 0 and B elsewhere; or JSON. Behind it `if TENSOR`: only where
+//           there is that tensor.
 //   CHANGE  pairs SETTING ...      rows of heads, as many as the first setting there is, hold pairs
 //                                  that are neighbours: to be halves
 //           row N                  of the first axis

@@ -14,6 +14,9 @@ def text(value):
 
 
 def setting(value):
+    if isinstance(value, list):  # of one type, which stands before the first
+        items = [setting(item) for item in value]
+        return struct.pack("<I", 9) + items[0][:4] + struct.pack("<Q", len(items)) + b"".join(item[4:] for item in items)
     if isinstance(value, str):
         return struct.pack("<I", 8) + text(value)
     if isinstance(value, float):

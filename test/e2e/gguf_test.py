@@ -87,6 +87,46 @@ class Equal(GgufTest):
         self.assertEqual(self.logits(self.compiled(self.path)), expected)
         self.assertGreater(max(map(abs, expected)), 0.01)
 
+    def test_layers_of_two_kinds(self):
+        """Heads of keys in a list: none of them where a layer is a short convolution."""
+        heads, keys, width, d, f, vocabulary = 4, [0, 2, 0], 3, 32, 48, 60
+        config = {"architectures": ["Lfm2ForCausalLM"], "hidden_size": d, "intermediate_size": f, "block_auto_adjust_ff_dim": False, "num_hidden_layers": len(keys),
+                  "num_attention_heads": heads, "num_key_value_heads": max(keys), "layer_types": ["full_attention" if k else "conv" for k in keys], "conv_L_cache": width,
+                  "norm_eps": 0.25, "rope_parameters": {"rope_theta": 500.0, "rope_type": "default"}, "vocab_size": vocabulary, "tie_word_embeddings": True}
+        settings = {"general.architecture": "lfm2", "lfm2.block_count": len(keys), "lfm2.embedding_length": d, "lfm2.feed_forward_length": f,
+                    "lfm2.attention.head_count": heads, "lfm2.attention.head_count_kv": keys, "lfm2.shortconv.l_cache": width,
+                    "lfm2.attention.layer_norm_rms_epsilon": 0.25, "lfm2.rope.freq_base": 500.0, "lfm2.vocab_size": vocabulary}
+        pairs = {"model.embed_tokens": ("token_embd", [vocabulary, d]), "model.embedding_norm": ("token_embd_norm", [d])}
+        for layer, key in enumerate(keys):
+            size = d // heads
+            parts = {"operator_norm": ("attn_norm", [d]), "ffn_norm": ("ffn_norm", [d]), "feed_forward.w1": ("ffn_gate", [f, d]), "feed_forward.w2": ("ffn_down", [d, f]),
+                     "feed_forward.w3": ("ffn_up", [f, d])}
+            parts.update({"self_attn.q_proj": ("attn_q", [d, d]), "self_attn.k_proj": ("attn_k", [key * size, d]), "self_attn.v_proj": ("attn_v", [key * size, d]),
+                          "self_attn.out_proj": ("attn_output", [d, d]), "self_attn.q_layernorm": ("attn_q_norm", [size]), "self_attn.k_layernorm": ("attn_k_norm", [size])}
+                         if key else {"conv.in_proj": ("shortconv.in_proj", [3 * d, d]), "conv.out_proj": ("shortconv.out_proj", [d, d])})
+            if not key:
+                parts["conv.conv"] = ("shortconv.conv", [d, width])
+            pairs.update({f"model.layers.{layer}.{ours}": (f"blk.{layer}.{theirs}", shape) for ours, (theirs, shape) in parts.items()})
+        source, stored, plain = random.Random(2), {}, {}
+        for ours, (theirs, shape) in pairs.items():
+            count = shape[0] * (shape[1] if len(shape) > 1 else 1)
+            values = array.array("f", [source.gauss(1 if len(shape) == 1 else 0, 0.3) for _ in range(count)])
+            stored[theirs + ".weight"] = ("F32", shape, bytes(values))
+            plain[ours + ".weight"] = ("F32", [shape[0], 1, shape[1]] if ours.endswith("conv.conv") else shape, values)
+        folder = os.path.join(self.scratch.name, "published")
+        os.mkdir(folder)
+        with open(os.path.join(folder, "config.json"), "w") as file:
+            json.dump(config, file)
+        tensors.write(os.path.join(folder, "model.safetensors"), plain)
+        self.write(self.path, gguf.join(settings, stored))
+        expected = self.logits(self.compiled(folder))
+        self.assertEqual(self.logits(self.compiled(self.path)), expected)
+        self.assertGreater(max(map(abs, expected)), 0.01)
+        settings["lfm2.attention.head_count_kv"] = ["two"]
+        self.write(self.path, gguf.join(settings, stored))
+        package = os.path.join(self.scratch.name, "refused.rpk")
+        self.refused([refusals.RONDOC, "--checkpoint", self.path, "-o", package], self.path, "head_count_kv", "a number for every layer")
+
     def small(self, kind):
         """A file with matrices in blocks, and the published checkpoint of their numbers."""
         config = {"architectures": ["LlamaForCausalLM"], "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4,
