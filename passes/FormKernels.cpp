@@ -9,7 +9,8 @@
 // row chooses) is one more than its deepest operand, any other op as deep as it. Products of the
 // same rows are one kernel, which prepares the rows once. All other ops of one level (and one
 // row space) become one rows kernel, which runs after the level's scans, attends and products;
-// what ends a scan that goes token by token is done in it, number by number. Views, constants,
+// what ends a product, or a scan that goes token by token, is done in it, number by number: a bias
+// and a residual are added where the sums still are in registers. Views, constants,
 // positions and what has no time axis are copied into each kernel that reads them, since reading
 // through a view costs nothing. Sound because an op's operands have lower levels, or the same
 // one in the same kernel or an earlier launch of it. Equal kernels are one function.
@@ -295,6 +296,28 @@ void Outliner::formGroups() {
   };
   // Where a scan's group is.
   llvm::DenseMap<Operation *, std::pair<int64_t, size_t>> scans;
+  // Where a product's group is, of the product and of what ends it.
+  llvm::DenseMap<Value, std::pair<int64_t, size_t>> products;
+  auto productEndedBy = [&](MapOp map) -> Value {
+    if (!isCheap(map))
+      return Value();
+    Value ended;
+    for (Value operand : map.getInputs()) {
+      auto type = cast<RankedTensorType>(operand.getType());
+      Value sums = operand;
+      // The same under another name: a square matrix has two axes.
+      if (auto view = operand.getDefiningOp<ViewOp>();
+          view && view.getMap().isIdentity() && operand.hasOneUse())
+        sums = view.getSource();
+      if (!ended && products.contains(sums) && sums.hasOneUse() && type == map.getType())
+        ended = sums;
+      else if (isPerToken(type) ? type != map.getType() : type.getRank() > 1)
+        return Value();
+    }
+    // Other rows are there before the product begins.
+    auto isLate = [&](Value operand) { return level.lookup(operand) >= level.lookup(ended); };
+    return ended && llvm::count_if(map.getInputs(), isLate) == 1 ? ended : Value();
+  };
   for (Operation &op : block) {
     Kind kind = kindOf(&op);
     int64_t deepest = 0;
@@ -332,6 +355,8 @@ void Outliner::formGroups() {
       });
       if (kind == Kind::Scan)
         scans[&op] = {deepest, all.size()};
+      if (kind == Kind::Product)
+        products[op.getResult(0)] = {deepest, same - all.begin()};
       if (same != all.end())
         same->ops.push_back(&op);
       else
@@ -352,6 +377,12 @@ void Outliner::formGroups() {
     });
     if (isFree(&op) && !materialised)
       continue;
+    if (auto map = dyn_cast<MapOp>(op))
+      if (Value ended = productEndedBy(map)) {
+        auto [at, place] = products[map] = products.lookup(ended);
+        boundaries[at][place].ops.push_back(&op);
+        continue;
+      }
     auto [it, isNew] = rows.try_emplace({deepest, last}, Group{Kind::Rows, {}});
     it->second.ops.push_back(&op);
   }
@@ -497,8 +528,9 @@ func::FuncOp Outliner::outline(Group &group, ArrayRef<Value> inputs, ArrayRef<Va
     // Integers are multiplied with integers alone.
     bool rounded = bool(productRows(group.ops.front()).getDefiningOp<RoundOp>());
     for (Operation *op : group.ops)
-      kernel.setArgAttr(llvm::find(inputs, productWeight(cast<ContractOp>(op))) - inputs.begin(),
-                        "rondo.layout", builder.getStringAttr(rounded ? integers : weights));
+      if (auto contract = dyn_cast<ContractOp>(op))
+        kernel.setArgAttr(llvm::find(inputs, productWeight(contract)) - inputs.begin(),
+                          "rondo.layout", builder.getStringAttr(rounded ? integers : weights));
   }
   if (group.kind == Kind::Group) {
     // Panels are of rows of [n, k]; matrices [k, n] are read as they are stored.

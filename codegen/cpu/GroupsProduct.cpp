@@ -76,7 +76,7 @@ private:
 
   LogicalResult roundRow(Value row);
   void roundGroup(Value row, Value group);
-  void emitTile(Value row, int64_t count, Value item, int64_t column);
+  LogicalResult emitTile(Value row, int64_t count, const ProductPanels::Panel &own, int64_t column);
   /// One side of a step of k, as the level's instruction takes it: quads of bytes, or the pairs at
   /// even and odd k.
   using Factor = SmallVector<Value, 2>;
@@ -99,8 +99,7 @@ private:
   StringAttr rowAxis, depthAxis;
   int bits;
   int64_t depth, groups;
-  int64_t columns = 0;         ///< of the panel's product
-  Value weights, output;       ///< its matrix and result
+  Value weights;               ///< the panel's matrix
   SmallVector<Value> matrices; ///< all; the unit of each is part of the rows' scales for it
   Value numbers;               ///< one row, f32, zeros beyond its depth
   Value rounded;               ///< [row - firstRounded][groups][32] of i8 or i16
@@ -133,15 +132,11 @@ LogicalResult GroupsProduct::emit(KernelFrame &frame, ProductPanels &products,
       [&](const ProductPanels::Panel &own, IndexRange block) {
         weights = own.base;
         scales = nest.addressOf(allScales, mul(own.number, scalesOfMatrix), b.getI8Type());
-        output = own.output;
-        columns = own.columns;
         firstRounded = block.lo;
         for (int64_t column = 0; column < panel; column += vectors * isa.lanes)
-          if (failed(
-                  nest.overTiles(block, tileRows(), [&](Value row, int64_t count) -> LogicalResult {
-                    emitTile(row, count, own.item, column);
-                    return success();
-                  })))
+          if (failed(nest.overTiles(block, tileRows(), [&](Value row, int64_t count) {
+                return emitTile(row, count, own, column);
+              })))
             result = failure();
         return result;
       });
@@ -258,7 +253,9 @@ Value GroupsProduct::dot(Value sum, const Factor &panel, const Factor &row) {
   return sum;
 }
 
-void GroupsProduct::emitTile(Value row, int64_t count, Value item, int64_t column) {
+LogicalResult GroupsProduct::emitTile(Value row, int64_t count, const ProductPanels::Panel &own,
+                                      int64_t column) {
+  Value item = own.item;
   Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(lanesOf(b.getF32Type())));
   Sums sums = nest.forLoop(
       nest.i64(0), nest.i64(groups), 1, Sums(count * vectors, zero),
@@ -316,7 +313,7 @@ void GroupsProduct::emitTile(Value row, int64_t count, Value item, int64_t colum
         }
         return next;
       });
-  storePanelTile(nest, sums, {row, count, item, column}, output, columns);
+  return storePanelTile(nest, sums, {row, count, item, column}, own);
 }
 
 LogicalResult cpu::emitGroupsProduct(KernelFrame &frame, ProductPanels &products, int bits,

@@ -100,7 +100,8 @@ mlir::LogicalResult emitGroup(KernelFrame &frame, KernelRecord &record);
 mlir::LogicalResult emitScan(KernelFrame &frame, ScanOp scan, KernelRecord &record);
 mlir::LogicalResult emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord &record);
 
-/// The products of a kernel: contractions of the same rows with matrices of one layout. Work items
+/// The products of a kernel: contractions of the same rows with matrices of one layout, and what
+/// ends them number by number. Work items
 /// are the panels of 32 columns of the first result, then those of the next one; those with as many
 /// columns share their code. Where rows are prepared, by blocks, a result's items are its panels
 /// for the first block, then for the next one: whoever prepares a block multiplies it with many
@@ -123,6 +124,7 @@ public:
   /// A panel where code is emitted for it.
   struct Panel {
     ContractOp contract;
+    mlir::Value ended;        ///< what is stored: the contraction, or elementwise in it
     mlir::Value weight;       ///< the argument that stands for its matrix; null: it is none
     unsigned result;          ///< the result that stands for its own
     mlir::Value base, output; ///< where the matrix and the result are
@@ -145,7 +147,7 @@ private:
   /// Results with as many columns.
   struct Same {
     ContractOp contract;
-    mlir::Value weight;
+    mlir::Value ended, weight;
     int64_t columns, panels, first; ///< panels of each; the first one of all
     int64_t before;                 ///< products before these
     llvm::SmallVector<unsigned> results;
@@ -169,9 +171,10 @@ struct PanelTile {
   mlir::Value panel;
   int64_t column;
 };
-/// Writes the tile's sums, row by row, to the result [rows, columns]; columns beyond are left out.
-void storePanelTile(Nest &nest, mlir::ValueRange sums, const PanelTile &tile, mlir::Value output,
-                    int64_t columns);
+/// Writes what the tile's sums end as, row by row, to the result [rows, columns] of `own`; columns
+/// beyond are left out.
+mlir::LogicalResult storePanelTile(Nest &nest, mlir::ValueRange sums, const PanelTile &tile,
+                                   const ProductPanels::Panel &own);
 
 /// Products of rows with matrices whose layout is not of f32, for the work items of the frame:
 /// `record` comes with one a panel.

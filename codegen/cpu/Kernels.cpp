@@ -368,15 +368,27 @@ LogicalResult cpu::emitRows(KernelFrame &frame, KernelRecord &record) {
 // Products
 //===----------------------------------------------------------------------===//
 
+/// The contraction that `value` is or is made of.
+static ContractOp contractionOf(Value value) {
+  if (auto contract = value.getDefiningOp<ContractOp>())
+    return contract;
+  if (Operation *op = value.getDefiningOp(); isa_and_nonnull<MapOp, ViewOp>(op))
+    for (Value operand : op->getOperands())
+      if (ContractOp contract = contractionOf(operand))
+        return contract;
+  return ContractOp();
+}
+
 FailureOr<ProductPanels> ProductPanels::of(KernelFrame &frame) {
   ProductPanels products(frame);
   Operation *end = frame.kernel.getBody().front().getTerminator();
   Value rows;
   StringRef layout;
   for (auto [i, value] : llvm::enumerate(end->getOperands())) {
-    auto contract = value.getDefiningOp<ContractOp>();
+    ContractOp contract = contractionOf(value);
     if (!contract)
-      return frame.kernel.emitOpError("expects a product kernel to return contractions");
+      return frame.kernel.emitOpError("expects a product kernel to return contractions, or what "
+                                      "is elementwise in one");
     auto type = cast<RankedTensorType>(contract.getType());
     if (type.getRank() != 2)
       return contract.emitOpError("expects a product of rows by columns, got ") << type;
@@ -394,10 +406,14 @@ FailureOr<ProductPanels> ProductPanels::of(KernelFrame &frame) {
     rows = other;
     layout = own;
     int64_t columns = type.getDimSize(1);
-    auto same = llvm::find_if(products.groups, [&](Same &s) { return s.columns == columns; });
+    // What ends two products reads different values.
+    bool isPlain = value == contract.getResult();
+    auto same = llvm::find_if(products.groups, [&](Same &s) {
+      return isPlain && s.columns == columns && s.ended == s.contract.getResult();
+    });
     if (same == products.groups.end()) {
       products.groups.push_back(
-          {contract, weight, columns, (columns + width - 1) / width, 0, 0, {}, {}});
+          {contract, value, weight, columns, (columns + width - 1) / width, 0, 0, {}, {}});
       same = std::prev(products.groups.end());
     }
     same->results.push_back(i);
@@ -425,6 +441,7 @@ ProductPanels::Panel ProductPanels::chosen(const Same &same, Value number) {
   OpBuilder &b = nest.builder();
   Location loc = frame.kernel.getLoc();
   Panel panel{same.contract,
+              same.ended,
               same.weight,
               same.results[0],
               same.bases[0],
@@ -542,26 +559,33 @@ LogicalResult ProductPanels::forEach(Body body) {
   return result;
 }
 
-void cpu::storePanelTile(Nest &nest, ValueRange sums, const PanelTile &tile, Value output,
-                         int64_t columns) {
+LogicalResult cpu::storePanelTile(Nest &nest, ValueRange sums, const PanelTile &tile,
+                                  const ProductPanels::Panel &own) {
   OpBuilder &b = nest.builder();
-  Location loc = output.getLoc();
-  int64_t vectors = int64_t(sums.size()) / tile.count;
-  Value firstOfPanel = arith::MulIOp::create(b, loc, tile.panel, nest.i64(ProductPanels::width));
-  for (int64_t r = 0; r < tile.count; ++r) {
-    Value begin = arith::MulIOp::create(b, loc, nest.after(tile.row, r), nest.i64(columns));
-    for (int64_t j = 0; j < vectors; ++j) {
-      Value sum = sums[size_t(r * vectors + j)];
-      Value first = nest.after(firstOfPanel, tile.column + j * nest.isa().lanes);
-      Value place = arith::AddIOp::create(b, loc, begin, first);
-      Value address = nest.addressOf(output, place, b.getF32Type());
-      if (columns % ProductPanels::width)
-        LLVM::MaskedStoreOp::create(b, loc, sum, address, nest.maskBelow(first, nest.i64(columns)),
-                                    4u);
-      else
-        LLVM::StoreOp::create(b, loc, sum, address, 4u);
-    }
+  ContractOp contract = own.contract;
+  auto type = cast<RankedTensorType>(contract.getType());
+  SmallVector<StringAttr> axes(axesOf(type));
+  Buffer target = nest.rowMajor(own.output, axes, type.getShape(), b.getF32Type());
+  nest.endWith(contract, own.ended);
+  Value firstOfPanel =
+      arith::MulIOp::create(b, target.base.getLoc(), tile.panel, nest.i64(ProductPanels::width));
+  LogicalResult result = success();
+  for (int64_t j = 0, vectors = int64_t(sums.size()) / tile.count; j < vectors; ++j) {
+    Value first = nest.after(firstOfPanel, tile.column + j * nest.isa().lanes);
+    AffineExpr column = nest.openDim(first, own.columns, /*lanes=*/true);
+    bool ragged = own.columns % ProductPanels::width;
+    nest.withLanes(ragged ? nest.maskBelow(first, nest.i64(own.columns)) : Value(), [&] {
+      for (int64_t r = 0; r < tile.count; ++r) {
+        Env env;
+        env.set(axes[0], nest.openDim(nest.after(tile.row, r)));
+        env.set(axes[1], column);
+        if (failed(nest.finish(sums[size_t(r * vectors + j)], contract, contract.getResult(),
+                               target, env)))
+          result = failure();
+      }
+    });
   }
+  return result;
 }
 
 LogicalResult cpu::emitProduct(KernelFrame &frame, KernelRecord &record) {
@@ -607,6 +631,8 @@ LogicalResult cpu::emitProduct(KernelFrame &frame, KernelRecord &record) {
     }
     Buffer output = frame.outputBuffer(own.result);
     output.base = own.output;
+    output.axes.assign(axesOf(type).begin(), axesOf(type).end());
+    nest.endWith(contract, own.ended);
     return nest.emitInto(contract.getResult(), output, Env(), ranges);
   });
 }

@@ -111,6 +111,15 @@ public:
   void fuse(mlir::Value value, mlir::Operation *reduction) { fused[value] = reduction; }
   /// `value` at `env` is `computed`, in the code that is emitted up to the end of the open loop.
   void know(mlir::Value value, const Env &env, mlir::Value computed);
+  /// Where `reduction` is computed into memory, `value` is stored, which is elementwise in it: its
+  /// axes are those of `reduction`, perhaps under other names.
+  void endWith(mlir::Operation *reduction, mlir::Value value) { endings[reduction] = value; }
+  /// Stores `value`, which is what `reduction` computes or is fused with it, where its sum at `env`
+  /// is `sum`.
+  mlir::LogicalResult finish(mlir::Value sum, mlir::Operation *reduction, mlir::Value value,
+                             const Buffer &target, const Env &env);
+  /// What `body` reads and writes in lanes, it does in these alone (null: in all).
+  void withLanes(mlir::Value lanes, llvm::function_ref<void()> body);
   /// Work of no value that is done in shares beside sums: `ask(count)` where about `every` vectors
   /// of multiply-adds, or fewer, come next.
   struct Beside {
@@ -255,6 +264,7 @@ private:
   llvm::DenseMap<mlir::Value, mlir::Value> positions, scalars;
   llvm::DenseMap<mlir::Value, Slice> slices;
   llvm::DenseMap<mlir::Value, mlir::Operation *> fused;
+  llvm::DenseMap<mlir::Operation *, mlir::Value> endings;
   llvm::SmallVector<Dim> dims;
   mlir::Value mask; ///< vector<Wxi1> in the ragged rest, else null
   /// Lanes that the mask leaves out may be computed: they reach no other lane.

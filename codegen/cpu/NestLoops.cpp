@@ -385,6 +385,32 @@ bool Nest::endsAlong(StringAttr axis, Value value, const Buffer &buffer, const E
   return ends;
 }
 
+LogicalResult Nest::finish(Value sum, Operation *reduction, Value value, const Buffer &buffer,
+                           const Env &env) {
+  Value result = reduction->getResult(0);
+  Env named = env;
+  if (auto ending = endings.find(reduction); value == result && ending != endings.end()) {
+    value = ending->second;
+    for (auto [own, other] : llvm::zip_equal(axesOf(result.getType()), axesOf(value.getType())))
+      named.set(other, env.lookup(own));
+  }
+  if (value != result) {
+    know(result, env, sum);
+    FailureOr<Value> rest = evaluate(value, named);
+    if (failed(rest))
+      return failure();
+    sum = *rest;
+  }
+  store(sum, buffer, env);
+  return success();
+}
+
+void Nest::withLanes(Value lanes, llvm::function_ref<void()> body) {
+  std::swap(mask, lanes);
+  body();
+  std::swap(mask, lanes);
+}
+
 LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &buffer,
                                       const Env &env, const IndexRanges &ranges) {
   auto contract = dyn_cast<ContractOp>(op);
@@ -574,17 +600,9 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
   };
 
   // The value where its sums are `final`.
-  auto finish = [&](Value final, const Env &e) {
-    if (value.getDefiningOp() != op) {
-      know(op->getResult(0), e, final);
-      FailureOr<Value> rest = evaluate(value, e);
-      if (failed(rest)) {
-        result = failure();
-        return;
-      }
-      final = *rest;
-    }
-    store(final, buffer, e);
+  auto end = [&](Value sum, const Env &e) {
+    if (failed(finish(sum, op, value, buffer, e)))
+      result = failure();
   };
 
   // One register tile: initialise, reduce, store. `first`: its first index along the tile axis.
@@ -603,7 +621,7 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
         mask = maskBelow(first, after(first, count));
       // The lanes past an axis that ends here are nobody's.
       maskedMayCompute = count < target.lanes && count == extent;
-      finish(vm.sumsOf(sums), along);
+      end(vm.sumsOf(sums), along);
       mask = Value();
       maskedMayCompute = false;
       return result;
@@ -614,7 +632,7 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
         final =
             vector::ReductionOp::create(b, loc, combiner.horizontal(), sum,
                                         arith::FastMathFlags::reassoc | arith::FastMathFlags::nnan);
-      finish(final, e);
+      end(final, e);
     }
     return result;
   };

@@ -48,7 +48,7 @@ private:
   Value mul(Value x, int64_t y) { return arith::MulIOp::create(b, loc, x, nest.i64(y)); }
 
   LogicalResult roundRows(Value first, Value end);
-  LogicalResult emitTile(Value row, int64_t count, Value item, int64_t column);
+  LogicalResult emitTile(Value row, int64_t count, const ProductPanels::Panel &own, int64_t column);
   /// The words of one pair for the tile's vectors of columns.
   SmallVector<Value> words(Value item, Value pair, int64_t column);
   Sums dotStep(Value pair, ValueRange sums, Value row, Value item, int64_t column);
@@ -61,10 +61,9 @@ private:
   Value rows;
   StringAttr rowAxis, depthAxis;
   int64_t depth;
-  int64_t columns = 0;   ///< of the panel's product
-  Value weights, output; ///< its matrix and result
-  Value rounded;         ///< [row - firstRounded][pairs] of two bf16
-  Value firstRounded;    ///< the row that it begins with
+  Value weights;      ///< the panel's matrix
+  Value rounded;      ///< [row - firstRounded][pairs] of two bf16
+  Value firstRounded; ///< the row that it begins with
   LogicalResult result = success();
   static constexpr int64_t vectors = 2;
 };
@@ -82,13 +81,11 @@ LogicalResult PairsProduct::emit(KernelFrame &frame, ProductPanels &products,
       },
       [&](const ProductPanels::Panel &own, IndexRange block) {
         weights = own.base;
-        output = own.output;
-        columns = own.columns;
         firstRounded = block.lo;
         for (int64_t column = 0; column < panel; column += vectors * isa.lanes) {
           LogicalResult tiles =
               nest.overTiles(block, isa.productRows, [&](Value row, int64_t count) {
-                return emitTile(row, count, own.item, column);
+                return emitTile(row, count, own, column);
               });
           if (failed(tiles))
             result = failure();
@@ -190,7 +187,9 @@ PairsProduct::Sums PairsProduct::widenedStep(Value pair, ValueRange sums, Value 
   return next;
 }
 
-LogicalResult PairsProduct::emitTile(Value row, int64_t count, Value item, int64_t column) {
+LogicalResult PairsProduct::emitTile(Value row, int64_t count, const ProductPanels::Panel &own,
+                                     int64_t column) {
+  Value item = own.item;
   auto type = cast<VectorType>(lanesOf(b.getF32Type()));
   Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
   int64_t whole = isa.dotPairs ? pairs() : depth / 2;
@@ -202,7 +201,8 @@ LogicalResult PairsProduct::emitTile(Value row, int64_t count, Value item, int64
                            });
   if (whole != pairs())
     sums = widenedStep(nest.i64(whole), sums, row, item, column, false);
-  storePanelTile(nest, sums, {row, count, item, column}, output, columns);
+  if (failed(storePanelTile(nest, sums, {row, count, item, column}, own)))
+    return failure();
   return result;
 }
 
