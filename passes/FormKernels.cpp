@@ -122,6 +122,29 @@ bool isReadByEnds(MapOp map) {
   return end && endedBy(end);
 }
 
+/// Whether `map` is one cheap operation on rows that its only reader looks back at as well: they
+/// are in memory for that, and what is made of them need not be.
+bool isReadBesideShifts(MapOp map) {
+  if (!isCheap(map) || !map->hasOneUse())
+    return false;
+  auto reader = dyn_cast<MapOp>(*map->user_begin());
+  if (!reader)
+    return false;
+  llvm::SmallDenseSet<Value> seen;
+  auto look = [&](Value value) {
+    if (auto shift = value.getDefiningOp<ShiftOp>())
+      seen.insert(shift.getSource());
+  };
+  for (Value other : reader.getInputs()) {
+    look(other);
+    if (auto before = other.getDefiningOp<MapOp>(); before && isCheap(before))
+      llvm::for_each(before.getInputs(), look);
+  }
+  return llvm::all_of(map.getInputs(), [&](Value value) {
+    return !isPerToken(value.getType()) || seen.contains(value);
+  });
+}
+
 /// Copied into each kernel that reads it.
 bool isFree(Operation *op) {
   // The package holds its value.
@@ -134,6 +157,8 @@ bool isFree(Operation *op) {
     return true;
   // A product or sum that a token loop alone reads, once for each of its numbers.
   if (auto map = dyn_cast<MapOp>(op); map && (isReadByLoops(map) || isReadByEnds(map)))
+    return true;
+  if (auto map = dyn_cast<MapOp>(op); map && isReadBesideShifts(map))
     return true;
   // A truth value has no form in memory.
   if (isa<MapOp>(op) && elementTypeOf(op->getResult(0).getType()).isInteger(1))
@@ -230,6 +255,8 @@ StringRef nameOf(Kind kind) {
 bool readsRows(Operation *user, Value value) {
   if (auto attend = dyn_cast<AttendOp>(user))
     return llvm::is_contained(attend.getKeys(), value);
+  if (auto map = dyn_cast<MapOp>(user))
+    return isPerToken(value.getType()) && isReadBesideShifts(map);
   if (auto gather = dyn_cast<GatherOp>(user))
     return isChoice(gather) && gather.getIds() == value;
   if (auto contract = dyn_cast<ContractOp>(user))
