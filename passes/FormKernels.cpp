@@ -559,6 +559,21 @@ func::FuncOp Outliner::outline(Group &group, ArrayRef<Value> inputs, ArrayRef<Va
         kernel.setArgAttr(llvm::find(inputs, productWeight(contract)) - inputs.begin(),
                           "rondo.layout", builder.getStringAttr(rounded ? integers : weights));
   }
+  if (auto scan = dyn_cast<ScanOp>(group.ops.front())) {
+    // A matrix of parameters that every token meets the state with lies as the state does.
+    Block &token = scan.getToken().front();
+    Value state = token.getArgument(scan.getInputs().size());
+    SmallVector<int64_t> order = storageOrder(token, state);
+    for (Value input : scan.getInputs()) {
+      auto type = cast<RankedTensorType>(input.getType());
+      auto place = llvm::find(inputs, input);
+      if (!order.empty() && place != inputs.end() && !isPerToken(type) && type.getRank() == 2 &&
+          type.getElementType().isF32() &&
+          axesOf(type)[0] == axesOf(state.getType())[size_t(order.back())])
+        kernel.setArgAttr(unsigned(place - inputs.begin()), "rondo.layout",
+                          builder.getStringAttr("panels32"));
+    }
+  }
   if (group.kind == Kind::Group) {
     // Panels are of rows of [n, k]; matrices [k, n] are read as they are stored.
     auto contract = cast<ContractOp>(group.ops.front());

@@ -123,7 +123,9 @@ LogicalResult cpu::emitResident(KernelFrame &frame, ScanOp scan, const Residency
   for (auto [i, input] : llvm::enumerate(scan.getInputs())) {
     Value argument = body.getArgument(i);
     auto axes = axesOf(input.getType());
-    bool strided = !isPerToken(input.getType()) && axes.size() > 1 &&
+    auto stored = dyn_cast<BlockArgument>(input);
+    bool packed = stored && frame.inputLayout(stored.getArgNumber()) != "rows";
+    bool strided = !packed && !isPerToken(input.getType()) && axes.size() > 1 &&
                    llvm::is_contained(axes, residency.lanes) && axes.back() != residency.lanes;
     nest.bindSlice(argument, input, nest.openDim(first), StringAttr());
     if (!strided)

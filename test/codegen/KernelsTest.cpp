@@ -429,6 +429,20 @@ func.func private @k(%x: tensor<?x61xf32, #td>, %b: tensor<?x5xf32, #tn>, %w: te
   return %sum : tensor<?x61xf32, #td>
 })",
      1e-5},
+    {"a_scan_with_a_matrix_in_panels", R"(
+func.func private @k(%x: tensor<?x61xf32, #td>, %b: tensor<?x5xf32, #tn>, %a: tensor<61x5xf32, #rondo.axes<[d, n]>> {rondo.layout = "panels32"}) -> tensor<?x61xf32, #td> attributes {rondo.kernel = "scan", rondo.states = ["r.S"],
+    rondo.state_info = [{init = -1 : i64, kind = "fixed", order = array<i64: 1, 0>, source = -1 : i64, tokens = 0 : i64, type = tensor<61x5xf32, #rondo.axes<[d, n]>>}]} {
+  %zero = rondo.constant dense<0.0> : tensor<61x5xf32, #rondo.axes<[d, n]>>
+  %y = rondo.scan "r" inputs(%x, %b, %a : tensor<?x61xf32, #td>, tensor<?x5xf32, #tn>, tensor<61x5xf32, #rondo.axes<[d, n]>>) states("S" = %zero : tensor<61x5xf32, #rondo.axes<[d, n]>>) chunk 1 form "sequential" transition "none" -> (tensor<?x61xf32, #td>) token(%xt, %bt, %at, %S) {
+    %0 = rondo.map mul(%at, %S) : (tensor<61x5xf32, #rondo.axes<[d, n]>>, tensor<61x5xf32, #rondo.axes<[d, n]>>) -> tensor<61x5xf32, #rondo.axes<[d, n]>>
+    %1 = rondo.map mul(%xt, %bt) : (tensor<61xf32, #d>, tensor<5xf32, #n>) -> tensor<61x5xf32, #rondo.axes<[d, n]>>
+    %2 = rondo.map add(%0, %1) : (tensor<61x5xf32, #rondo.axes<[d, n]>>, tensor<61x5xf32, #rondo.axes<[d, n]>>) -> tensor<61x5xf32, #rondo.axes<[d, n]>>
+    %3 = rondo.contract %2, %bt over [n] : tensor<61x5xf32, #rondo.axes<[d, n]>>, tensor<5xf32, #n> -> tensor<61xf32, #d>
+    rondo.yield (%2 : tensor<61x5xf32, #rondo.axes<[d, n]>>) (%3 : tensor<61xf32, #d>)
+  }
+  return %y : tensor<?x61xf32, #td>
+})",
+     1e-5},
     {"a_scan_that_ends_in_memory", R"(
 func.func private @k(%x: tensor<?x3x10xf32, #thp>, %b: tensor<?x21xf32, #tn>, %w: tensor<3x10xf32, #hp>) -> tensor<?x3x10xf32, #thp> attributes {rondo.kernel = "scan", rondo.states = ["r.S"],
     rondo.state_info = [{init = -1 : i64, kind = "fixed", source = -1 : i64, tokens = 0 : i64, type = tensor<3x10x21xf32, #hpn>}]} {
@@ -536,11 +550,11 @@ func.func private @k(%v: tensor<?x4x10xf32, #thk>) -> tensor<?x4x10xf32, #thk> a
 std::vector<float> swapLastTwo(const std::vector<float> &from, ArrayRef<int64_t> shape,
                                bool toStorage) {
   std::vector<float> to(from.size());
-  for (int64_t h = 0; h < shape[0]; ++h)
-    for (int64_t p = 0; p < shape[1]; ++p)
-      for (int64_t n = 0; n < shape[2]; ++n) {
-        int64_t plain = (h * shape[1] + p) * shape[2] + n,
-                stored = (h * shape[2] + n) * shape[1] + p;
+  int64_t rows = shape[shape.size() - 2], columns = shape.back();
+  for (int64_t begin = 0; begin < int64_t(from.size()); begin += rows * columns)
+    for (int64_t p = 0; p < rows; ++p)
+      for (int64_t n = 0; n < columns; ++n) {
+        int64_t plain = begin + p * columns + n, stored = begin + n * rows + p;
         to[toStorage ? stored : plain] = from[toStorage ? plain : stored];
       }
   return to;
