@@ -65,21 +65,31 @@ static double stateBytes(const package::Package &manifest, const package::Step &
   return bytes;
 }
 
-/// Whether a launch multiplies pairs of bf16: its kernel was made for a level that does, and reads
-/// weights of bf16.
-static bool multipliesPairs(const package::Package &manifest, const package::Step &step,
-                            std::string_view isa) {
+/// The peak of what a launch multiplies with: pairs of bf16 and quads of integers where its kernel
+/// was made for a level that takes them, and reads such weights.
+static double peakOf(const package::Package &manifest, const package::Step &step,
+                     const MachineDescription &machine, std::string_view isa) {
   const package::Kernel &kernel = *manifest.kernels()->Get(static_cast<unsigned>(step.kernel()));
   auto ofLevel = [&](const package::Variant *variant) {
     return roundsFactors(isa) && variant->isa()->string_view() == isa;
   };
-  auto ofPairs = [&](const package::Operand *operand) {
-    return operand->kind() == package::OperandKind::Weight &&
-           manifest.weights()->Get(static_cast<unsigned>(operand->index()))->dtype() ==
-               package::DType::BF16;
+  auto reads = [&](std::initializer_list<package::DType> types) {
+    return std::any_of(step.operands()->begin(), step.operands()->end(),
+                       [&](const package::Operand *operand) {
+                         if (operand->kind() != package::OperandKind::Weight)
+                           return false;
+                         auto index = static_cast<unsigned>(operand->index());
+                         package::DType type = manifest.weights()->Get(index)->dtype();
+                         return std::find(types.begin(), types.end(), type) != types.end();
+                       });
   };
-  return std::any_of(kernel.variants()->begin(), kernel.variants()->end(), ofLevel) &&
-         std::any_of(step.operands()->begin(), step.operands()->end(), ofPairs);
+  if (std::any_of(kernel.variants()->begin(), kernel.variants()->end(), ofLevel)) {
+    if (reads({package::DType::BF16}))
+      return machine.bf16Peak;
+    if (reads({package::DType::I8, package::DType::U8}))
+      return machine.int8Peak;
+  }
+  return machine.f32Peak;
 }
 
 /// The cycles of a launch over one sequence, between the sizes that the package has estimates for:
@@ -188,12 +198,24 @@ std::vector<KernelTime> kernelTimes(const package::Package &manifest, const pack
     sum.flops += flops;
     sum.bytes += weights + states + others;
     double reading = weightSpeed > 0 ? (weights + states) / weightSpeed : 0;
-    if (double speed = readSpeed(machine, others / std::max(1.0, runs)); speed > 0)
+    // Nobody waits for lines that are written back, which take of the memory's time all the same.
+    double waited = weightSpeed > 0 ? (weights + states * 3 / 4) / weightSpeed : 0;
+    if (double speed = readSpeed(machine, others / std::max(1.0, runs)); speed > 0) {
       reading += others / speed;
-    double peak = multipliesPairs(manifest, step, isa) ? machine.bf16Peak : machine.f32Peak;
+      waited += others / speed;
+    }
+    // What goes row by row waits for its weights at every row where they do not stay in the first
+    // cache; a scan's work items have a part of them each.
+    double again = 0, own = weights / std::max(1.0, runs);
+    if (kernel.per() == package::Per::Sequences)
+      own /= std::max(1.0, static_cast<double>(kernel.factor()));
+    if ((sum.kind == "scan" || sum.kind == "rows") && own > static_cast<double>(machine.firstCache))
+      again = weights / runs * (rows - runs) /
+              readSpeed(machine, own * static_cast<double>(machine.threads));
+    double peak = peakOf(manifest, step, machine, isa);
     sum.limit += std::max(peak > 0 ? flops / peak : 0, reading);
     if (std::optional<double> cycles = computing(kernel, time, machine, isa))
-      sum.predicted += std::max(*cycles, reading) + machine.launch * runs;
+      sum.predicted += std::max(*cycles, waited) + again + machine.launch * runs;
   }
   std::vector<KernelTime> kernels;
   for (auto &[name, kernel] : byName)
