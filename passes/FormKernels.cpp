@@ -191,6 +191,38 @@ GatherOp chosenWeight(ContractOp contract) {
   return GatherOp();
 }
 
+/// The side of `contract` that is a matrix of parameters for each of several blocks, [b, n, k] or
+/// [b, k, n], when the op is rows of blocks [t, b, k] times those: a block-diagonal matrix. Null
+/// where it is none, or where a block is too small for sums of whole vectors.
+Value blockWeight(ContractOp contract) {
+  constexpr int64_t smallest = 16;
+  auto result = cast<RankedTensorType>(contract.getType());
+  if (contract.getAxes().size() != 1 || result.getRank() != 3)
+    return Value();
+  auto depth = cast<StringAttr>(contract.getAxes()[0]);
+  auto axes = axesOf(result);
+  auto isBlocks = [&](Value weight, Value rows) {
+    auto type = cast<RankedTensorType>(weight.getType());
+    bool isLeaf = isa<BlockArgument>(weight) || isa_and_nonnull<ParamOp>(weight.getDefiningOp());
+    if (!isLeaf || isPerToken(type) || !isPerToken(rows.getType()) || type.getRank() != 3)
+      return false;
+    int64_t columns = extentOf(result, axes[2].getValue());
+    return axesOf(rows.getType()) == ArrayRef({axes[0], axes[1], depth}) &&
+           (axesOf(type) == ArrayRef({axes[1], axes[2], depth}) ||
+            axesOf(type) == ArrayRef({axes[1], depth, axes[2]})) &&
+           columns >= smallest && columns * extentOf(type, depth.getValue()) >= smallestProduct;
+  };
+  if (isBlocks(contract.getRhs(), contract.getLhs()))
+    return contract.getRhs();
+  return isBlocks(contract.getLhs(), contract.getRhs()) ? contract.getLhs() : Value();
+}
+
+/// What a product is multiplied with.
+Value weightOf(ContractOp contract) {
+  Value weight = productWeight(contract);
+  return weight ? weight : blockWeight(contract);
+}
+
 /// In which order a recurrence's state is best stored: what work items share out first, then the
 /// axes that every read sums over, so that a read adds whole vectors along the others. Empty: the
 /// order of its type.
@@ -235,7 +267,7 @@ Kind kindOf(Operation *op) {
     return Kind::Attend;
   if (isa<CallOp, LastOp, LaunchOp, ParamOp>(op) || op->hasTrait<OpTrait::IsTerminator>())
     return Kind::Other;
-  if (auto contract = dyn_cast<ContractOp>(op); contract && productWeight(contract))
+  if (auto contract = dyn_cast<ContractOp>(op); contract && weightOf(contract))
     return Kind::Product;
   if (auto contract = dyn_cast<ContractOp>(op); contract && chosenWeight(contract))
     return Kind::Group;
@@ -267,7 +299,7 @@ bool readsRows(Operation *user, Value value) {
 /// What a product multiplies its matrix with.
 Value productRows(Operation *product) {
   auto contract = cast<ContractOp>(product);
-  return productWeight(contract) == contract.getLhs() ? contract.getRhs() : contract.getLhs();
+  return weightOf(contract) == contract.getLhs() ? contract.getRhs() : contract.getLhs();
 }
 
 /// The launches to be made in one function.
@@ -295,6 +327,8 @@ public:
   unsigned run();
 
 private:
+  /// Of the matrix of a product; empty: as it is.
+  StringRef layoutOf(ContractOp product) const;
   void formGroups();
   void launch(Group &group);
   func::FuncOp outline(Group &group, ArrayRef<Value> inputs, ArrayRef<Value> outputs);
@@ -308,6 +342,16 @@ private:
   SmallVector<Group> groups;
   llvm::MapVector<Value, Tail> tails;
 };
+
+StringRef Outliner::layoutOf(ContractOp product) const {
+  if (Value blocks = blockWeight(product)) {
+    // Columns of [b, k, n] are neighbours as they are stored.
+    bool alongColumns = axesOf(blocks.getType())[1] == cast<StringAttr>(product.getAxes()[0]);
+    return alongColumns ? StringRef() : chosen;
+  }
+  // Integers are multiplied with integers alone.
+  return productRows(product).getDefiningOp<RoundOp>() ? integers : weights;
+}
 
 void Outliner::formGroups() {
   Block &block = function.getBody().front();
@@ -378,7 +422,8 @@ void Outliner::formGroups() {
     if (kind != Kind::Rows) {
       SmallVector<Group> &all = boundaries[deepest];
       Group *same = kind != Kind::Product ? all.end() : llvm::find_if(all, [&](Group &group) {
-        return group.kind == kind && productRows(group.ops.front()) == productRows(&op);
+        return group.kind == kind && productRows(group.ops.front()) == productRows(&op) &&
+               layoutOf(cast<ContractOp>(group.ops.front())) == layoutOf(cast<ContractOp>(op));
       });
       if (kind == Kind::Scan)
         scans[&op] = {deepest, all.size()};
@@ -552,12 +597,11 @@ func::FuncOp Outliner::outline(Group &group, ArrayRef<Value> inputs, ArrayRef<Va
   func::ReturnOp::create(detached, kernel.getLoc(), results);
   describeStates(group, inputs, kernel);
   if (group.kind == Kind::Product) {
-    // Integers are multiplied with integers alone.
-    bool rounded = bool(productRows(group.ops.front()).getDefiningOp<RoundOp>());
     for (Operation *op : group.ops)
       if (auto contract = dyn_cast<ContractOp>(op))
-        kernel.setArgAttr(llvm::find(inputs, productWeight(contract)) - inputs.begin(),
-                          "rondo.layout", builder.getStringAttr(rounded ? integers : weights));
+        if (StringRef layout = layoutOf(contract); !layout.empty())
+          kernel.setArgAttr(llvm::find(inputs, weightOf(contract)) - inputs.begin(), "rondo.layout",
+                            builder.getStringAttr(layout));
   }
   if (auto scan = dyn_cast<ScanOp>(group.ops.front())) {
     // A matrix of parameters that every token meets the state with lies as the state does.

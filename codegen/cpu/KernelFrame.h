@@ -103,9 +103,10 @@ mlir::LogicalResult emitAttend(KernelFrame &frame, AttendOp attend, KernelRecord
 /// The products of a kernel: contractions of the same rows with matrices of one layout, and what
 /// ends them number by number. Work items
 /// are the panels of 32 columns of the first result, then those of the next one; those with as many
-/// columns share their code. Where rows are prepared, by blocks, a result's items are its panels
-/// for the first block, then for the next one: whoever prepares a block multiplies it with many
-/// panels, whatever the number of threads, and goes through a matrix that stays in cache.
+/// columns share their code. A block-diagonal matrix has panels of each block. Where rows are
+/// prepared, by blocks, a result's items are its panels for the first block, then for the next one:
+/// whoever prepares a block multiplies it with many panels, whatever the number of threads, and
+/// goes through a matrix that stays in cache.
 class ProductPanels {
 public:
   static constexpr int64_t width = 32;
@@ -117,7 +118,7 @@ public:
   ContractOp contract() const { return groups.front().contract; }
   /// The matrix of `contract()` as an argument; null: it is none.
   mlir::Value weight() const { return groups.front().weight; }
-  bool several() const { return total > groups.front().panels; }
+  bool several() const { return total > groups.front().ofEach(); }
   /// Where all matrices are.
   llvm::SmallVector<mlir::Value> matrices() const;
 
@@ -131,6 +132,7 @@ public:
     mlir::Value number;       ///< the matrix' place among all
     mlir::Value item;         ///< the panel's number in both
     int64_t columns;
+    mlir::Value block; ///< of a block-diagonal matrix; null: it is none
   };
   using Body = llvm::function_ref<mlir::LogicalResult(const Panel &, IndexRange rows)>;
   /// Loops over the frame's work items, all rows at once.
@@ -148,10 +150,12 @@ private:
   struct Same {
     ContractOp contract;
     mlir::Value ended, weight;
-    int64_t columns, panels, first; ///< panels of each; the first one of all
+    int64_t columns, panels, first; ///< panels of each block; the first one of all
+    int64_t blocks;                 ///< of a block-diagonal matrix; 1: it is none
     int64_t before;                 ///< products before these
     llvm::SmallVector<unsigned> results;
     llvm::SmallVector<mlir::Value> bases;
+    int64_t ofEach() const { return panels * blocks; }
   };
   /// The product that `number` counts among those with as many columns.
   Panel chosen(const Same &same, mlir::Value number);

@@ -143,9 +143,13 @@ Buffer KernelFrame::bufferFor(Value base, RankedTensorType type, StringRef layou
   Buffer buffer = nest.rowMajor(base, axes, type.getShape(), type.getElementType());
   if (layout == "panels32" || layout == "halves32") {
     OpBuilder &b = nest.builder();
-    AffineExpr n = b.getAffineDimExpr(0), k = b.getAffineDimExpr(1);
-    int64_t depth = type.getDimSize(1);
-    buffer.layout = AffineMap::get(2, 0, n.floorDiv(32) * (depth * 32) + k * 32 + n % 32);
+    auto rank = unsigned(type.getRank()); // 3: matrices one after the other
+    AffineExpr n = b.getAffineDimExpr(rank - 2), k = b.getAffineDimExpr(rank - 1);
+    int64_t depth = type.getShape().back(), rows = type.getDimSize(rank - 2);
+    AffineExpr place = n.floorDiv(32) * (depth * 32) + k * 32 + n % 32;
+    if (rank == 3)
+      place = b.getAffineDimExpr(0) * ((rows + 31) / 32 * 32 * depth) + place;
+    buffer.layout = AffineMap::get(rank, 0, place);
     if (layout == "halves32")
       buffer.element = b.getBF16Type();
   } else if (layout == "pairs32") {
@@ -390,8 +394,10 @@ FailureOr<ProductPanels> ProductPanels::of(KernelFrame &frame) {
       return frame.kernel.emitOpError("expects a product kernel to return contractions, or what "
                                       "is elementwise in one");
     auto type = cast<RankedTensorType>(contract.getType());
-    if (type.getRank() != 2)
-      return contract.emitOpError("expects a product of rows by columns, got ") << type;
+    if (type.getRank() != 2 && type.getRank() != 3)
+      return contract.emitOpError("expects a product of rows, or of their blocks, by columns, got ")
+             << type;
+    int64_t blocks = type.getRank() == 3 ? type.getDimSize(1) : 1;
     Value weight, other = contract.getLhs();
     for (Value operand : contract->getOperands())
       if (isa<BlockArgument>(operand) && !isPerToken(operand.getType()))
@@ -405,15 +411,16 @@ FailureOr<ProductPanels> ProductPanels::of(KernelFrame &frame) {
                                   "matrices of the same layout");
     rows = other;
     layout = own;
-    int64_t columns = type.getDimSize(1);
+    int64_t columns = type.getShape().back();
     // What ends two products reads different values.
     bool isPlain = value == contract.getResult();
     auto same = llvm::find_if(products.groups, [&](Same &s) {
-      return isPlain && s.columns == columns && s.ended == s.contract.getResult();
+      return isPlain && s.columns == columns && s.blocks == blocks &&
+             s.ended == s.contract.getResult();
     });
     if (same == products.groups.end()) {
       products.groups.push_back(
-          {contract, value, weight, columns, (columns + width - 1) / width, 0, 0, {}, {}});
+          {contract, value, weight, columns, (columns + width - 1) / width, 0, blocks, 0, {}, {}});
       same = std::prev(products.groups.end());
     }
     same->results.push_back(i);
@@ -424,7 +431,7 @@ FailureOr<ProductPanels> ProductPanels::of(KernelFrame &frame) {
     same.first = products.total;
     same.before = before;
     before += int64_t(same.results.size());
-    products.total += same.panels * int64_t(same.results.size());
+    products.total += same.ofEach() * int64_t(same.results.size());
   }
   return products;
 }
@@ -448,7 +455,8 @@ ProductPanels::Panel ProductPanels::chosen(const Same &same, Value number) {
               frame.output(same.results[0]),
               number ? nest.after(number, same.before) : nest.i64(same.before),
               Value(),
-              same.columns};
+              same.columns,
+              Value()};
   for (size_t i = 1; i < same.results.size(); ++i) {
     Value reached =
         arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, number, nest.i64(int64_t(i)));
@@ -536,7 +544,7 @@ LogicalResult ProductPanels::forEach(Body body) {
   IndexRange rows{nest.i64(0), frame.rows(), std::nullopt};
   for (Same &same : groups) {
     Location loc = same.contract.getLoc();
-    int64_t behind = same.first + same.panels * int64_t(same.results.size());
+    int64_t behind = same.first + same.ofEach() * int64_t(same.results.size());
     Value lo = frame.begin(), hi = frame.end();
     if (same.first > 0)
       lo = arith::MaxSIOp::create(b, loc, lo, nest.i64(same.first));
@@ -546,11 +554,16 @@ LogicalResult ProductPanels::forEach(Body body) {
       Value product;
       item = nest.after(item, -same.first);
       if (same.results.size() > 1) {
-        Value panels = nest.i64(same.panels);
+        Value panels = nest.i64(same.ofEach());
         product = arith::DivUIOp::create(b, loc, item, panels);
         item = arith::RemUIOp::create(b, loc, item, panels);
       }
       Panel panel = chosen(same, product);
+      if (cast<RankedTensorType>(same.contract.getType()).getRank() == 3) {
+        Value panels = nest.i64(same.panels);
+        panel.block = arith::DivUIOp::create(b, loc, item, panels);
+        item = arith::RemUIOp::create(b, loc, item, panels);
+      }
       panel.item = item;
       if (succeeded(result))
         result = body(panel, rows);
@@ -623,7 +636,10 @@ LogicalResult cpu::emitProduct(KernelFrame &frame, KernelRecord &record) {
     }
     IndexRanges ranges;
     ranges[axesOf(type)[0]] = rows;
-    ranges[axesOf(type)[1]] = range;
+    ranges[axesOf(type).back()] = range;
+    Env env;
+    if (own.block)
+      env.set(axesOf(type)[1], nest.openDim(own.block, type.getDimSize(1)));
     if (own.weight) {
       Buffer matrix = frame.inputBuffer(cast<BlockArgument>(own.weight).getArgNumber());
       matrix.base = own.base;
@@ -633,7 +649,7 @@ LogicalResult cpu::emitProduct(KernelFrame &frame, KernelRecord &record) {
     output.base = own.output;
     output.axes.assign(axesOf(type).begin(), axesOf(type).end());
     nest.endWith(contract, own.ended);
-    return nest.emitInto(contract.getResult(), output, Env(), ranges);
+    return nest.emitInto(contract.getResult(), output, env, ranges);
   });
 }
 

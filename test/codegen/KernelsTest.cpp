@@ -229,6 +229,27 @@ func.func private @k(%x: tensor<?x61xf32, #td>, %u: tensor<70x61xf32, #nd> {rond
   return %0, %3 : tensor<?x70xf32, #tn>, tensor<?x70xf32, #tn>
 })",
      4e-6},
+    {"products_with_block_diagonal_matrices", R"(
+func.func private @k(%x: tensor<?x3x21xf32, #rondo.axes<[t, b, k]>>, %u: tensor<3x37x21xf32, #rondo.axes<[b, n, k]>> {rondo.layout = "panels32"}, %v: tensor<3x37x21xf32, #rondo.axes<[b, n, k]>> {rondo.layout = "panels32"}, %h: tensor<?x3x37xf32, #rondo.axes<[t, b, n]>>) -> (tensor<?x3x37xf32, #rondo.axes<[t, b, n]>>, tensor<?x3x37xf32, #rondo.axes<[t, b, n]>>) attributes {rondo.kernel = "product"} {
+  %0 = rondo.contract %x, %u over [k] : tensor<?x3x21xf32, #rondo.axes<[t, b, k]>>, tensor<3x37x21xf32, #rondo.axes<[b, n, k]>> -> tensor<?x3x37xf32, #rondo.axes<[t, b, n]>>
+  %1 = rondo.contract %v, %x over [k] : tensor<3x37x21xf32, #rondo.axes<[b, n, k]>>, tensor<?x3x21xf32, #rondo.axes<[t, b, k]>> -> tensor<?x3x37xf32, #rondo.axes<[t, b, n]>>
+  %2 = rondo.map add(%1, %h) : (tensor<?x3x37xf32, #rondo.axes<[t, b, n]>>, tensor<?x3x37xf32, #rondo.axes<[t, b, n]>>) -> tensor<?x3x37xf32, #rondo.axes<[t, b, n]>>
+  return %0, %2 : tensor<?x3x37xf32, #rondo.axes<[t, b, n]>>, tensor<?x3x37xf32, #rondo.axes<[t, b, n]>>
+})",
+     1e-5},
+    {"products_with_block_diagonal_matrices_in_bf16", R"(
+func.func private @k(%x: tensor<?x3x21xf32, #rondo.axes<[t, b, k]>>, %u: tensor<3x64x21xf32, #rondo.axes<[b, n, k]>> {rondo.layout = "halves32"}, %v: tensor<3x64x21xf32, #rondo.axes<[b, n, k]>> {rondo.layout = "halves32"}) -> (tensor<?x3x64xf32, #rondo.axes<[t, b, n]>>, tensor<?x3x64xf32, #rondo.axes<[t, b, n]>>) attributes {rondo.kernel = "product"} {
+  %0 = rondo.contract %x, %u over [k] : tensor<?x3x21xf32, #rondo.axes<[t, b, k]>>, tensor<3x64x21xf32, #rondo.axes<[b, n, k]>> -> tensor<?x3x64xf32, #rondo.axes<[t, b, n]>>
+  %1 = rondo.contract %x, %v over [k] : tensor<?x3x21xf32, #rondo.axes<[t, b, k]>>, tensor<3x64x21xf32, #rondo.axes<[b, n, k]>> -> tensor<?x3x64xf32, #rondo.axes<[t, b, n]>>
+  return %0, %1 : tensor<?x3x64xf32, #rondo.axes<[t, b, n]>>, tensor<?x3x64xf32, #rondo.axes<[t, b, n]>>
+})",
+     1e-5},
+    {"product_with_blocks_that_lie_along_columns", R"(
+func.func private @k(%x: tensor<?x3x21xf32, #rondo.axes<[t, b, k]>>, %u: tensor<3x21x37xf32, #rondo.axes<[b, k, n]>>) -> tensor<?x3x37xf32, #rondo.axes<[t, b, n]>> attributes {rondo.kernel = "product"} {
+  %0 = rondo.contract %x, %u over [k] : tensor<?x3x21xf32, #rondo.axes<[t, b, k]>>, tensor<3x21x37xf32, #rondo.axes<[b, k, n]>> -> tensor<?x3x37xf32, #rondo.axes<[t, b, n]>>
+  return %0 : tensor<?x3x37xf32, #rondo.axes<[t, b, n]>>
+})",
+     1e-5},
     {"lookup_in_pairs_of_bf16", R"(
 func.func private @k(%x: tensor<?x61xf32, #td>, %w: tensor<70x61xf32, #nd> {rondo.layout = "pairs32"}, %b: tensor<70xf32, #n>) -> tensor<?x61xf32, #td> attributes {rondo.kernel = "rows"} {
   %s = rondo.contract %w, %b over [n] : tensor<70x61xf32, #nd>, tensor<70xf32, #n> -> tensor<61xf32, #d>
