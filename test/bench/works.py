@@ -53,7 +53,9 @@ def works():
         Work("prefill 512, xLSTM, f32", "prefill", "xlstm-small", "f32", 512, (("torch", "f32"),), (2,), 5.0),
         Work("decode, xLSTM, f32", "decode", "xlstm-small", "f32", 16, (("torch", "f32"),), (2,), 5.0),
         Work("sLSTM layer, 4 heads of 64, 512 tokens", "kernel", "slstm", "f32", 512, (("torch", "f32"),), (2,), 5.0),
+        Work("sLSTM layer, 4 heads of 64, one token", "kernel", "slstm", "f32", 1, (("torch", "f32"),), (2,), 5.0),
         Work("TTT-Linear, 12 heads of 64, 2048 tokens", "kernel", "ttt-12x64", "f32", 2048, (("torch", "f32"),), both, 5.0),
+        Work("TTT-Linear, 12 heads of 64, one token", "kernel", "ttt-12x64", "f32", 1, (("torch", "f32"),), both, 5.0),
         *[
             Work(f"SSD, {heads} heads 64x64, 4096 tokens", "kernel", f"ssd-{heads}x64x64", "f32", 4096, (("torch", "f32"), ("jax", "f32")), both, 10.0)
             for heads in (12, 24)

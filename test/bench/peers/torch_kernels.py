@@ -60,7 +60,7 @@ def ttt(h, k):
 
     q, key, v, _ = inputs(h, k, k)
     w, b, rate = torch.ones(h, k), torch.zeros(h, k), torch.rand(1, T, h, 1) * 0.1
-    return lambda: chunk_ttt_linear_ref(q, key, v, w, b, rate, scale=1.0, mini_batch_size=16)
+    return lambda: chunk_ttt_linear_ref(q, key, v, w, b, rate, scale=1.0, mini_batch_size=min(16, T))
 
 
 def slstm():
