@@ -99,6 +99,34 @@ RONDO_MIXED(mixedAvx512, "avx512f", __m512, _mm512_setzero_ps(),
             _mm512_add_ps(sum, _mm512_set1_ps(0.5f)))
 #undef RONDO_MIXED
 #undef RONDO_PEAK
+
+/// What the tile registers are configured with.
+struct TileShapes {
+  uint8_t palette = 1, startRow = 0, reserved[14] = {};
+  uint16_t rowBytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+static_assert(sizeof(TileShapes) == 64);
+
+// Products of whole registers: as many rows by as many columns, by
+// 16 pairs of bf16 or quads of bytes.
+#define RONDO_TILE_PEAK(NAME, TARGET, INSTRUCTION)                                                 \
+  __attribute__((target(TARGET), noinline)) void NAME(int64_t rounds) {                            \
+    static constexpr TileShapes shapes;                                                            \
+    _tile_loadconfig(&shapes);                                                                     \
+    _tile_zero(4), _tile_zero(5), _tile_zero(6), _tile_zero(7);                                    \
+    for (int64_t round = 0; round < rounds; ++round) {                                             \
+      INSTRUCTION(0, 4, 6);                                                                        \
+      INSTRUCTION(1, 4, 7);                                                                        \
+      INSTRUCTION(2, 5, 6);                                                                        \
+      INSTRUCTION(3, 5, 7);                                                                        \
+    }                                                                                              \
+    _tile_release();                                                                               \
+  }
+
+RONDO_TILE_PEAK(pairsTiles, "amx-tile,amx-bf16", _tile_dpbf16ps)
+RONDO_TILE_PEAK(quadsTiles, "amx-tile,amx-int8", _tile_dpbsud)
+#undef RONDO_TILE_PEAK
 #endif
 
 /// Operations a second of `loop`, of which a round does `operations` on each of `sums`.
@@ -269,6 +297,13 @@ MachineDescription measureMachine(ThreadPool &pool) {
     machine.bf16Peak = measurePeak(pool, pairsAvx512, 2 * 32);
   if (__builtin_cpu_supports("avx512vnni"))
     machine.int8Peak = measurePeak(pool, quadsAvx512, 2 * 64);
+  if (machine.isa == "x86-64-v4-amx" && __builtin_cpu_supports("amx-tile")) {
+    constexpr double sums = 16 * 16, products = 4;
+    machine.bf16Peak =
+        std::max(machine.bf16Peak, measurePeak(pool, pairsTiles, 2 * 32 * sums, products));
+    machine.int8Peak =
+        std::max(machine.int8Peak, measurePeak(pool, quadsTiles, 2 * 64 * sums, products));
+  }
 #endif
   machine.launch = measureLaunch(pool);
   // Within each cache, and far beyond the last one; a part of the cache, so that its other users

@@ -29,8 +29,8 @@ struct MachineDescription {
   int threads = 1;
   uint64_t firstCache = 0, secondCache = 0, lastCache = 0; ///< data, bytes; 0: not known
   double f32Peak = 0;                                      ///< fused multiply-add on whole vectors
-  double bf16Peak = 0; ///< pairs of bf16 summed into f32 (AVX512_BF16)
-  double int8Peak = 0; ///< quads of 8-bit integers summed into 32 bits (AVX512_VNNI)
+  double bf16Peak = 0; ///< pairs of bf16 summed into f32 (AVX512_BF16, AMX_BF16)
+  double int8Peak = 0; ///< quads of 8-bit integers summed into 32 bits (AVX512_VNNI, AMX_INT8)
   double besides = 0;  ///< how many of as many additions cost nothing: 1 where they have pipes
                        ///< of their own, 0 where they take those of the multiply-adds
   double launch = 0;   ///< seconds to share out work that takes no time

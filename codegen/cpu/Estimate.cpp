@@ -9,6 +9,7 @@
 
 #include "codegen/cpu/Estimate.h"
 
+#include "codegen/cpu/Tiles.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -35,10 +36,10 @@ struct Fact {
 
 /// What one run of some code asks of a core.
 struct Demand {
-  double products = 0, others = 0, loads = 0, stores = 0, issued = 0;
+  double products = 0, others = 0, loads = 0, stores = 0, issued = 0, tiles = 0;
   Cycles cycles() const {
     constexpr double pipes = 2, loadPorts = 2, issueWidth = 6;
-    double rest = std::max({loads / loadPorts, stores, issued / issueWidth});
+    double rest = std::max({loads / loadPorts, stores, issued / issueWidth, tiles});
     return {std::max((products + others) / pipes, rest),
             std::max(std::max(products, others) / pipes, rest)};
   }
@@ -196,6 +197,10 @@ void Estimator::count(Operation &op, Demand &demand) const {
   };
   if (isa<arith::ConstantOp, arith::BitcastOp, vector::BitCastOp, LLVM::GEPOp, scf::YieldOp>(op))
     return;
+  if (TileWork tile = tileWorkOf(&op)) {
+    demand.tiles += double(tile.cycles);
+    return work(0, double(tile.loads), double(tile.stores));
+  }
   if (auto load = dyn_cast<LLVM::LoadOp>(op))
     return work(0, registersOf(load.getType()), 0);
   if (auto load = dyn_cast<LLVM::MaskedLoadOp>(op))
@@ -292,7 +297,8 @@ Cycles Estimator::cyclesOf(Block &block, Operation *loop) {
     derive(op);
     bool moves = llvm::any_of(op.getOperands(), [&](Value x) { return changing.contains(x); });
     bool memory = isa<LLVM::LoadOp, LLVM::StoreOp, LLVM::MaskedLoadOp, LLVM::MaskedStoreOp,
-                      LLVM::masked_gather, LLVM::masked_scatter>(op);
+                      LLVM::masked_gather, LLVM::masked_scatter>(op) ||
+                  tileWorkOf(&op);
     if (moves || memory || op.getNumRegions())
       for (Value result : op.getResults())
         changing.insert(result);

@@ -9,10 +9,12 @@
 // products of bytes takes four products in one instruction, others widen to 16 bits and add
 // products of pairs, and all have the same integer. It is scaled by both scales and added in f32,
 // group by group in the order of k: results do not depend on how rows and columns were shared out.
+// Tile registers take 16 rows and 16 columns of a group in one instruction, rows that are left go
+// as before; halves of bytes are widened once for all rows of a block.
 //
 //===----------------------------------------------------------------------===//
 
-#include "codegen/cpu/KernelFrame.h"
+#include "codegen/cpu/Tiles.h"
 
 #include "dialect/Axes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -36,7 +38,8 @@ public:
         rows(round.getSource()), rowAxis(axesOf(contract.getType())[0]),
         depthAxis(cast<StringAttr>(contract.getAxes()[0])), bits(bits),
         depth(extentOf(weight.getType(), depthAxis.getValue())),
-        groups((depth + depthOfGroup - 1) / depthOfGroup) {}
+        groups((depth + depthOfGroup - 1) / depthOfGroup),
+        rowGroups(isa.tiles ? groups | 1 : groups) {}
 
   LogicalResult emit(KernelFrame &frame, ProductPanels &products, KernelRecord &record);
 
@@ -72,11 +75,26 @@ private:
         .getResult(0);
   }
   /// Index of (row - firstRounded, group).
-  Value groupOf(Value row, Value group) { return add(mul(sub(row, firstRounded), groups), group); }
+  Value groupOf(Value row, Value group) {
+    return add(mul(sub(row, firstRounded), rowGroups), group);
+  }
 
   LogicalResult roundRow(Value row);
   void roundGroup(Value row, Value group);
+  LogicalResult emitPanel(IndexRange block, const ProductPanels::Panel &own);
   LogicalResult emitTile(Value row, int64_t count, const ProductPanels::Panel &own, int64_t column);
+  /// The same of as many rows and columns as a tile register has.
+  LogicalResult emitHighTile(Value row, const ProductPanels::Panel &own, int64_t column);
+  /// The numbers of a panel's groups as bytes, in `wide`.
+  void widen(Value item);
+  /// The factors of a vector's columns for the sums of a group.
+  Value factorsAt(Value block, int64_t column);
+  /// `sum` + the integers of a row's group times their factors.
+  Value scaled(Value sum, Value integers, Value factors, Value scale);
+  /// Where the group of a panel begins, behind its header.
+  Value blockOf(Value item, Value group) {
+    return nest.after(mul(add(mul(item, groups), group), groupBytes(bits)), groupHeader);
+  }
   /// One side of a step of k, as the level's instruction takes it: quads of bytes, or the pairs at
   /// even and odd k.
   using Factor = SmallVector<Value, 2>;
@@ -99,13 +117,19 @@ private:
   StringAttr rowAxis, depthAxis;
   int bits;
   int64_t depth, groups;
+  /// Memory of a rounded row. Rows that a tile register takes at once would displace each other in
+  /// the cache where they lie a power of two apart.
+  int64_t rowGroups;
   Value weights;               ///< the panel's matrix
   SmallVector<Value> matrices; ///< all; the unit of each is part of the rows' scales for it
   Value numbers;               ///< one row, f32, zeros beyond its depth
-  Value rounded;               ///< [row - firstRounded][groups][32] of i8 or i16
-  Value scales, offsets;       ///< [row - firstRounded][groups] of f32, i32
-  Value allScales;             ///< [matrix][row - firstRounded][groups]
+  Value rounded;               ///< [row - firstRounded][rowGroups][32] of i8 or i16
+  Value scales, offsets;       ///< [row - firstRounded][rowGroups] of f32, i32
+  Value allScales;             ///< [matrix][row - firstRounded][rowGroups]
   Value firstRounded;          ///< the row that they begin with
+  Tiles *tiles = nullptr;
+  Value tiledSums; ///< [row][columns] of i32
+  Value wide;      ///< [group][step of k][32 columns][4] of bytes, where a panel has halves of them
   static constexpr int64_t vectors = 2;
 };
 } // namespace
@@ -114,12 +138,22 @@ LogicalResult GroupsProduct::emit(KernelFrame &frame, ProductPanels &products,
                                   KernelRecord &record) {
   matrices = products.matrices();
   numbers = frame.scratch.allocate(nest, groups * depthOfGroup * 4);
-  rounded = frame.scratch.allocate(nest, blockRows * groups * depthOfGroup * width());
-  int64_t scalesOfMatrix = blockRows * groups * 4;
+  rounded = frame.scratch.allocate(nest, blockRows * rowGroups * depthOfGroup * width());
+  int64_t scalesOfMatrix = blockRows * rowGroups * 4;
   allScales = frame.scratch.allocate(nest, scalesOfMatrix * int64_t(matrices.size()));
-  offsets = frame.scratch.allocate(nest, blockRows * groups * 4);
+  offsets = frame.scratch.allocate(nest, blockRows * rowGroups * 4);
+  std::optional<Tiles> unit;
+  if (isa.tiles) {
+    tiledSums = frame.scratch.allocate(nest, Tiles::rows * Tiles::bytes);
+    if (bits < 8)
+      wide = frame.scratch.allocate(nest, groups * depthOfGroup * panel);
+    // Sums, rows of one group, columns of one group.
+    tiles = &unit.emplace(frame, ArrayRef<Tiles::Shape>{{Tiles::rows, Tiles::bytes},
+                                                        {Tiles::rows, depthOfGroup},
+                                                        {quads, Tiles::bytes}});
+  }
   LogicalResult result = success();
-  return products.forEachBlock(
+  LogicalResult panels = products.forEachBlock(
       record, blockRows,
       [&](IndexRange block) {
         firstRounded = block.lo;
@@ -133,13 +167,35 @@ LogicalResult GroupsProduct::emit(KernelFrame &frame, ProductPanels &products,
         weights = own.base;
         scales = nest.addressOf(allScales, mul(own.number, scalesOfMatrix), b.getI8Type());
         firstRounded = block.lo;
-        for (int64_t column = 0; column < panel; column += vectors * isa.lanes)
-          if (failed(nest.overTiles(block, tileRows(), [&](Value row, int64_t count) {
-                return emitTile(row, count, own, column);
-              })))
-            result = failure();
-        return result;
+        if (!tiles)
+          return emitPanel(block, own);
+        // Integers are exact: rows that fill no register may go another way.
+        Value high = sub(block.hi, block.lo);
+        high = sub(high, arith::RemUIOp::create(b, loc, high, nest.i64(Tiles::rows)));
+        Value end = add(block.lo, high);
+        if (bits < 8)
+          nest.ifThen(arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sgt, high, nest.i64(0)),
+                      [&] { widen(own.item); });
+        nest.forLoop(block.lo, end, Tiles::rows, [&](Value row) {
+          for (int64_t column = 0; column < panel; column += Tiles::columns)
+            if (failed(emitHighTile(row, own, column)))
+              result = failure();
+        });
+        return failed(emitPanel(IndexRange{end, block.hi, std::nullopt}, own)) ? failure() : result;
       });
+  if (tiles)
+    tiles->release();
+  return panels;
+}
+
+LogicalResult GroupsProduct::emitPanel(IndexRange block, const ProductPanels::Panel &own) {
+  LogicalResult result = success();
+  for (int64_t column = 0; column < panel; column += vectors * isa.lanes)
+    if (failed(nest.overTiles(block, tileRows(), [&](Value row, int64_t count) {
+          return emitTile(row, count, own, column);
+        })))
+      result = failure();
+  return result;
 }
 
 LogicalResult GroupsProduct::roundRow(Value row) {
@@ -179,7 +235,7 @@ void GroupsProduct::roundGroup(Value row, Value group) {
   Value place = groupOf(row, group);
   for (auto [i, matrix] : llvm::enumerate(matrices)) {
     Value inUnits = arith::MulFOp::create(b, loc, scale, nest.loadAt(b.getF32Type(), matrix, 0));
-    store(inUnits, allScales, mul(nest.after(place, int64_t(i) * blockRows * groups), 4), 4);
+    store(inUnits, allScales, mul(nest.after(place, int64_t(i) * blockRows * rowGroups), 4), 4);
   }
 
   Value total;
@@ -253,6 +309,62 @@ Value GroupsProduct::dot(Value sum, const Factor &panel, const Factor &row) {
   return sum;
 }
 
+Value GroupsProduct::factorsAt(Value block, int64_t column) {
+  Value place = nest.after(block, 2 * column);
+  Value stored = load(lanesOf(b.getF16Type()), weights, place, unsigned(isa.lanes * 2));
+  return arith::ExtFOp::create(b, loc, lanesOf(b.getF32Type()), stored);
+}
+
+Value GroupsProduct::scaled(Value sum, Value integers, Value factors, Value scale) {
+  Value exact = arith::SIToFPOp::create(b, loc, lanesOf(b.getF32Type()), integers);
+  return nest.math().fma(exact, arith::MulFOp::create(b, loc, factors, scale), sum);
+}
+
+void GroupsProduct::widen(Value item) {
+  nest.forLoop(nest.i64(0), nest.i64(groups), 1, [&](Value group) {
+    Value block = blockOf(item, group), first = mul(group, depthOfGroup * panel);
+    for (int64_t line = 0; line < lines(); ++line)
+      for (int64_t column = 0; column < panel; column += isa.lanes)
+        for (auto [part, bytes] : llvm::enumerate(stepsOf(block, column, nest.i64(line)))) {
+          int64_t step = line + int64_t(part) * lines();
+          store(bytes, wide, nest.after(first, (step * panel + column) * 4),
+                unsigned(isa.lanes * 4));
+        }
+  });
+}
+
+LogicalResult GroupsProduct::emitHighTile(Value row, const ProductPanels::Panel &own,
+                                          int64_t column) {
+  auto at = [&](Value base, Value offset) { return nest.addressOf(base, offset, b.getI8Type()); };
+  VectorType integersType = lanesOf(b.getI32Type());
+  Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(lanesOf(b.getF32Type())));
+  Sums sums =
+      nest.forLoop(nest.i64(0), nest.i64(groups), 1, Sums(Tiles::rows, zero),
+                   [&](Value group, ValueRange carried) {
+                     Value block = blockOf(own.item, group);
+                     tiles->zero(0);
+                     tiles->load(1, at(rounded, mul(groupOf(row, group), depthOfGroup)),
+                                 rowGroups * depthOfGroup);
+                     Value numbers = wide ? at(wide, mul(group, depthOfGroup * panel))
+                                          : at(weights, nest.after(block, 2 * panel));
+                     tiles->load(2, at(numbers, nest.i64(column * 4)), panel * 4);
+                     tiles->dotBytes(0, 1, 2);
+                     tiles->store(0, tiledSums, Tiles::bytes);
+                     Value factors = factorsAt(block, column);
+                     Sums next;
+                     for (int64_t r = 0; r < Tiles::rows; ++r) {
+                       Value place = mul(groupOf(nest.after(row, r), group), 4);
+                       Value start = spread(load(b.getI32Type(), offsets, place, 4));
+                       Value dots =
+                           load(integersType, tiledSums, nest.i64(r * Tiles::bytes), Tiles::bytes);
+                       Value scale = spread(load(b.getF32Type(), scales, place, 4));
+                       next.push_back(scaled(carried[size_t(r)], add(dots, start), factors, scale));
+                     }
+                     return next;
+                   });
+  return storePanelTile(nest, sums, {row, Tiles::rows, own.item, column}, own);
+}
+
 LogicalResult GroupsProduct::emitTile(Value row, int64_t count, const ProductPanels::Panel &own,
                                       int64_t column) {
   Value item = own.item;
@@ -260,13 +372,10 @@ LogicalResult GroupsProduct::emitTile(Value row, int64_t count, const ProductPan
   Sums sums = nest.forLoop(
       nest.i64(0), nest.i64(groups), 1, Sums(count * vectors, zero),
       [&](Value group, ValueRange carried) {
-        Value block = nest.after(mul(add(mul(item, groups), group), groupBytes(bits)), groupHeader);
+        Value block = blockOf(item, group);
         SmallVector<Value> factors;
-        for (int64_t j = 0; j < vectors; ++j) {
-          Value place = nest.after(block, 2 * (column + j * isa.lanes));
-          Value stored = load(lanesOf(b.getF16Type()), weights, place, unsigned(isa.lanes * 2));
-          factors.push_back(arith::ExtFOp::create(b, loc, lanesOf(b.getF32Type()), stored));
-        }
+        for (int64_t j = 0; j < vectors; ++j)
+          factors.push_back(factorsAt(block, column + j * isa.lanes));
         Sums integers, places, next;
         for (int64_t r = 0; r < count; ++r) {
           Value index = groupOf(nest.after(row, r), group);
@@ -306,9 +415,7 @@ LogicalResult GroupsProduct::emitTile(Value row, int64_t count, const ProductPan
           Value scale = spread(load(b.getF32Type(), scales, mul(places[size_t(r)], 4), 4));
           for (int64_t j = 0; j < vectors; ++j) {
             auto i = size_t(r * vectors + j);
-            Value exact = arith::SIToFPOp::create(b, loc, lanesOf(b.getF32Type()), integers[i]);
-            Value factor = arith::MulFOp::create(b, loc, factors[size_t(j)], scale);
-            next.push_back(nest.math().fma(exact, factor, carried[i]));
+            next.push_back(scaled(carried[i], integers[i], factors[size_t(j)], scale));
           }
         }
         return next;

@@ -27,6 +27,7 @@ struct Isa {
   const Isa *base = nullptr; ///< the level that this one extends
   bool dotPairs = false;     ///< sums of two products of bf16 in each lane (vdpbf16ps)
   bool dotBytes = false;     ///< sums of four products of bytes in each lane (vpdpbusd)
+  bool tiles = false;        ///< products of matrices in tile registers (Tiles.h)
 
   /// The level whose vectors and tiles this one shares: itself, or the last of its bases.
   const Isa &root() const { return base ? base->root() : *this; }
@@ -50,8 +51,21 @@ inline constexpr Isa v4bf16{"x86-64-v4-bf16",
                             true,
                             true};
 
+/// The same with tile registers, for products of bf16 and of bytes.
+inline constexpr Isa v4amx{"x86-64-v4-amx",
+                           "v4amx",
+                           "x86-64-v4",
+                           "+avx512bf16,+avx512vnni,+amx-tile,+amx-bf16,+amx-int8",
+                           16,
+                           512,
+                           8,
+                           &v4bf16,
+                           true,
+                           true,
+                           true};
+
 /// All levels, the lowest first.
-inline constexpr const Isa *allIsas[] = {&v3, &v4, &v4bf16};
+inline constexpr const Isa *allIsas[] = {&v3, &v4, &v4bf16, &v4amx};
 
 /// Null for a name that is none.
 inline const Isa *isaNamed(llvm::StringRef name) {

@@ -87,6 +87,14 @@ TEST_F(Estimates, OfPairsAreHalfOfThat) {
   EXPECT_LE(all, 1.6 * least);
 }
 
+/// A product of tiles takes 16 rows by 16 columns by 16 pairs in 16 cycles; sums go through memory.
+TEST_F(Estimates, OfTilesAreTheirProducts) {
+  double least = 96.0 * 512 * 256 / (16 * 2 * 16);
+  double all = cycles(pairs, cpu::v4amx, 96);
+  EXPECT_GE(all, least);
+  EXPECT_LE(all, 3 * least);
+}
+
 /// What multiplies nothing costs nothing beside what does: of a number and its exponential's sum.
 TEST_F(Estimates, OfAdditionsBesideProducts) {
   cpu::Cycles sums = cyclesOf(doubled, cpu::v4, 100),

@@ -4,7 +4,7 @@
     floors.py --bin build/bin            checks every row of FLOORS
     floors.py --bin build/bin --print    prints what the kernels have, in the form of FLOORS
 
-Of each innermost loop it counts multiply-adds (a pair or quad of a low precision counts as one), reads of memory by vector instructions (an operand in memory is a read too), and
+Of each innermost loop it counts multiply-adds (a pair or quad of a low precision counts as one, a product of tiles too), reads of memory by vector and tile instructions (an operand in memory is a read too), and
 vector registers that are kept on the stack. Of a kernel: its bytes, and calls of functions other than memcpy and memset, which LLVM makes of copies. A kernel's row holds for the loop that has most of the first for the
 second; a kernel that is not there, or has no such loop, fails.
 """
@@ -30,6 +30,7 @@ FLOORS = [
     Row(*RAGGED, "forward_product_v4", 1.6, 0, 5500),
     Row(*RAGGED, "forward_product_v3", 1.5, 1, 5500),
     Row(PRODUCT[0], PRODUCT[1] + " --precision bf16", "forward_product_v4bf16", 1.6, 0, 3000),
+    Row(PRODUCT[0], PRODUCT[1] + " --precision bf16", "forward_product_v4amx", 1.0, 0, 3500),
     Row(PRODUCT[0], PRODUCT[1] + " --precision w8", "forward_product_v4bf16", 1.3, 0, 7000),
     Row(PRODUCT[0], PRODUCT[1] + " --precision w4", "forward_product_v4bf16", 1.3, 0, 7500),
     Row(PRODUCT[0], PRODUCT[1] + " --precision w8", "forward_product_v4", 1.6, 0, 6500),
@@ -43,7 +44,7 @@ FLOORS = [
     Row("models/llama.rondo", "", "model_layers_product_v4", 1.6, 0, 2500),
     Row("models/llama.rondo", "", "model_layers_attend_v4", 1.6, 10, 30000),
 ]
-MULTIPLY_ADD = re.compile(r"^vf(n?m(add|sub))\d+[ps]s|^vdpbf16ps|^vpdp(busd|wssd)s?$|^vpmaddwd")
+MULTIPLY_ADD = re.compile(r"^vf(n?m(add|sub))\d+[ps]s|^vdpbf16ps|^vpdp(busd|wssd)s?$|^vpmaddwd|^tdp")
 ALLOWED = {"memcpy", "memset"}
 
 
@@ -88,7 +89,7 @@ def measure(lines):
         for _, name, operands in lines[begin:end + 1]:
             memory = re.search(r"-?\w*\([^)]*\)", operands)
             adds += bool(MULTIPLY_ADD.match(name))
-            if not memory or not re.search(r"%[xyz]mm\d", operands):
+            if not memory or not re.search(r"%[txyz]mm\d", operands):
                 continue
             if re.match(r"^vp?(mov|extract|extr)", name) and operands.rstrip().endswith(")"):
                 kept += any(frame in memory.group(0) for frame in frames)

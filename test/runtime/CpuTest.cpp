@@ -42,7 +42,10 @@ TEST(Cpu, LevelsAreThoseOfTheSystem) {
   bool v4 = v3 && has("avx512f") && has("avx512bw") && has("avx512cd") && has("avx512dq") &&
             has("avx512vl");
   std::vector<std::string> levels = supportedIsas(), expected;
-  if (v4 && has("avx512_bf16") && has("avx512_vnni"))
+  bool dots = v4 && has("avx512_bf16") && has("avx512_vnni");
+  if (dots && has("amx_tile") && has("amx_bf16") && has("amx_int8"))
+    expected.push_back("x86-64-v4-amx");
+  if (dots)
     expected.push_back("x86-64-v4-bf16");
   if (v4)
     expected.push_back("x86-64-v4");

@@ -65,14 +65,22 @@ static double stateBytes(const package::Package &manifest, const package::Step &
   return bytes;
 }
 
+/// The variant of a kernel that runs: the level's own, or else the best below it, as
+/// runtime/program.cpp takes it. Null where there is none.
+static const package::Variant *variantFor(const package::Kernel &kernel, std::string_view isa) {
+  const std::vector<std::string> &levels = isaNames();
+  for (auto level = std::find(levels.begin(), levels.end(), isa); level != levels.end(); ++level)
+    for (const package::Variant *variant : *kernel.variants())
+      if (variant->isa()->string_view() == *level)
+        return variant;
+  return nullptr;
+}
+
 /// The peak of what a launch multiplies with: pairs of bf16 and quads of integers where its kernel
 /// was made for a level that takes them, and reads such weights.
 static double peakOf(const package::Package &manifest, const package::Step &step,
                      const MachineDescription &machine, std::string_view isa) {
   const package::Kernel &kernel = *manifest.kernels()->Get(static_cast<unsigned>(step.kernel()));
-  auto ofLevel = [&](const package::Variant *variant) {
-    return roundsFactors(isa) && variant->isa()->string_view() == isa;
-  };
   auto reads = [&](std::initializer_list<package::DType> types) {
     return std::any_of(step.operands()->begin(), step.operands()->end(),
                        [&](const package::Operand *operand) {
@@ -83,7 +91,8 @@ static double peakOf(const package::Package &manifest, const package::Step &step
                          return std::find(types.begin(), types.end(), type) != types.end();
                        });
   };
-  if (std::any_of(kernel.variants()->begin(), kernel.variants()->end(), ofLevel)) {
+  if (const package::Variant *variant = variantFor(kernel, isa);
+      variant && roundsFactors(variant->isa()->string_view())) {
     if (reads({package::DType::BF16}))
       return machine.bf16Peak;
     if (reads({package::DType::I8, package::DType::U8}))
@@ -134,13 +143,7 @@ static std::optional<double> cyclesFor(const package::Variant &variant, double b
 static std::optional<double> computing(const package::Kernel &kernel,
                                        const Executor::StepTime &time,
                                        const MachineDescription &machine, std::string_view isa) {
-  // The variant that runs: the level's own, or else the best below it, as runtime/program.cpp does.
-  const package::Variant *variant = nullptr;
-  const std::vector<std::string> &levels = isaNames();
-  for (auto level = std::find(levels.begin(), levels.end(), isa); level != levels.end(); ++level)
-    for (const package::Variant *other : *kernel.variants())
-      if (!variant && other->isa()->string_view() == *level)
-        variant = other;
+  const package::Variant *variant = variantFor(kernel, isa);
   double speed = cyclesPerSecond(machine);
   if (!variant || speed <= 0 || time.runs <= 0 || time.rows <= 0)
     return std::nullopt;
