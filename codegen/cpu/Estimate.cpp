@@ -183,7 +183,7 @@ static bool isVector(Value value) { return isa<VectorType>(value.getType()); }
 /// Whether an op needs one of the pipes that multiply.
 static bool multiplies(Operation &op) {
   if (auto call = dyn_cast<LLVM::CallIntrinsicOp>(op))
-    return !call.getIntrin().contains("permvar");
+    return !call.getIntrin().contains("perm") && !call.getIntrin().contains(".add.");
   return isa<arith::MulFOp, arith::DivFOp, arith::MulIOp, math::FmaOp, math::SqrtOp, vector::FMAOp>(
       op);
 }

@@ -125,10 +125,11 @@ static Value avx512(OpBuilder &b, Location loc, StringRef name, ArrayRef<Value> 
       .getResults();
 }
 
-/// With x log2 e at hand, a product of two numbers is an exponent of 2: m + j/16 + r. One
-/// instruction finds r, exactly (and 0 of an infinity), the lowest bits of the exponent plus a
-/// large number are j, 2^(j/16) comes from a table of as many lanes, and another instruction scales
-/// by 2^m. Beyond 2^18, where those bits are none of j, the result is 0 or inf whatever they are.
+/// With x log2 e at hand, a product of two numbers is an exponent of 2: m + j/32 + r, both parts
+/// rounded down. One instruction finds r (and 0 of an infinity), the lowest bits of the exponent
+/// plus a large number are j, 2^(j/32) comes from a table of twice as many lanes, and another
+/// instruction scales by 2^m, which it takes from the whole exponent. Beyond 2^17, where those bits
+/// are none of j, the result is 0 or inf whatever they are.
 Value VectorMath::expOfProduct(Value x, Value y) {
   auto vector = dyn_cast<VectorType>(y.getType());
   if (!vector || vector.getNumElements() != 16)
@@ -136,24 +137,32 @@ Value VectorMath::expOfProduct(Value x, Value y) {
   auto i32 = [&](int32_t value) -> Value {
     return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(value));
   };
+  auto call = [&](StringRef name, ArrayRef<Value> operands) -> Value {
+    return LLVM::CallIntrinsicOp::create(b, loc, vector, b.getStringAttr("llvm.x86.avx512." + name),
+                                         operands)
+        .getResult(0);
+  };
   Value all = arith::ConstantOp::create(b, loc, b.getI16IntegerAttr(-1));
-  constexpr int32_t toSixteenths = 0x48 /*to nearest, quietly*/, current = 4 /*rounding mode*/;
-  SmallVector<float> powers;
-  for (int j = 0; j < 16; ++j)
-    powers.push_back(float(std::exp2(j / 16.0)));
-  Value table = arith::ConstantOp::create(b, loc, DenseElementsAttr::get(vector, ArrayRef(powers)));
+  constexpr int32_t restOfParts = 0x59 /*of 2^-5, rounded down, quietly*/, down = 9 /*quietly*/,
+                    current = 4 /*rounding mode*/;
+  // The least relative error of 1 + r q(r), times a factor that the table has, in [0,
+  // 1/32]: 5.3e-8.
+  constexpr double factor = 1.00000005293, q0 = 0.693116526039, q1 = 0.242840608960;
+  SmallVector<float> powers[2];
+  for (int j = 0; j < 32; ++j)
+    powers[j / 16].push_back(float(factor * std::exp2(j / 32.0)));
+  auto table = [&](int half) -> Value {
+    return arith::ConstantOp::create(b, loc,
+                                     DenseElementsAttr::get(vector, ArrayRef(powers[half])));
+  };
   Value power = mul(mul(x, splat(1.44269504088896341, x)), y);
-  Value r = avx512(b, loc, "reduce.ps.512", {power, i32(toSixteenths), power, all, i32(current)});
-  // 1.5 2^19: numbers near it are multiples of 1/16.
-  Value bits =
-      arith::BitcastOp::create(b, loc, shapedLike(y, b.getI32Type()), add(power, splat(786432, x)));
-  Value part = LLVM::CallIntrinsicOp::create(b, loc, vector,
-                                             b.getStringAttr("llvm.x86.avx512.permvar.sf.512"),
-                                             ValueRange{table, bits})
-                   .getResults();
-  Value q = polynomial(r, {6.931471805599453e-01, 2.402265069591007e-01, 5.550410866482158e-02});
-  Value p = fma(mul(part, r), q, part);
-  return avx512(b, loc, "scalef.ps.512", {p, sub(power, r), power, all, i32(current)});
+  Value r = avx512(b, loc, "reduce.ps.512", {power, i32(restOfParts), power, all, i32(current)});
+  // 1.5 2^18: numbers near it are multiples of 1/32.
+  Value bits = call("add.ps.512", {power, splat(393216, y), i32(down)});
+  bits = arith::BitcastOp::create(b, loc, shapedLike(y, b.getI32Type()), bits);
+  Value part = call("vpermi2var.ps.512", {table(0), bits, table(1)});
+  Value p = fma(mul(part, r), polynomial(r, {q0, q1}), part);
+  return avx512(b, loc, "scalef.ps.512", {p, power, power, all, i32(current)});
 }
 
 /// 2^n p(r) with three instructions of AVX-512: rounding, a range and scaling by 2^n of any

@@ -37,7 +37,7 @@ public:
   // Largest errors against f64 over the stated range, measured by test/codegen/vector-math.test:
   // ulp unless said.
   mlir::Value exp(mlir::Value x); ///< 2 ulp; 0 below -104, inf above 88.73
-  /// exp(x y): 1 ulp and what x y loses by two roundings. Of exponentials of many products with one
+  /// exp(x y): 2 ulp and what x y loses by two roundings. Of exponentials of many products with one
   /// x, the part of x alone is computed once.
   mlir::Value expOfProduct(mlir::Value x, mlir::Value y);
   mlir::Value log(mlir::Value x);                ///< 2 ulp; -inf at 0, NaN below

@@ -40,7 +40,7 @@ FLOORS = [
     Row(KERNELS + "ssd.rondo", "", "forward_scan_v4", 1.6, 0, 9000),
     Row(KERNELS + "ssd.rondo", "", "forward_scan_v3", 1.5, 4, 11000),
     Row(KERNELS + "gated_delta.rondo", "", "forward_scan_v4", 1.6, 8, 20000),
-    Row(KERNELS + "selective_scan.rondo", "", "forward_scan_v4", 1.5, 0, 3500),
+    Row(KERNELS + "selective_scan.rondo", "", "forward_scan_v4", 1.2, 0, 3500),
     Row("models/llama.rondo", "", "model_layers_product_v4", 1.6, 0, 2500),
     Row("models/llama.rondo", "", "model_layers_attend_v4", 1.6, 10, 30000),
 ]
