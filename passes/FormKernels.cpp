@@ -40,13 +40,17 @@ using namespace rondo;
 /// A product's weight is worth packing and an own kernel from this many elements on.
 static constexpr int64_t smallestProduct = 256;
 
+/// Whether a kernel gets `value` as it lies in the package.
+static bool isLeaf(Value value) {
+  return isa<BlockArgument>(value) || isa_and_nonnull<ParamOp>(value.getDefiningOp());
+}
+
 Value rondo::productWeight(ContractOp contract) {
   auto matrix = [&](Value weight, Value rows) {
     auto type = cast<RankedTensorType>(weight.getType());
     auto result = cast<RankedTensorType>(contract.getType());
-    bool isLeaf = isa<BlockArgument>(weight) || isa_and_nonnull<ParamOp>(weight.getDefiningOp());
-    return isLeaf && !isPerToken(type) && isPerToken(rows.getType()) && type.getRank() == 2 &&
-           result.getRank() == 2 && contract.getAxes().size() == 1 &&
+    return isLeaf(weight) && !isPerToken(type) && isPerToken(rows.getType()) &&
+           type.getRank() == 2 && result.getRank() == 2 && contract.getAxes().size() == 1 &&
            axesOf(type)[1] == cast<StringAttr>(contract.getAxes()[0]) &&
            axesOf(type)[0] == axesOf(result)[1] && type.getNumElements() >= smallestProduct &&
            cast<RankedTensorType>(rows.getType()).getRank() == 2;
@@ -63,9 +67,8 @@ namespace {
 /// Whether `gather` takes matrices of parameters, those that tokens choose.
 bool isChoice(GatherOp gather) {
   Value table = gather.getTable();
-  bool isLeaf = isa<BlockArgument>(table) || isa_and_nonnull<ParamOp>(table.getDefiningOp());
   RankedTensorType ids = gather.getIds().getType();
-  return isLeaf && cast<RankedTensorType>(table.getType()).getRank() == 3 &&
+  return isLeaf(table) && cast<RankedTensorType>(table.getType()).getRank() == 3 &&
          axesOf(table.getType())[0].getValue() == gather.getAxis() && ids.getRank() <= 2 &&
          ids.getElementType().isF32() && isPerToken(ids);
 }
@@ -156,9 +159,8 @@ bool isFree(Operation *op) {
   if (auto gather = dyn_cast<GatherOp>(op); gather && isChoice(gather))
     return true;
   // A product or sum that a token loop alone reads, once for each of its numbers.
-  if (auto map = dyn_cast<MapOp>(op); map && (isReadByLoops(map) || isReadByEnds(map)))
-    return true;
-  if (auto map = dyn_cast<MapOp>(op); map && isReadBesideShifts(map))
+  if (auto map = dyn_cast<MapOp>(op);
+      map && (isReadByLoops(map) || isReadByEnds(map) || isReadBesideShifts(map)))
     return true;
   // A truth value has no form in memory.
   if (isa<MapOp>(op) && elementTypeOf(op->getResult(0).getType()).isInteger(1))
@@ -203,8 +205,7 @@ Value blockWeight(ContractOp contract) {
   auto axes = axesOf(result);
   auto isBlocks = [&](Value weight, Value rows) {
     auto type = cast<RankedTensorType>(weight.getType());
-    bool isLeaf = isa<BlockArgument>(weight) || isa_and_nonnull<ParamOp>(weight.getDefiningOp());
-    if (!isLeaf || isPerToken(type) || !isPerToken(rows.getType()) || type.getRank() != 3)
+    if (!isLeaf(weight) || isPerToken(type) || !isPerToken(rows.getType()) || type.getRank() != 3)
       return false;
     int64_t columns = extentOf(result, axes[2].getValue());
     return axesOf(rows.getType()) == ArrayRef({axes[0], axes[1], depth}) &&

@@ -142,6 +142,13 @@ public:
                llvm::function_ref<void(mlir::Value)> body);
   /// The index that `i` of `range` stands for.
   mlir::Value indexAt(const IndexRange &range, mlir::Value i);
+  /// The indices of an axis of `value`: those of `ranges`, else all.
+  IndexRange rangeOf(mlir::StringAttr axis, mlir::Value value,
+                     const llvm::DenseMap<mlir::StringAttr, IndexRange> &ranges);
+  /// One of them after the other, set in `env`.
+  mlir::LogicalResult overAxis(mlir::StringAttr axis, mlir::Value value, const Env &env,
+                               const llvm::DenseMap<mlir::StringAttr, IndexRange> &ranges,
+                               llvm::function_ref<mlir::LogicalResult(const Env &)> body);
   void ifThen(mlir::Value condition, llvm::function_ref<void()> body);
   /// Tiles of `maxCount` indices; the ragged rest in smaller ones.
   using TileBody = llvm::function_ref<mlir::LogicalResult(mlir::Value base, int64_t count)>;

@@ -85,6 +85,25 @@ Value Nest::after(Value base, int64_t distance) {
   return arith::AddIOp::create(b, loc, base, i64(distance));
 }
 
+IndexRange Nest::rangeOf(StringAttr axis, Value value, const IndexRanges &ranges) {
+  if (auto it = ranges.find(axis); it != ranges.end())
+    return it->second;
+  return fullRange(extentOf(value.getType(), axis.getValue()));
+}
+
+LogicalResult Nest::overAxis(StringAttr axis, Value value, const Env &env,
+                             const IndexRanges &ranges,
+                             llvm::function_ref<LogicalResult(const Env &)> body) {
+  IndexRange range = rangeOf(axis, value, ranges);
+  LogicalResult result = success();
+  forLoop(range.lo, range.hi, 1, [&](Value i) {
+    Env inner = env;
+    inner.set(axis, openDim(indexAt(range, i), extentOf(value.getType(), axis.getValue())));
+    result = body(inner);
+  });
+  return result;
+}
+
 LogicalResult Nest::overTiles(const IndexRange &range, int64_t maxCount, TileBody body) {
   LogicalResult result = success();
   auto run = [&](Value base, int64_t count) {
@@ -169,12 +188,6 @@ LogicalResult Nest::overLanes(const IndexRange &range, int64_t maxCount, LanesBo
 //===----------------------------------------------------------------------===//
 // Which axis runs in lanes
 //===----------------------------------------------------------------------===//
-
-static IndexRange rangeOf(Nest &nest, StringAttr axis, Value value, const IndexRanges &ranges) {
-  if (auto it = ranges.find(axis); it != ranges.end())
-    return it->second;
-  return nest.fullRange(extentOf(value.getType(), axis.getValue()));
-}
 
 StringAttr Nest::chooseLanes(ArrayRef<StringAttr> candidates, Operation *reduction, Value value,
                              const Buffer &buffer, const Env &env, const IndexRanges &ranges) {
@@ -269,7 +282,7 @@ LogicalResult Nest::emitMapInto(Value value, const Buffer &buffer, const Env &en
   }
   StringAttr lanes = chooseLanes(open, nullptr, value, buffer, env, ranges);
   int64_t extent = extentOf(value.getType(), lanes.getValue());
-  IndexRange along = rangeOf(*this, lanes, value, ranges);
+  IndexRange along = rangeOf(lanes, value, ranges);
   // Lanes that are one vector are opened first: what depends on them alone, as a gather of what
   // lies apart, is computed once.
   bool lanesFirst = along.extent && *along.extent <= target.lanes;
@@ -295,14 +308,8 @@ LogicalResult Nest::emitMapInto(Value value, const Buffer &buffer, const Env &en
       ++depth;
     if (depth == open.size())
       return lanesFirst ? leaf(here) : inLanes(here, leaf);
-    IndexRange range = rangeOf(*this, open[depth], value, ranges);
-    LogicalResult result = success();
-    forLoop(range.lo, range.hi, 1, [&](Value i) {
-      Env inner = here;
-      inner.set(open[depth], openDim(i, extentOf(value.getType(), open[depth].getValue())));
-      result = level(depth + 1, inner);
-    });
-    return result;
+    return overAxis(open[depth], value, here, ranges,
+                    [&](const Env &inner) { return level(depth + 1, inner); });
   };
   return lanesFirst ? inLanes(env, [&](const Env &here) { return level(0, here); }) : level(0, env);
 }
@@ -461,7 +468,7 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
   // rows are a tile's.
   constexpr int64_t mostUnrolled = 16;
   auto isShort = [&](StringAttr axis, Value of) {
-    IndexRange range = rangeOf(*this, axis, of, ranges);
+    IndexRange range = rangeOf(axis, of, ranges);
     return range.extent && *range.extent <= mostUnrolled && getConstantIntValue(range.lo) == 0;
   };
   std::optional<Triangle> triangle;
@@ -513,7 +520,7 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
       ++depth;
     if (depth < reduced.size()) {
       Value operand = operandWith(reduced[depth]);
-      IndexRange range = rangeOf(*this, reduced[depth], operand, ranges);
+      IndexRange range = rangeOf(reduced[depth], operand, ranges);
       auto step = [&](Value i, ValueRange carried) {
         AffineExpr dim = openDim(i, extentOf(operand.getType(), reduced[depth].getValue()));
         SmallVector<Env> inner(at);
@@ -572,7 +579,7 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
     if (!lanesReduced)
       return leaf(sums, at);
     Value operand = operandWith(lanes);
-    IndexRange range = rangeOf(*this, lanes, operand, ranges);
+    IndexRange range = rangeOf(lanes, operand, ranges);
     int64_t extent = extentOf(operand.getType(), lanes.getValue());
     auto step = [&](Value i, ValueRange carried, bool masked) {
       AffineExpr dim = openDim(i, extent, /*lanes=*/true);
@@ -641,7 +648,7 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
     if (lanesReduced || !lanes)
       return reduceTile(tiles, lanesReduced, first);
     int64_t extent = extentOf(value.getType(), lanes.getValue());
-    return overLanes(rangeOf(*this, lanes, value, ranges), vectors,
+    return overLanes(rangeOf(lanes, value, ranges), vectors,
                      [&](Value base, int64_t count, bool) -> LogicalResult {
                        SmallVector<Env> at;
                        SmallVector<AffineExpr> laneDims;
@@ -665,20 +672,12 @@ LogicalResult Nest::emitReductionInto(Operation *op, Value value, const Buffer &
     for (Value operand : op->getOperands())
       if (failed(hoist(operand, here)))
         return failure();
-    if (depth < open.size()) {
-      IndexRange range = rangeOf(*this, open[depth], value, ranges);
-      LogicalResult inner = success();
-      forLoop(range.lo, range.hi, 1, [&](Value i) {
-        Env next = here;
-        next.set(open[depth],
-                 openDim(indexAt(range, i), extentOf(value.getType(), open[depth].getValue())));
-        inner = level(depth + 1, next);
-      });
-      return inner;
-    }
+    if (depth < open.size())
+      return overAxis(open[depth], value, here, ranges,
+                      [&](const Env &inner) { return level(depth + 1, inner); });
     if (!tile)
       return overResultLanes(here);
-    IndexRange tileRange = rangeOf(*this, tile, value, ranges);
+    IndexRange tileRange = rangeOf(tile, value, ranges);
     auto body = [&](Value base, int64_t count) -> LogicalResult {
       SmallVector<Env> at;
       for (int64_t i = 0; i < count; ++i) {
@@ -750,7 +749,7 @@ LogicalResult Nest::emitRunningInto(Value value, const Buffer &buffer, const Env
     return after;
   };
   auto run = [&](const Env &here, Value zero) {
-    IndexRange range = rangeOf(*this, along, value, ranges);
+    IndexRange range = rangeOf(along, value, ranges);
     forLoop(range.lo, range.hi, 1, SmallVector<Value>(rows, zero),
             [&](Value i, ValueRange carried) {
               Env inner = here;
@@ -762,33 +761,27 @@ LogicalResult Nest::emitRunningInto(Value value, const Buffer &buffer, const Env
             });
   };
   Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
-  std::function<void(unsigned, Env)> level = [&](unsigned depth, Env here) {
+  std::function<LogicalResult(unsigned, Env)> level = [&](unsigned depth,
+                                                          Env here) -> LogicalResult {
     while (depth < others.size() && others[depth] == lanes)
       ++depth;
-    if (depth < others.size()) {
-      IndexRange range = rangeOf(*this, others[depth], value, ranges);
-      forLoop(range.lo, range.hi, 1, [&](Value i) {
-        Env inner = here;
-        inner.set(others[depth], openDim(i, extentOf(value.getType(), others[depth].getValue())));
-        level(depth + 1, inner);
-      });
-      return;
+    if (depth < others.size())
+      return overAxis(others[depth], value, here, ranges,
+                      [&](const Env &inner) { return level(depth + 1, inner); });
+    if (!lanes) {
+      run(here, zero);
+      return result;
     }
-    if (!lanes)
-      return run(here, zero);
-    LogicalResult lanesResult = overLanes(
-        rangeOf(*this, lanes, value, ranges), 1, [&](Value base, int64_t, bool) -> LogicalResult {
+    return overLanes(
+        rangeOf(lanes, value, ranges), 1, [&](Value base, int64_t, bool) -> LogicalResult {
           Env inner = here;
           inner.set(lanes,
                     openDim(base, extentOf(value.getType(), lanes.getValue()), /*lanes=*/true));
           run(inner, broadcast(zero));
           return result;
         });
-    if (failed(lanesResult))
-      result = failure();
   };
-  level(0, env);
-  return result;
+  return level(0, env);
 }
 
 LogicalResult Nest::emitConcatInto(ConcatOp op, const Buffer &buffer, const Env &env,

@@ -111,12 +111,9 @@ LogicalResult cpu::emitResident(KernelFrame &frame, ScanOp scan, const Residency
   Block &body = scan.getToken().front();
   auto yield = cast<YieldOp>(body.getTerminator());
   unsigned inputs = scan.getInputs().size(), states = scan.getInits().size();
-  Type stateType = scan.getInits().front().getType();
+  Value state = scan.getInits().front();
+  Type stateType = state.getType();
   auto time = StringAttr::get(scan.getContext(), timeAxis);
-  auto rangeOf = [&](StringAttr axis) {
-    auto it = ranges.find(axis);
-    return it != ranges.end() ? it->second : nest.fullRange(extentOf(stateType, axis.getValue()));
-  };
 
   // What no token changes is laid out once so that a vector of lanes is one load.
   int64_t mark = frame.scratch.mark();
@@ -230,21 +227,14 @@ LogicalResult cpu::emitResident(KernelFrame &frame, ScanOp scan, const Residency
 
   std::function<LogicalResult(unsigned, Env)> level = [&](unsigned depth,
                                                           Env here) -> LogicalResult {
-    if (depth < residency.outer.size()) {
-      StringAttr axis = residency.outer[depth];
-      IndexRange range = rangeOf(axis);
-      LogicalResult inner = success();
-      nest.forLoop(range.lo, range.hi, 1, [&](Value i) {
-        Env at = here;
-        at.set(axis, nest.openDim(i, extentOf(stateType, axis.getValue())));
-        inner = level(depth + 1, at);
-      });
-      return inner;
-    }
+    if (depth < residency.outer.size())
+      return nest.overAxis(residency.outer[depth], state, here, ranges,
+                           [&](const Env &inner) { return level(depth + 1, inner); });
     int64_t extent = extentOf(stateType, residency.lanes.getValue());
     int64_t vectors = std::clamp<int64_t>(8 / residency.registers, 1, 4);
     return nest.overLanes(
-        rangeOf(residency.lanes), vectors, [&](Value base, int64_t count, bool) -> LogicalResult {
+        nest.rangeOf(residency.lanes, state, ranges), vectors,
+        [&](Value base, int64_t count, bool) -> LogicalResult {
           SmallVector<Env> at(count, here);
           for (int64_t j = 0; j < count; ++j)
             at[j].set(residency.lanes,

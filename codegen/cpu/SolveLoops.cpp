@@ -124,26 +124,14 @@ LogicalResult Nest::emitSolveInto(SolveOp op, const Buffer &buffer, const Env &e
                                                           Env here) -> LogicalResult {
     while (depth < others.size() && others[depth] == lanes)
       ++depth;
-    auto rangeOf = [&](StringAttr axis) {
-      auto it = ranges.find(axis);
-      return it != ranges.end() ? it->second
-                                : fullRange(extentOf(value.getType(), axis.getValue()));
-    };
-    if (depth < others.size()) {
-      IndexRange range = rangeOf(others[depth]);
-      LogicalResult result = success();
-      forLoop(range.lo, range.hi, 1, [&](Value i) {
-        Env inner = here;
-        inner.set(others[depth], openDim(i, extentOf(value.getType(), others[depth].getValue())));
-        result = level(depth + 1, inner);
-      });
-      return result;
-    }
+    if (depth < others.size())
+      return overAxis(others[depth], value, here, ranges,
+                      [&](const Env &inner) { return level(depth + 1, inner); });
     auto solve = [&](ArrayRef<Env> tile) { return unrolled ? inRegisters(tile) : inMemory(tile); };
     if (!lanes)
       return solve(here);
     int64_t extent = extentOf(value.getType(), lanes.getValue());
-    return overLanes(rangeOf(lanes), vectors, [&](Value base, int64_t count, bool) {
+    return overLanes(rangeOf(lanes, value, ranges), vectors, [&](Value base, int64_t count, bool) {
       SmallVector<Env> tile;
       for (int64_t j = 0; j < count; ++j) {
         tile.push_back(here);

@@ -212,9 +212,10 @@ std::vector<KernelTime> kernelTimes(const package::Package &manifest, const pack
     double again = 0, own = weights / std::max(1.0, runs);
     if (kernel.per() == package::Per::Sequences)
       own /= std::max(1.0, static_cast<double>(kernel.factor()));
-    if ((sum.kind == "scan" || sum.kind == "rows") && own > static_cast<double>(machine.firstCache))
-      again = weights / runs * (rows - runs) /
-              readSpeed(machine, own * static_cast<double>(machine.threads));
+    double againSpeed = readSpeed(machine, own * static_cast<double>(machine.threads));
+    if ((sum.kind == "scan" || sum.kind == "rows") &&
+        own > static_cast<double>(machine.firstCache) && againSpeed > 0)
+      again = weights / runs * (rows - runs) / againSpeed;
     double peak = peakOf(manifest, step, machine, isa);
     sum.limit += std::max(peak > 0 ? flops / peak : 0, reading);
     if (std::optional<double> cycles = computing(kernel, time, machine, isa))
