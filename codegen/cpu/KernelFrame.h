@@ -92,6 +92,8 @@ struct Sharing {
 /// Whether computing `bodies` never mixes indices of `axis`: no reduction over it, no view that
 /// moves it, no running sum along it.
 bool isParallel(mlir::StringAttr axis, llvm::ArrayRef<mlir::Block *> bodies);
+/// Whether `op` mixes indices of `axis` in that way.
+bool exchangesAlong(mlir::StringAttr axis, mlir::Operation *op);
 
 // The kinds of kernel. Each emits the body of `frame`'s function and fills the grid of the record.
 mlir::LogicalResult emitRows(KernelFrame &frame, KernelRecord &record);

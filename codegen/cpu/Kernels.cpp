@@ -261,33 +261,34 @@ static bool keepsAxis(ViewOp view, StringAttr axis) {
   return true;
 }
 
-bool cpu::isParallel(StringAttr axis, ArrayRef<Block *> bodies) {
+bool cpu::exchangesAlong(StringAttr axis, Operation *op) {
   auto has = [&](ArrayAttr axes) { return llvm::is_contained(axes, Attribute(axis)); };
-  for (Block *body : bodies)
-    for (Operation &op : *body) {
-      if (auto reduce = dyn_cast<ReduceOp>(op); reduce && has(reduce.getAxes()))
-        return false;
-      if (auto contract = dyn_cast<ContractOp>(op); contract && has(contract.getAxes()))
-        return false;
-      if (auto view = dyn_cast<ViewOp>(op); view && !keepsAxis(view, axis))
-        return false;
-      if (auto cumsum = dyn_cast<CumsumOp>(op); cumsum && cumsum.getAxis() == axis.getValue())
-        return false;
-      if (auto propagate = dyn_cast<PropagateOp>(op);
-          propagate && (propagate.getAxis() == axis.getValue() ||
-                        (propagate.getMixing() && has(*propagate.getMixing()))))
-        return false;
-      if (auto solve = dyn_cast<SolveOp>(op);
-          solve && (solve.getRows() == axis.getValue() || solve.getColumns() == axis.getValue()))
-        return false;
-      if (auto concat = dyn_cast<ConcatOp>(op); concat && concat.getAxis() == axis.getValue())
-        return false;
-      if (auto gather = dyn_cast<GatherOp>(op); gather && gather.getAxis() == axis.getValue())
-        return false;
-      if (auto pick = dyn_cast<PickOp>(op); pick && pick.getAxis() == axis.getValue())
-        return false;
-    }
-  return true;
+  if (auto reduce = dyn_cast<ReduceOp>(op))
+    return has(reduce.getAxes());
+  if (auto contract = dyn_cast<ContractOp>(op))
+    return has(contract.getAxes());
+  if (auto view = dyn_cast<ViewOp>(op))
+    return !keepsAxis(view, axis);
+  if (auto cumsum = dyn_cast<CumsumOp>(op))
+    return cumsum.getAxis() == axis.getValue();
+  if (auto propagate = dyn_cast<PropagateOp>(op))
+    return propagate.getAxis() == axis.getValue() ||
+           (propagate.getMixing() && has(*propagate.getMixing()));
+  if (auto solve = dyn_cast<SolveOp>(op))
+    return solve.getRows() == axis.getValue() || solve.getColumns() == axis.getValue();
+  if (auto concat = dyn_cast<ConcatOp>(op))
+    return concat.getAxis() == axis.getValue();
+  if (auto gather = dyn_cast<GatherOp>(op))
+    return gather.getAxis() == axis.getValue();
+  if (auto pick = dyn_cast<PickOp>(op))
+    return pick.getAxis() == axis.getValue();
+  return false;
+}
+
+bool cpu::isParallel(StringAttr axis, ArrayRef<Block *> bodies) {
+  return llvm::all_of(bodies, [&](Block *body) {
+    return llvm::none_of(*body, [&](Operation &op) { return exchangesAlong(axis, &op); });
+  });
 }
 
 //===----------------------------------------------------------------------===//

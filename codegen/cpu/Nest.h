@@ -120,6 +120,11 @@ public:
                              const Buffer &target, const Env &env);
   /// What `body` reads and writes in lanes, it does in these alone (null: in all).
   void withLanes(mlir::Value lanes, llvm::function_ref<void()> body);
+  /// Of `axis`, unrolled sums have the terms [lo, hi) alone from here on; a null axis: all.
+  void sumOnly(mlir::StringAttr axis, int64_t lo, int64_t hi) {
+    part = {axis, lo, hi};
+    forget();
+  }
   /// Work of no value that is done in shares beside sums: `ask(count)` where about `every` vectors
   /// of multiply-adds, or fewer, come next.
   struct Beside {
@@ -274,6 +279,11 @@ private:
   llvm::DenseMap<mlir::Operation *, mlir::Value> endings;
   llvm::SmallVector<Dim> dims;
   mlir::Value mask; ///< vector<Wxi1> in the ragged rest, else null
+  struct Part {
+    mlir::StringAttr axis;
+    int64_t lo = 0, hi = 0;
+  };
+  Part part; ///< see sumOnly
   /// Lanes that the mask leaves out may be computed: they reach no other lane.
   bool maskedMayCompute = false;
   Beside beside;

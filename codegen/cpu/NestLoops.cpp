@@ -350,12 +350,13 @@ FailureOr<Value> Nest::computeUnrolled(Operation *op, const Env &env) {
     for (Value operand : op->getOperands())
       if (llvm::is_contained(axesOf(operand.getType()), axis))
         extent = extentOf(operand.getType(), axis.getValue());
+    int64_t lo = axis == part.axis ? part.lo : 0, hi = axis == part.axis ? part.hi : extent;
     constexpr int64_t most = 256;
-    if (extent < 1 || extent * int64_t(terms.size()) > most)
+    if (extent < 1 || (hi - lo) * int64_t(terms.size()) > most)
       return op->emitOpError("has no buffer and is too long to be unrolled");
     SmallVector<Env> next;
     for (const Env &term : terms)
-      for (int64_t i = 0; i < extent; ++i) {
+      for (int64_t i = lo; i < hi; ++i) {
         next.push_back(term);
         next.back().set(axis, b.getAffineConstantExpr(i));
       }

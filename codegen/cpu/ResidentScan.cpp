@@ -3,7 +3,9 @@
 // See ResidentScan.h. Sound because no value of the body depends on another index of the lanes or
 // of the axes around them: each vector of lanes runs through all tokens before the next one begins.
 // All other axes are unrolled, so that every element of a state has a register; a sum over them is
-// a chain of multiply-adds.
+// a chain of multiply-adds. Parts of an axis: the outputs are sums along it, which add up, and
+// their memory holds what the parts so far come to; what ends an output is computed by the last
+// part.
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,6 +24,30 @@ static int64_t unrolled(ArrayRef<StringAttr> axes, Type type, ArrayRef<StringAtt
     if (axis.getValue() != timeAxis && !llvm::is_contained(runs, axis))
       count *= extentOf(type, axis.getValue());
   return count;
+}
+
+/// An axis of all states that a token mixes in no other way than by the sums that it yields; null
+/// where there is none.
+static StringAttr summedAxis(ScanOp scan, ArrayRef<StringAttr> free) {
+  Block &token = scan.getToken().front();
+  auto yield = cast<YieldOp>(token.getTerminator());
+  auto isSum = [&](Operation &op) {
+    auto reduce = dyn_cast<ReduceOp>(op);
+    return (isa<ContractOp>(op) || (reduce && reduce.getKind() == ReduceKind::Sum)) &&
+           op.hasOneUse() && llvm::is_contained(yield.getOutputs(), op.getResult(0));
+  };
+  for (StringAttr axis : axesOf(scan.getInits().front().getType())) {
+    auto has = [&](Value state) { return llvm::is_contained(axesOf(state.getType()), axis); };
+    auto isFit = [&](Operation &op) { return !exchangesAlong(axis, &op) || isSum(op); };
+    auto isOfSums = [&](Value output) {
+      Operation *op = output.getDefiningOp();
+      return op && isSum(*op) && exchangesAlong(axis, op);
+    };
+    if (!llvm::is_contained(free, axis) && llvm::all_of(scan.getInits(), has) &&
+        llvm::all_of(token, isFit) && llvm::all_of(yield.getOutputs(), isOfSums))
+      return axis;
+  }
+  return StringAttr();
 }
 
 std::optional<Residency> cpu::planResidency(ScanOp scan, const Isa &target) {
@@ -82,20 +108,44 @@ std::optional<Residency> cpu::planResidency(ScanOp scan, const Isa &target) {
     }
     ops += count * cost;
   }
-  if (result.registers > mostRegisters || ops > mostOps)
+  if (result.registers <= mostRegisters && ops <= mostOps)
+    return result;
+  constexpr int64_t mostParts = 16;
+  result.parted = summedAxis(scan, free);
+  if (!result.parted)
+    return std::nullopt;
+  int64_t extent = extentOf(scan.getInits().front().getType(), result.parted.getValue());
+  int64_t perIndex = result.registers / extent;
+  int64_t parts = std::max(llvm::divideCeil(extent, std::max<int64_t>(1, mostRegisters / perIndex)),
+                           llvm::divideCeil(ops, mostOps));
+  result.partSize = int64_t(llvm::divideCeil(extent, parts));
+  result.registers = perIndex * result.partSize;
+  if (parts > mostParts || result.registers > mostRegisters)
     return std::nullopt;
   return result;
 }
 
-/// Every index of the axes of `type` that `env` does not fix, as constants in a copy of `env`.
-static SmallVector<Env> unroll(Type type, const Env &env) {
+namespace {
+/// The indices [lo, hi) of the parted axis.
+struct Part {
+  StringAttr axis;
+  int64_t lo = 0, hi = 0;
+  bool isFirst = true, isLast = true;
+};
+} // namespace
+
+/// Every index of the axes of `type` that `env` does not fix, of the parted one those of `part`, as
+/// constants in a copy of `env`.
+static SmallVector<Env> unroll(Type type, const Env &env, const Part &part) {
   SmallVector<Env> all{env};
   for (StringAttr axis : axesOf(type)) {
     if (env.contains(axis))
       continue;
+    bool isParted = axis == part.axis;
+    int64_t lo = isParted ? part.lo : 0, hi = isParted ? part.hi : extentOf(type, axis.getValue());
     SmallVector<Env> next;
     for (const Env &e : all)
-      for (int64_t i = 0; i < extentOf(type, axis.getValue()); ++i) {
+      for (int64_t i = lo; i < hi; ++i) {
         next.push_back(e);
         next.back().set(axis, getAffineConstantExpr(i, axis.getContext()));
       }
@@ -170,11 +220,11 @@ LogicalResult cpu::emitResident(KernelFrame &frame, ScanOp scan, const Residency
   LogicalResult result = success();
   // One or more vectors of lanes through all tokens: a chain of dependent operations from token to
   // token leaves most of the machine idle where the states are few.
-  auto walk = [&](ArrayRef<Env> at) -> LogicalResult {
+  auto walk = [&](ArrayRef<Env> at, const Part &part) -> LogicalResult {
     SmallVector<Value> init;
     for (const Env &env : at)
       for (unsigned i = 0; i < states; ++i)
-        for (const Env &e : unroll(scan.getInits()[i].getType(), env))
+        for (const Env &e : unroll(scan.getInits()[i].getType(), env, part))
           init.push_back(nest.broadcast(nest.load(stateBuffers[i], e)));
     SmallVector<Value> final =
         nest.forLoop(first, last, 1, init, [&](Value row, ValueRange carried) {
@@ -186,11 +236,11 @@ LogicalResult cpu::emitResident(KernelFrame &frame, ScanOp scan, const Residency
           unsigned place = 0;
           for (const Env &env : at)
             for (unsigned i = 0; i < states; ++i)
-              for (const Env &e : unroll(scan.getInits()[i].getType(), env))
+              for (const Env &e : unroll(scan.getInits()[i].getType(), env, part))
                 nest.know(body.getArgument(inputs + i), e, carried[place++]);
           for (const Env &env : at)
             for (unsigned i = 0; i < states; ++i)
-              for (const Env &e : unroll(scan.getInits()[i].getType(), env)) {
+              for (const Env &e : unroll(scan.getInits()[i].getType(), env, part)) {
                 FailureOr<Value> value = nest.evaluate(yield.getStates()[i], e);
                 if (failed(value))
                   result = failure();
@@ -199,7 +249,7 @@ LogicalResult cpu::emitResident(KernelFrame &frame, ScanOp scan, const Residency
               }
           for (const Env &env : at)
             for (auto [i, value] : llvm::enumerate(yield.getOutputs()))
-              for (const Env &e : unroll(value.getType(), env)) {
+              for (const Env &e : unroll(value.getType(), env, part)) {
                 FailureOr<Value> output = nest.evaluate(value, e);
                 if (failed(output)) {
                   result = failure();
@@ -207,20 +257,28 @@ LogicalResult cpu::emitResident(KernelFrame &frame, ScanOp scan, const Residency
                 }
                 Env place = e;
                 place.set(time, now);
+                Buffer target = frame.outputBuffer(endings[i].place);
+                if (!part.isFirst)
+                  output = nest.math().add(nest.broadcast(nest.load(target, place)),
+                                           nest.broadcast(*output));
+                if (!part.isLast) {
+                  nest.store(*output, target, place);
+                  continue;
+                }
                 nest.know(scan.getOutputs()[i], place, *output);
                 FailureOr<Value> ended = nest.evaluate(endings[i].value, place);
                 if (failed(ended)) {
                   result = failure();
                   continue;
                 }
-                nest.store(*ended, frame.outputBuffer(endings[i].place), place);
+                nest.store(*ended, target, place);
               }
           return next;
         });
     unsigned place = 0;
     for (const Env &env : at)
       for (unsigned i = 0; i < states; ++i)
-        for (const Env &e : unroll(scan.getInits()[i].getType(), env))
+        for (const Env &e : unroll(scan.getInits()[i].getType(), env, part))
           nest.store(final[place++], stateBuffers[i], e);
     return result;
   };
@@ -239,7 +297,18 @@ LogicalResult cpu::emitResident(KernelFrame &frame, ScanOp scan, const Residency
           for (int64_t j = 0; j < count; ++j)
             at[j].set(residency.lanes,
                       nest.openDim(nest.after(base, j * nest.isa().lanes), extent, /*lanes=*/true));
-          return walk(at);
+          if (!residency.parted)
+            return walk(at, Part());
+          int64_t extent = extentOf(stateType, residency.parted.getValue());
+          for (int64_t lo = 0; lo < extent; lo += residency.partSize) {
+            int64_t hi = std::min(lo + residency.partSize, extent);
+            nest.sumOnly(residency.parted, lo, hi);
+            LogicalResult walked = walk(at, Part{residency.parted, lo, hi, lo == 0, hi == extent});
+            nest.sumOnly(StringAttr(), 0, 0);
+            if (failed(walked))
+              return failure();
+          }
+          return success();
         });
   };
   LogicalResult done = level(0, Env());

@@ -2,7 +2,9 @@
 //
 // Where a recurrence exchanges nothing along some axis (channels) and a lane of it has few numbers
 // of state, a vector of that axis can walk the whole piece on its own: its states are loaded once,
-// carried from token to token in registers, and stored at the end.
+// carried from token to token in registers, and stored at the end. Where a lane has more of them
+// than registers, and what is read of them are sums along an axis that exchanges nothing otherwise,
+// it walks once for each part of that axis and adds up what they come to.
 //
 //===----------------------------------------------------------------------===//
 
@@ -17,10 +19,13 @@ namespace rondo::cpu {
 struct Residency {
   mlir::StringAttr lanes;                    ///< in vectors
   llvm::SmallVector<mlir::StringAttr> outer; ///< loops around; all other axes are unrolled
-  int64_t registers = 0;                     ///< vectors of state a vector of lanes has
+  int64_t registers = 0;                     ///< vectors of state that a walk has
+  mlir::StringAttr parted;                   ///< taken in parts; null: everything at once
+  int64_t partSize = 0;                      ///< indices of it in a part
 };
 
-/// Nothing where the states are too many, or no axis of at least half a vector is free.
+/// Nothing where the states are too many and have no axis to part, or no axis of at least half a
+/// vector is free.
 std::optional<Residency> planResidency(ScanOp scan, const Isa &target);
 
 /// Where an output of a scan goes: result `place` of the kernel is `value`, the output itself or

@@ -466,7 +466,7 @@ func.func private @k(%x: tensor<?x61xf32, #td>, %b: tensor<?x5xf32, #tn>, %a: te
   return %y : tensor<?x61xf32, #td>
 })",
      1e-5},
-    {"a_scan_that_ends_in_memory", R"(
+    {"a_scan_that_ends_in_parts", R"(
 func.func private @k(%x: tensor<?x3x10xf32, #thp>, %b: tensor<?x21xf32, #tn>, %w: tensor<3x10xf32, #hp>) -> tensor<?x3x10xf32, #thp> attributes {rondo.kernel = "scan", rondo.states = ["r.S"],
     rondo.state_info = [{init = -1 : i64, kind = "fixed", source = -1 : i64, tokens = 0 : i64, type = tensor<3x10x21xf32, #hpn>}]} {
   %zero = rondo.constant dense<0.0> : tensor<3x10x21xf32, #hpn>
@@ -474,6 +474,27 @@ func.func private @k(%x: tensor<?x3x10xf32, #thp>, %b: tensor<?x21xf32, #tn>, %w
     %half = rondo.constant dense<0.5> : tensor<f32>
     %0 = rondo.map mul(%half, %S) : (tensor<f32>, tensor<3x10x21xf32, #hpn>) -> tensor<3x10x21xf32, #hpn>
     %1 = rondo.map mul(%xt, %bt) : (tensor<3x10xf32, #hp>, tensor<21xf32, #n>) -> tensor<3x10x21xf32, #hpn>
+    %2 = rondo.map add(%0, %1) : (tensor<3x10x21xf32, #hpn>, tensor<3x10x21xf32, #hpn>) -> tensor<3x10x21xf32, #hpn>
+    %3 = rondo.contract %2, %bt over [n] : tensor<3x10x21xf32, #hpn>, tensor<21xf32, #n> -> tensor<3x10xf32, #hp>
+    rondo.yield (%2 : tensor<3x10x21xf32, #hpn>) (%3 : tensor<3x10xf32, #hp>)
+  }
+  %wx = rondo.map mul(%w, %x) : (tensor<3x10xf32, #hp>, tensor<?x3x10xf32, #thp>) -> tensor<?x3x10xf32, #thp>
+  %difference = rondo.map sub(%wx, %y) : (tensor<?x3x10xf32, #thp>, tensor<?x3x10xf32, #thp>) -> tensor<?x3x10xf32, #thp>
+  return %difference : tensor<?x3x10xf32, #thp>
+})",
+     1e-5},
+    {"a_scan_that_ends_in_memory", R"(
+func.func private @k(%x: tensor<?x3x10xf32, #thp>, %b: tensor<?x21xf32, #tn>, %w: tensor<3x10xf32, #hp>) -> tensor<?x3x10xf32, #thp> attributes {rondo.kernel = "scan", rondo.states = ["r.S"],
+    rondo.state_info = [{init = -1 : i64, kind = "fixed", order = array<i64: 0, 2, 1>, source = -1 : i64, tokens = 0 : i64, type = tensor<3x10x21xf32, #hpn>}]} {
+  %zero = rondo.constant dense<0.0> : tensor<3x10x21xf32, #hpn>
+  %y = rondo.scan "r" inputs(%x, %b : tensor<?x3x10xf32, #thp>, tensor<?x21xf32, #tn>) states("S" = %zero : tensor<3x10x21xf32, #hpn>) chunk 1 form "sequential" transition "none" -> (tensor<?x3x10xf32, #thp>) token(%xt, %bt, %S) {
+    %half = rondo.constant dense<0.5> : tensor<f32>
+    %0 = rondo.map mul(%half, %S) : (tensor<f32>, tensor<3x10x21xf32, #hpn>) -> tensor<3x10x21xf32, #hpn>
+    %part = rondo.constant dense<0.0625> : tensor<f32>
+    %read = rondo.contract %S, %bt over [n] : tensor<3x10x21xf32, #hpn>, tensor<21xf32, #n> -> tensor<3x10xf32, #hp>
+    %new = rondo.map sub(%xt, %read) : (tensor<3x10xf32, #hp>, tensor<3x10xf32, #hp>) -> tensor<3x10xf32, #hp>
+    %scaled = rondo.map mul(%part, %new) : (tensor<f32>, tensor<3x10xf32, #hp>) -> tensor<3x10xf32, #hp>
+    %1 = rondo.map mul(%scaled, %bt) : (tensor<3x10xf32, #hp>, tensor<21xf32, #n>) -> tensor<3x10x21xf32, #hpn>
     %2 = rondo.map add(%0, %1) : (tensor<3x10x21xf32, #hpn>, tensor<3x10x21xf32, #hpn>) -> tensor<3x10x21xf32, #hpn>
     %3 = rondo.contract %2, %bt over [n] : tensor<3x10x21xf32, #hpn>, tensor<21xf32, #n> -> tensor<3x10xf32, #hp>
     rondo.yield (%2 : tensor<3x10x21xf32, #hpn>) (%3 : tensor<3x10xf32, #hp>)
