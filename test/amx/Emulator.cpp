@@ -2,7 +2,7 @@
 //
 // All of them are VEX-encoded, map 0F38, with the fields of that prefix: C4, inverted bits of
 // registers, then W, vvvv, L and pp. The signal's frame has the general registers; vector registers
-// come back from it as they were, so the handler may use them.
+// and MXCSR come back from it as they were, so the handler may use them.
 
 #include "test/amx/Emulator.h"
 
@@ -12,7 +12,9 @@
 #include <atomic>
 #include <cmath>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <immintrin.h>
 #include <unistd.h>
 
 namespace rondo::test {
@@ -32,15 +34,19 @@ struct Unit {
 // Not made at its first use, which would take a lock inside the handler.
 thread_local constinit Unit unit __attribute__((tls_model("initial-exec"))) = {};
 
-std::atomic<uint64_t> configurations, loads, stores, pairs, quads;
+std::atomic<uint64_t> configurations, configurationsRead, releases, zeros, loads, stores, pairs,
+    quads;
+static_assert(std::atomic<uint64_t>::is_always_lock_free, "counted in a signal handler");
 struct sigaction before;
+
+void count(std::atomic<uint64_t> &kind) { kind.fetch_add(1, std::memory_order_relaxed); }
 
 [[noreturn]] void refuse(const char *why) {
   constexpr char name[] = "tile emulator: ";
   (void)!write(STDERR_FILENO, name, sizeof name - 1);
   (void)!write(STDERR_FILENO, why, std::strlen(why));
   (void)!write(STDERR_FILENO, "\n", 1);
-  _exit(134);
+  std::abort();
 }
 
 /// One instruction: its bytes so far, and the registers that it names.
@@ -93,11 +99,12 @@ struct Decoder {
 
 void configure(const uint8_t *from) {
   Unit next{};
-  next.palette = from[0];
-  next.startRow = from[1];
-  if (next.palette > 1)
+  if (from[0] > 1)
     refuse("ldtilecfg: expected palette 0 or 1");
-  if (next.palette == 1) {
+  // Palette 0 is the state of the beginning, whatever else is given.
+  if (from[0] == 1) {
+    next.palette = 1;
+    next.startRow = from[1];
     auto isZero = [&](int begin, int end) {
       return std::all_of(from + begin, from + end, [](uint8_t byte) { return byte == 0; });
     };
@@ -130,7 +137,14 @@ void mustBeConfigured(int tile) {
     refuse("a tile is used that is not configured");
 }
 
-float flushed(float x) { return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0f, x) : x; }
+/// A tile goes to or comes from memory from the row on at which it was interrupted.
+void mustBeMovable(int tile) {
+  mustBeConfigured(tile);
+  if (unit.shape[tile].bytes % 4)
+    refuse("a tile is loaded or stored whose rows are not of whole words");
+  if (unit.startRow >= unit.shape[tile].rows)
+    refuse("a tile is loaded or stored from a row on that it does not have");
+}
 
 float ofBfloat(const uint8_t *from) {
   uint16_t half;
@@ -138,8 +152,13 @@ float ofBfloat(const uint8_t *from) {
   uint32_t bits = uint32_t(half) << 16;
   float value;
   std::memcpy(&value, &bits, 4);
-  return flushed(value);
+  return value;
 }
+
+/// Rounds to nearest and takes denormals as zeros, in operands and results. The processor's own
+/// mode does so here: whether a result is too small is asked after it was rounded as if exponents
+/// had no end, which cannot be seen of the result any more.
+constexpr unsigned modeOfProducts = 0x1f80 | _MM_FLUSH_ZERO_ON | 0x40 /* denormals are zeros */;
 
 /// The products with even and with odd k are summed apart, each by fused multiply-adds.
 float dotPairs(float sum, const uint8_t *row, const uint8_t (*panel)[mostBytes], int column,
@@ -147,9 +166,9 @@ float dotPairs(float sum, const uint8_t *row, const uint8_t (*panel)[mostBytes],
   float halves[2] = {0, 0};
   for (int k = 0; k < words; ++k)
     for (int half = 0; half < 2; ++half)
-      halves[half] = flushed(std::fma(ofBfloat(row + 4 * k + 2 * half),
-                                      ofBfloat(panel[k] + 4 * column + 2 * half), halves[half]));
-  return flushed(flushed(sum) + flushed(halves[0] + halves[1]));
+      halves[half] = std::fma(ofBfloat(row + 4 * k + 2 * half),
+                              ofBfloat(panel[k] + 4 * column + 2 * half), halves[half]);
+  return sum + (halves[0] + halves[1]);
 }
 
 int32_t dotQuads(int32_t sum, const uint8_t *row, const uint8_t (*panel)[mostBytes], int column,
@@ -197,12 +216,34 @@ void multiply(int sums, int rows, int panel, bool isPairs, int pp) {
     std::memset(unit.data[sums][m] + unit.shape[sums].bytes, 0,
                 size_t(mostBytes - unit.shape[sums].bytes));
   }
-  (isPairs ? pairs : quads).fetch_add(1, std::memory_order_relaxed);
+  unit.startRow = 0;
+  count(isPairs ? pairs : quads);
+}
+
+void move(int tile, Decoder::Memory memory, bool isStore) {
+  mustBeMovable(tile);
+  auto bytes = size_t(unit.shape[tile].bytes);
+  for (int row = unit.startRow; row < mostRows; ++row) {
+    uint8_t *held = unit.data[tile][row];
+    auto *place =
+        reinterpret_cast<uint8_t *>(memory.address + static_cast<uint64_t>(row) * memory.index);
+    if (row >= unit.shape[tile].rows) {
+      if (!isStore)
+        std::memset(held, 0, mostBytes);
+    } else if (isStore) {
+      std::memcpy(place, held, bytes);
+    } else {
+      std::memcpy(held, place, bytes);
+      std::memset(held + bytes, 0, mostBytes - bytes);
+    }
+  }
+  unit.startRow = 0;
+  count(isStore ? stores : loads);
 }
 
 /// Carries out the instruction at `from`; null where it is no tile instruction, else what is behind
-/// it.
-const uint8_t *carryOut(const uint8_t *from, const greg_t *registers) {
+/// it. Not inlined: its arithmetic must not move to before the mode of its caller.
+[[gnu::noinline]] const uint8_t *carryOut(const uint8_t *from, const greg_t *registers) {
   Decoder in{from, registers};
   if (in.next<uint8_t>() != 0xc4)
     return nullptr;
@@ -214,39 +255,26 @@ const uint8_t *carryOut(const uint8_t *from, const greg_t *registers) {
   uint8_t modrm = in.next<uint8_t>();
   bool isRegister = modrm >> 6 == 3;
   int reg = (modrm >> 3 & 7) | (in.r ? 8 : 0), rm = (modrm & 7) | (in.b ? 8 : 0);
-  if (opcode == 0x49 && isRegister && pp == 3) {
+  // Where there is no third operand its field is all ones, of which `third` is the inverse.
+  bool isPlain = third == 0;
+  if (opcode == 0x49 && isRegister && isPlain && pp == 3 && rm == 0) {
     mustBeConfigured(reg);
     std::memset(unit.data[reg], 0, sizeof unit.data[reg]);
-  } else if (opcode == 0x49 && isRegister && pp == 0 && modrm == 0xc0) {
+    unit.startRow = 0;
+    count(zeros);
+  } else if (opcode == 0x49 && isRegister && isPlain && pp == 0 && reg == 0 && rm == 0) {
     unit = Unit{};
-  } else if (opcode == 0x49 && !isRegister && reg == 0 && (pp == 0 || pp == 1)) {
+    count(releases);
+  } else if (opcode == 0x49 && !isRegister && isPlain && reg == 0 && pp <= 1) {
     Decoder::Memory memory = in.memory(modrm);
     auto *bytes = reinterpret_cast<uint8_t *>(memory.address + memory.index);
-    if (pp == 0) {
+    if (pp == 0)
       configure(bytes);
-      configurations.fetch_add(1, std::memory_order_relaxed);
-    } else {
+    else
       storeConfiguration(bytes);
-    }
-  } else if (opcode == 0x4b && !isRegister && (modrm & 7) == 4 && pp != 0) {
-    Decoder::Memory memory = in.memory(modrm);
-    mustBeConfigured(reg);
-    auto bytes = size_t(unit.shape[reg].bytes);
-    bool isStore = pp == 2;
-    for (int row = 0; row < mostRows; ++row) {
-      auto *place =
-          reinterpret_cast<uint8_t *>(memory.address + static_cast<uint64_t>(row) * memory.index);
-      if (row >= unit.shape[reg].rows) {
-        if (!isStore)
-          std::memset(unit.data[reg][row], 0, mostBytes);
-      } else if (isStore) {
-        std::memcpy(place, unit.data[reg][row], bytes);
-      } else {
-        std::memcpy(unit.data[reg][row], place, bytes);
-        std::memset(unit.data[reg][row] + bytes, 0, mostBytes - bytes);
-      }
-    }
-    (isStore ? stores : loads).fetch_add(1, std::memory_order_relaxed);
+    count(pp == 0 ? configurations : configurationsRead);
+  } else if (opcode == 0x4b && !isRegister && isPlain && (modrm & 7) == 4 && pp != 0) {
+    move(reg, in.memory(modrm), pp == 2);
   } else if ((opcode == 0x5c && pp == 2) || opcode == 0x5e) {
     if (!isRegister)
       return nullptr;
@@ -257,20 +285,30 @@ const uint8_t *carryOut(const uint8_t *from, const greg_t *registers) {
   return in.at;
 }
 
-void handle(int, siginfo_t *, void *frame) {
+void handle(int signal, siginfo_t *info, void *frame) {
   greg_t *registers = static_cast<ucontext_t *>(frame)->uc_mcontext.gregs;
   auto *from = reinterpret_cast<const uint8_t *>(registers[REG_RIP]);
-  if (const uint8_t *behind = carryOut(from, registers)) {
+  unsigned mode = _mm_getcsr();
+  _mm_setcsr(modeOfProducts);
+  const uint8_t *behind = carryOut(from, registers);
+  _mm_setcsr(mode);
+  if (behind) {
     registers[REG_RIP] = reinterpret_cast<greg_t>(behind);
-    return;
+  } else if (before.sa_flags & SA_SIGINFO) {
+    before.sa_sigaction(signal, info, frame);
+  } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+    before.sa_handler(signal);
+  } else {
+    // Again, and to the end of the program.
+    sigaction(SIGILL, &before, nullptr);
   }
-  // Again, and to the handler before this one.
-  sigaction(SIGILL, &before, nullptr);
 }
 
 } // namespace
 
-TileCounts tileCounts() { return {configurations, loads, stores, pairs, quads}; }
+TileCounts tileCounts() {
+  return {configurations, configurationsRead, releases, zeros, loads, stores, pairs, quads};
+}
 
 void emulateTiles() {
   struct sigaction action = {}, installed = {};

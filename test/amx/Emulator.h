@@ -12,14 +12,16 @@
 
 namespace rondo::test {
 
-/// Instructions carried out so far, by all threads.
+/// Instructions carried out so far, by all threads: ldtilecfg, sttilecfg, tilerelease, tilezero,
+/// tileloadd and tileloaddt1, tilestored, products of bf16, products of bytes of any signs. They
+/// stay 0 where the processor has tile registers.
 struct TileCounts {
-  uint64_t configurations, loads, stores, pairs, quads;
+  uint64_t configurations, configurationsRead, releases, zeros, loads, stores, pairs, quads;
 };
 TileCounts tileCounts();
 
 /// Installs the handler, again where another one has taken its place. Other illegal instructions go
-/// where they went before.
+/// to the handler before it, or end the program.
 void emulateTiles();
 
 /// Does so where the processor has no tile registers, and tells the runtime that it has
